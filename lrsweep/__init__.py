@@ -1,0 +1,52 @@
+"""lrsweep finds the learning-rate schedule that trains a model best, proves it, and keeps every curve.
+
+>>> import lrsweep
+>>> lrsweep.schedule("linear").rates(4, peak_lr=1.0).tolist()
+[1.0, 0.75, 0.5, 0.25]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+# A name here is loaded from its home when it is first used: `import lrsweep` itself loads none of them, nor numpy.
+_HOMES = {
+    "Schedule": "lrsweep.schedules",
+    "family_names": "lrsweep.schedules",
+    "schedule": "lrsweep.schedules",
+    "schedule_from_json": "lrsweep.schedules",
+    "LrsweepError": "lrsweep.errors",
+    "ScheduleError": "lrsweep.errors",
+    "StudyError": "lrsweep.errors",
+}
+
+__all__ = [
+    "LrsweepError",
+    "Schedule",
+    "ScheduleError",
+    "StudyError",
+    "__version__",
+    "family_names",
+    "schedule",
+    "schedule_from_json",
+]
+
+if TYPE_CHECKING:
+    from lrsweep.errors import LrsweepError, ScheduleError, StudyError
+    from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'lrsweep' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

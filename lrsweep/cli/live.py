@@ -1,0 +1,195 @@
+"""What a person sees of a sweep: a live view, or plain lines where there is no terminal; and a table at the end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lrsweep.schedules import Schedule
+from lrsweep.selection import FamilyStanding
+from lrsweep.settings import DEFAULT_HOME, HOME
+from lrsweep.study import Study
+from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.run import Homes
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
+PLAIN_LINE_EVERY = 5.0
+
+
+class Display:
+    """Between ``with`` and its end the terminal belongs to the sweep; ``report`` is for afterwards."""
+
+    def __init__(self, console: Console, study: Study, homes: Homes) -> None:
+        self._console = console
+        self._study = study
+        self._homes = homes
+        self._live = Live(console=console, refresh_per_second=5, transient=True) if console.is_terminal else None
+        self._plain_line_at = 0.0
+
+    def __enter__(self) -> Self:
+        self._console.print(
+            f"[bold]lrsweep[/] study [bold]{escape(self._study.name)}[/], {self._study.trials} trials; "
+            f"results in {escape(str(self._homes.folder))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if self._live is not None:
+            self._live.start()
+            self._live.update(Text("starting: torch, MLflow and the databases take a few seconds …", style="dim"))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, sentence: str) -> None:
+        self._console.print(escape(sentence), style="yellow", highlight=False, soft_wrap=True)
+
+    def show(self, progress: Progress) -> None:
+        if self._live is not None:
+            self._live.update(_view(progress))
+        elif time.monotonic() - self._plain_line_at > PLAIN_LINE_EVERY:
+            self._plain_line_at = time.monotonic()
+            self._console.print(_plain_line(progress), highlight=False, soft_wrap=True)
+
+    def report(self, result: SweepResult, *, command: str) -> None:
+        """The table by family, the best schedule as a line to paste, and what to type next."""
+        self._console.print(_families_table(result.families, result.best))
+        ended = len(result.trainings)
+        self._console.print(
+            f"{len(result.trials)} trials, {ended} trainings, "
+            f"{sum(each.steps for each in result.trainings):,} steps in "
+            f"{result.sweep.seconds:.1f} s (and {result.startup_seconds:.1f} s to start)",
+            highlight=False,
+        )
+        self._console.print(_best_lines(result.best), highlight=False, soft_wrap=True)
+        if result.not_mirrored:
+            self.say(
+                f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage}. Nothing is lost: "
+                f"`{command}` sends them as soon as it answers."
+            )
+        self._console.print(
+            f"\nNext:\n{escape(next_commands(result.sweep.study, self._homes.folder))}", highlight=False, soft_wrap=True
+        )
+
+
+def next_commands(study: str, home: Path) -> str:
+    """What to type after a sweep, with the home where it is not the one that the commands would find."""
+    prefix = "" if home == Path(DEFAULT_HOME).absolute() else f"{HOME}={shlex.quote(str(home))} "
+    commands = {
+        f"{prefix}lrsweep ui {study}": "rate and loss curves of all trainings, by family, in MLflow",
+        f"{prefix}lrsweep run STUDY.toml": "a study of your own",
+    }
+    width = max(map(len, commands))
+    return "\n".join(f"  {command:<{width}}   {about}" for command, about in commands.items())
+
+
+def sparkline(schedule: Schedule, width: int = SPARK_WIDTH) -> str:
+    """The rate from the first step to the last as a row of bars, the peak as the highest.
+
+    >>> import lrsweep
+    >>> sparkline(lrsweep.schedule("linear"), 8)
+    '█▇▆▅▄▃▂▁'
+    """
+    factors = schedule.factor((np.arange(width) + 0.5) / width)
+    return "".join(BARS[min(int(factor * len(BARS)), len(BARS) - 1)] for factor in factors)
+
+
+def pasteable(best: Best) -> str:
+    """Code that gives the best trial's rates, peak and all."""
+    return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr:.4g})"
+
+
+def _view(progress: Progress) -> RenderableType:
+    bar = Table.grid(padding=(0, 1))
+    left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
+    bar.add_row(
+        ProgressBar(total=progress.trials_wanted, completed=progress.trials_told, width=32),
+        f"{progress.trials_told}/{progress.trials_wanted} trials, {progress.trainings_ended} trainings, "
+        f"{_duration(progress.seconds)}{left}",
+    )
+    lines: list[RenderableType] = [bar, _families_table(progress.families, progress.best)]
+    if progress.best is not None:
+        lines.append(Text.from_markup(_best_line(progress.best)))
+    if progress.running is not None and progress.running_trial is not None:
+        params = progress.running_trial.params
+        lines.append(
+            Text(
+                f"now: trial {progress.running.trial}, {params['family']} with {params['optimizer']}, "
+                f"{progress.running.horizon} steps",
+                style="dim",
+            )
+        )
+    if progress.outage is not None:
+        lines.append(Text(f"MLflow is behind by {progress.behind} trainings: {progress.outage}", style="yellow"))
+    return Group(*lines)
+
+
+def _plain_line(progress: Progress) -> str:
+    left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
+    best = "" if progress.best is None else f"; best {progress.best.value:.4f} ({progress.best.family})"
+    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}"
+
+
+def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("family")
+    table.add_column("best", justify="right")
+    table.add_column("peak rate", justify="right")
+    table.add_column("optimizer")
+    for name in ("trials", "full", "halted", "diverged", "failed"):
+        table.add_column(name, justify="right")
+    for each in families:
+        params = each.best.params if each.best else {}
+        optimizer = str(params.get("optimizer", ""))
+        peak = params.get(f"{each.family}.{optimizer}.peak_lr")
+        leads = best is not None and each.best is not None and each.best.number == best.trial
+        table.add_row(
+            each.family,
+            f"{each.best.value:.4f}" if each.best else "–",
+            f"{peak:.3g}" if peak is not None else "",
+            optimizer,
+            *(str(count) for count in (each.trials, each.complete, each.pruned, each.diverged, each.failed)),
+            style="bold green" if leads else None,
+        )
+    return table
+
+
+def _best_line(best: Best) -> str:
+    return (
+        f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
+        f"val_loss {best.value:.4f}  [cyan]{sparkline(best.schedule)}[/]"
+    )
+
+
+def _best_lines(best: Best | None) -> str:
+    if best is None:
+        return "No training reached the full horizon, so there is no best schedule."
+    settings = ", ".join(f"{name}={value:g}" for name, value in best.optimizer_settings.items())
+    return (
+        f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n"
+        f"for {best.optimizer} ({settings}). Best of its trials on one seed each: partly luck, see the README."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """``42 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

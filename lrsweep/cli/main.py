@@ -1,0 +1,168 @@
+"""The commands, their options and their exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import resources
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from lrsweep import __version__
+from lrsweep.errors import LrsweepError, SettingsError
+
+if TYPE_CHECKING:
+    from lrsweep.study import Study
+    from lrsweep.sweep.driver import Stop
+
+EXIT_CODES = """\
+Exit codes: 0 done · 64 bad study or setting · 69 database or tracking unreachable at the start · 70 failures stopped
+the sweep, or every training failed · 75 try again · 99 held by another driver · 124 the deadline passed first ·
+130, 143 a signal."""
+
+app = typer.Typer(
+    name="lrsweep",
+    help="Finds the learning-rate schedule that trains your model best, and keeps every curve.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="'cpu', 'cuda' or 'cuda:1'; by default a GPU where there is one.")
+]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        help="Stop in order after this time, as in '90s', '10m' or '6h' (exit code 124; the same command continues).",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"lrsweep {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    study: Annotated[str, typer.Argument(help="A study file, or NAME for studies/NAME.toml.")],
+    new: Annotated[bool, typer.Option("--new", help="Start another sweep although one exists.")] = False,
+    device: DeviceOption = "auto",
+    deadline: DeadlineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Runs a study's sweep.
+
+    Continues an unfinished sweep of the same generation, prints the result of a finished one, and starts a new one
+    where there is none or where the study's meaning or space has changed.
+    """
+    from lrsweep.study import load_study
+
+    _sweep(
+        load_study(study), new=new, device=device, deadline=deadline, as_json=as_json, command=f"lrsweep run {study}"
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(
+    device: DeviceOption = "auto",
+    deadline: DeadlineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Runs a real sweep of 60 trials: a small network on handwritten digits, all eight families, two optimizers.
+
+    A demo that was stopped is continued; where one is finished, another sweep of it starts.
+    """
+    from lrsweep.study import parse_study
+
+    text = resources.files("lrsweep.cli").joinpath("demo.toml").read_text(encoding="utf-8")
+    study = parse_study(text, "demo.toml")
+    _sweep(study, new=None, device=device, deadline=deadline, as_json=as_json, command="lrsweep demo")
+
+
+@app.command()
+def ui(
+    study: Annotated[str | None, typer.Argument(help="The study to open; by default the last one that ran.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 5000,
+) -> None:
+    """Starts MLflow on the results and prints the link to the rate and loss curves, grouped by family."""
+    from lrsweep.cli.ui import serve_ui
+    from lrsweep.settings import make_homes, read_settings
+
+    serve_ui(make_homes(read_settings(os.environ)), study, host=host, port=port, say=typer.echo)
+
+
+def _sweep(study: Study, *, new: bool | None, device: str, deadline: str | None, as_json: bool, command: str) -> None:
+    """Drives one sweep and shows it; ``new=None`` starts another exactly where the last one is finished."""
+    import json
+
+    from lrsweep.cli.live import Display
+    from lrsweep.settings import make_homes, read_settings
+    from lrsweep.sweep.run import Options, run_sweep
+
+    settings = read_settings(os.environ)
+    homes = make_homes(settings)
+    options = Options(
+        device=device,
+        new=new,
+        deadline_seconds=seconds_of(deadline) if deadline is not None else None,
+        faults=settings.faults,
+    )
+    # with --json, standard output belongs to the program that reads it
+    console = Console(stderr=as_json)
+    with Display(console, study, homes) as display:
+        result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
+    display.report(result, command=command)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+
+
+def _obey_signals(stop: Stop) -> None:
+    def leave(signum: int, _frame: FrameType | None) -> None:
+        if stop.signum is not None:  # the second one: now
+            os._exit(128 + signum)
+        stop.signum = signum
+
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)
+
+
+def seconds_of(text: str) -> float:
+    """``90``, ``90s``, ``10m`` or ``6h`` in seconds.
+
+    >>> seconds_of("10m")
+    600.0
+    """
+    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
+    number = text if factor is None else text[:-1]
+    try:
+        seconds = float(number) * (factor or 1)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"--deadline is {text!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")
+    return seconds
+
+
+def main() -> None:
+    """The entry point: what goes wrong is told in a sentence, not in a traceback, and has its exit code."""
+    try:
+        app()
+    except LrsweepError as error:
+        Console(stderr=True).print(f"[bold red]lrsweep:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)

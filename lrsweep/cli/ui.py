@@ -1,0 +1,46 @@
+"""``lrsweep ui``: MLflow's own server on our store, and the link that opens its page on the right view."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.store import open_store
+from lrsweep.sweep.run import Homes
+from lrsweep.tracking import Tracker
+from lrsweep.tracking.server import MlflowServer
+from lrsweep.tracking.views import view_link
+
+
+def serve_ui(homes: Homes, study: str | None, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serves until it is interrupted. Where the user has a tracking server of their own, only prints the link."""
+    name = _study_to_show(homes, study)
+    experiment = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root).experiment(name)
+    if homes.mlflow_uri.startswith(("http://", "https://")):
+        say(view_link(homes.mlflow_uri, experiment))
+        return
+    with MlflowServer(homes.mlflow_uri, str(homes.artifact_root or ""), host=host, port=port) as server:
+        say(f"study {name!r}: {view_link(server.url, experiment)}")
+        say("Ctrl-C stops the server.")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            say("stopped")
+
+
+def _study_to_show(homes: Homes, given: str | None) -> str:
+    store = open_store(homes.results_url)
+    try:
+        names = list(dict.fromkeys(row.name for row in store.studies()))
+    finally:
+        store.close()
+    if not names:
+        raise SettingsError(f"there are no results in {homes.folder} yet. Run `lrsweep demo` or `lrsweep run STUDY`.")
+    if given is None:
+        return names[-1]
+    if given not in names:
+        raise SettingsError(
+            f"there are no results of a study {given!r}.{did_you_mean(given, names)} There are: {', '.join(names)}."
+        )
+    return given

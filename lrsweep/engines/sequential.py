@@ -1,0 +1,145 @@
+"""The sequential engine: one training after the other, readable from top to bottom. It is the meaning of a plan."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from lrsweep.records import Floats, OptimizerSpec, Outcome, Record, Status, TrainingPlan
+from lrsweep.workloads.base import Workload
+
+Emit = Callable[[Record], None]
+
+EXPLODED_FACTOR = 4.0
+EXPLODED_EVALUATIONS = 3
+"""A validation loss above 4 times the first training loss, 3 evaluations in a row, does not come back in time."""
+
+
+def train(plan: TrainingPlan, workload: Workload, emit: Emit) -> None:
+    """Runs the plan from its first step; the last record it emits has the outcome. Exceptions become ``failed``.
+
+    A training diverges when a training or validation loss is not finite, or when the validation loss has exploded.
+    """
+    begin = time.perf_counter()
+    recorder = _Recorder(plan, str(workload.device), emit)
+    try:
+        recorder.begin()
+        status, metrics = _train(plan, workload, recorder)
+        error = None
+    except Exception:
+        status, metrics, error = Status.FAILED, {}, traceback.format_exc()
+    recorder.end(Outcome(status, recorder.steps, time.perf_counter() - begin, metrics, error))
+
+
+def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple[Status, dict[str, float]]:
+    model = workload.model(plan.seed)
+    optimizer = make_optimizer(plan.optimizer, model.parameters())
+    losses = torch.empty(plan.horizon, dtype=torch.float32, device=workload.device)
+    exploded_above = math.inf
+    exploded = 0
+    search: dict[str, float] = {}
+
+    done = 0
+    for point in evaluation_steps(plan.horizon, plan.evaluations):
+        for step in range(done, point):
+            for group in optimizer.param_groups:
+                group["lr"] = recorder.rates[step]
+            inputs, targets = workload.batch(plan.seed, step)
+            loss = workload.loss(model(inputs), targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses[step] = loss.detach()
+
+        # the only copies from the device to the host: one stretch of losses and one evaluation per evaluation point
+        stretch = losses[done:point].cpu().double().numpy()
+        if not np.isfinite(stretch).all():
+            first_bad = int(np.argmin(np.isfinite(stretch)))
+            recorder.add(stretch[: first_bad + 1], {})
+            return Status.DIVERGED, {}
+        if done == 0:
+            exploded_above = EXPLODED_FACTOR * float(stretch[0])
+        search = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
+        recorder.add(stretch, search)
+        exploded = exploded + 1 if search["val_loss"] > exploded_above else 0
+        if exploded == EXPLODED_EVALUATIONS or not math.isfinite(search["val_loss"]):
+            return Status.DIVERGED, {}
+        done = point
+
+    decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
+    return Status.COMPLETED, search | decide
+
+
+class _Recorder:
+    """Counts the updates done and wraps each stretch of them into a record."""
+
+    def __init__(self, plan: TrainingPlan, device: str, emit: Emit) -> None:
+        self._plan = plan
+        self._device = device
+        self._emit = emit
+        self.steps = 0
+        # a list: an element of a numpy array would cost a conversion at each step
+        self.rates: list[float] = plan.schedule.rates(plan.horizon, plan.peak_lr).tolist()
+
+    def begin(self) -> None:
+        """An empty record: now it runs, and no longer waits."""
+        self._emit(self._record(0, np.empty(0), {}, outcome=None))
+
+    def add(self, losses: Floats, evaluation: Mapping[str, float]) -> None:
+        begin, self.steps = self.steps, self.steps + len(losses)
+        self._emit(self._record(begin, losses, evaluation, outcome=None))
+
+    def end(self, outcome: Outcome) -> None:
+        self._emit(self._record(self.steps, np.empty(0), {}, outcome))
+
+    def _record(self, begin: int, losses: Floats, evaluation: Mapping[str, float], outcome: Outcome | None) -> Record:
+        end = begin + len(losses)
+        return Record(
+            training_id=self._plan.training_id,
+            attempt=self._plan.attempt,
+            device=self._device,
+            first_step=begin,
+            rates=np.array(self.rates[begin:end]),
+            train_losses=losses,
+            evaluation_steps=np.array([end] if evaluation else [], dtype=np.int64),
+            evaluations={name: np.array([value]) for name, value in evaluation.items()},
+            outcome=outcome,
+        )
+
+
+def evaluation_steps(horizon: int, evaluations: int) -> list[int]:
+    """After how many updates to evaluate: evenly spaced, the last one at the end; fewer where the steps are fewer.
+
+    >>> evaluation_steps(600, 20)[:3], evaluation_steps(200, 20)[-1], evaluation_steps(3, 20)
+    ([30, 60, 90], 200, [1, 2, 3])
+    """
+    return sorted({max(1, horizon * k // evaluations) for k in range(1, evaluations + 1)})
+
+
+def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """PyTorch's own optimizer in its fused form; its rate is overwritten before every update."""
+    settings = spec.settings
+    if spec.name == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=0.0,
+            momentum=settings["momentum"],
+            weight_decay=settings["weight_decay"],
+            fused=True,
+        )
+    if spec.name == "adamw":
+        return torch.optim.AdamW(
+            parameters,
+            lr=0.0,
+            betas=(settings["beta1"], settings["beta2"]),
+            eps=settings["eps"],
+            weight_decay=settings["weight_decay"],
+            fused=True,
+        )
+    raise ValueError(f"no engine knows the optimizer {spec.name!r}; there are 'sgd' and 'adamw'")

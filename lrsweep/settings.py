@@ -1,0 +1,78 @@
+"""The environment, read once, by entry points alone: where results live and what may be reached.
+
+LRSWEEP_HOME           the folder of results, copies and artifacts; ``.lrsweep`` in the working folder by default
+LRSWEEP_DATABASE_URL   a PostgreSQL database for everything that would be an SQLite file in that folder
+MLFLOW_TRACKING_URI    an MLflow server or database of yours; it is used as found, never created or migrated
+LRSWEEP_FAULT          for tests: kills the process at a named point (``lrsweep.sweep.faults``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrsweep.errors import SettingsError
+from lrsweep.store import ensure_schemas, normalised, with_schema
+from lrsweep.sweep.faults import Faults
+from lrsweep.sweep.run import Homes
+
+HOME = "LRSWEEP_HOME"
+DATABASE_URL = "LRSWEEP_DATABASE_URL"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+FAULT = "LRSWEEP_FAULT"
+
+DEFAULT_HOME = ".lrsweep"
+SCHEMAS = ["lrsweep", "optuna", "mlflow"]
+"""one per tool: Optuna and MLflow both insist on a table ``alembic_version``"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    home: Path
+    database_url: str | None
+    tracking_uri: str | None
+    faults: Faults
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Checked as far as that goes without touching anything. An empty variable counts as not set."""
+    url = environ.get(DATABASE_URL) or None
+    return Settings(
+        home=Path(environ.get(HOME) or DEFAULT_HOME).expanduser().absolute(),
+        database_url=normalised(url) if url else None,
+        tracking_uri=environ.get(TRACKING_URI) or None,
+        faults=Faults.parsed(environ.get(FAULT)),
+    )
+
+
+def make_homes(settings: Settings) -> Homes:
+    """Makes the folder and the schemas where they are missing, and says where each tool keeps its part."""
+    _make_folder(settings.home)
+    database = settings.database_url
+    if database is not None and not database.startswith("sqlite"):
+        ensure_schemas(database, SCHEMAS)
+        results, copies, tracking = (with_schema(database, schema) for schema in SCHEMAS)
+    else:
+        results = database or f"sqlite:///{settings.home / 'results.db'}"
+        copies, tracking = (f"sqlite:///{settings.home / name}" for name in ("optuna.db", "mlflow.db"))
+    theirs = settings.tracking_uri is not None
+    return Homes(
+        folder=settings.home,
+        results_url=results,
+        optuna_url=copies,
+        mlflow_uri=settings.tracking_uri or tracking,
+        artifact_root=None if theirs else settings.home / "artifacts",
+    )
+
+
+def _make_folder(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        ignored = home / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("*\n")
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {home} cannot be written ({error.strerror}). Set {HOME} to a folder that can."
+        ) from error

@@ -1,0 +1,25 @@
+"""The store keeps every result in SQL; ``base.py`` is its contract, ``open_store`` the way in.
+
+addresses.py ── which databases, no password shown      rules.py ── what each change means, pure
+opening.py ──── engine, checks, migrations              memory.py ─ the contract in dictionaries
+faults.py ───── a database's errors in our words        sql.py ──── the contract in SQL, tables in models.py
+"""
+
+from lrsweep.store.addresses import normalised, with_schema
+from lrsweep.store.base import Event, Lease, Store, TrialEnd
+from lrsweep.store.memory import MemoryStore
+from lrsweep.store.opening import ensure_schemas, open_store
+from lrsweep.store.sql import SqlStore
+
+__all__ = [
+    "Event",
+    "Lease",
+    "MemoryStore",
+    "SqlStore",
+    "Store",
+    "TrialEnd",
+    "ensure_schemas",
+    "normalised",
+    "open_store",
+    "with_schema",
+]

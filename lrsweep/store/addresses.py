@@ -1,0 +1,102 @@
+"""Database addresses (URLs): which are understood, and how one is shown without its password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from lrsweep.errors import SettingsError, did_you_mean
+
+POSTGRESQL = "postgresql+psycopg"
+SQLITE = "sqlite"
+_READ_AS = {
+    "sqlite": SQLITE,
+    "sqlite+pysqlite": SQLITE,
+    "postgres": POSTGRESQL,
+    "postgresql": POSTGRESQL,
+    POSTGRESQL: POSTGRESQL,
+}
+_WANTED = "Use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
+_SECRET_OPTIONS = ("password", "sslpassword")
+
+
+def parsed(url: str) -> URL:
+    """The address with the driver that lrsweep uses. Raises SettingsError for any other database."""
+    try:
+        given = make_url(url)
+    except (ArgumentError, ValueError):
+        # The address itself is not shown, nor the first error: a password may stand anywhere in it.
+        raise SettingsError(
+            f"the database address cannot be read. {_WANTED} In a password, write @ as %40, : as %3A and / as %2F."
+        ) from None
+    driver = _READ_AS.get(given.drivername)
+    if driver is None:
+        raise SettingsError(
+            f"results cannot be kept in {given.drivername!r}, only in SQLite or PostgreSQL (with psycopg 3)."
+            f"{did_you_mean(given.drivername, _READ_AS)} {_WANTED}"
+        )
+    if driver == SQLITE and given.database in (None, "", ":memory:"):
+        raise SettingsError(
+            f"results need a file, not {url!r}, which two threads would not share. "
+            "Use sqlite:///FILE; tests may use lrsweep.store.MemoryStore."
+        )
+    return given.set(drivername=driver)
+
+
+def normalised(url: str) -> str:
+    """The address, password and all, as SQLAlchemy, Optuna and MLflow take it.
+
+    >>> normalised("postgres://ann@db/results")
+    'postgresql+psycopg://ann@db/results'
+    """
+    return parsed(url).render_as_string(hide_password=False)
+
+
+def with_schema(url: str, schema: str) -> str:
+    """A PostgreSQL address whose connections work in ``schema``; an SQLite address as it is.
+
+    >>> with_schema("postgres://ann@db/results", "lrsweep")
+    'postgresql+psycopg://ann@db/results?options=-csearch_path%3Dlrsweep'
+    """
+    address = parsed(url)
+    if address.drivername == SQLITE:
+        return normalised(url)
+    wanted = f"-csearch_path={schema}"
+    given = _options(address)
+    if wanted not in given:
+        if any("search_path" in option for option in given):
+            raise SettingsError(
+                f"the address {shown(address)} sets search_path, but lrsweep, Optuna and MLflow each need a schema of "
+                "their own. Leave search_path out of its options."
+            )
+        address = address.update_query_dict({"options": " ".join([*given, wanted])})
+    return address.render_as_string(hide_password=False)
+
+
+def without_schema(address: URL) -> URL:
+    """The address without a ``search_path``: for what is done before the schema exists."""
+    others = [option for option in _options(address) if "search_path" not in option]
+    address = address.difference_update_query(["options"])
+    return address.update_query_dict({"options": " ".join(others)}) if others else address
+
+
+def shown(address: URL) -> str:
+    """The address for people: without a password, wherever it stands."""
+    secrets = {name: "***" for name in _SECRET_OPTIONS if name in address.query}
+    return address.update_query_dict(secrets).render_as_string(hide_password=True)
+
+
+def without_secrets(text: str, address: URL) -> str:
+    """The text with every password of the address struck out."""
+    given: list[Any] = [address.password, *(address.query.get(name) for name in _SECRET_OPTIONS)]
+    for secret in given:
+        if secret:
+            text = text.replace(str(secret), "***")
+    return text
+
+
+def _options(address: URL) -> list[str]:
+    given = address.query.get("options", "")
+    return (given if isinstance(given, str) else " ".join(given)).split()

@@ -1,0 +1,185 @@
+"""The store: the one place where results are true. Three homes, one contract (``tests/contract/test_store.py``).
+
+Every method is one transaction. A write by the driver names its lease, which is checked in the same transaction by the
+database's clock: a driver that was stopped past its lease changes nothing when it continues. Values go in and come out;
+nothing that a caller holds changes by itself.
+
+What every method may raise, and then nothing has changed:
+
+- ``LeaseLost`` at a write whose lease has expired, was given back, or has gone to another driver.
+- ``ValueError`` for a row that contradicts what is stored (a number used twice, another study's sweep, a state that
+  does not follow from the present one) or that JSON cannot hold (NaN, infinity).
+- ``KeyError`` for a sweep or training that is not there.
+- ``TryAgain`` when the database went away, is full or may not be written: the same command continues later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lrsweep.records import (
+    Curve,
+    Json,
+    Outcome,
+    Status,
+    StudyRow,
+    SweepRow,
+    SweepStatus,
+    TrainingRow,
+    TrialRow,
+    TrialState,
+)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write to a study: ``token`` is new at every acquisition, so an old holder is recognised."""
+
+    study: str
+    owner: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the append-only history."""
+
+    at: float
+    study: str
+    sweep_id: str | None
+    kind: str
+    """``lease_acquired``, ``lease_released``, ``study_registered``, ``sweep_created``, ``sweep_continued``,
+    ``sweep_finished``, ``sweep_stopped``, ``trial_added``, ``training_started``, ``training_queued_again``,
+    ``training_ended``, ``trial_told``; a renewed lease, a partial curve and a mirror's mark leave none"""
+    token: str
+    data: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """What the search was told of a trial."""
+
+    state: TrialState
+    value: float | None
+
+
+class Store(Protocol):
+    def close(self) -> None:
+        """Gives all connections back."""
+
+    # ── the lease ────────────────────────────────────────────────────────────────────────────────────────────────
+    def acquire_lease(
+        self, study: str, owner: str, *, seconds: float, is_dead: Callable[[str], bool] = lambda _: False
+    ) -> Lease:
+        """Takes the study's lease when nobody holds it, when it has expired, or when ``is_dead(holder)``.
+
+        Raises LeaseHeld with the holder otherwise. ``is_dead`` is asked outside the transaction.
+        """
+
+    def renew_lease(self, lease: Lease, *, seconds: float) -> None:
+        """Moves the expiry to ``seconds`` from now. Raises LeaseLost when it has expired or another token holds it."""
+
+    def release_lease(self, lease: Lease) -> None:
+        """Gives the lease back; does nothing when it is no longer held by this token."""
+
+    # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
+    def register_study(self, lease: Lease, study: StudyRow) -> None:
+        """Adds this generation, or renews its ``spec`` where it exists (a larger budget is the same generation).
+
+        Raises ValueError when the generation is there with another meaning.
+        """
+
+    def studies(self, name: str | None = None) -> Sequence[StudyRow]:
+        """All generations, oldest first."""
+
+    def create_sweep(self, lease: Lease, sweep: SweepRow) -> SweepRow:
+        """Adds the sweep; comes back with ``created_at`` filled in."""
+
+    def update_sweep(
+        self,
+        lease: Lease,
+        sweep_id: str,
+        *,
+        status: SweepStatus | None = None,
+        add_seconds: float = 0.0,
+        mlflow_run_id: str | None = None,
+    ) -> SweepRow:
+        """Changes what is given and leaves the rest; ``add_seconds`` is added."""
+
+    def sweeps(self, study: str) -> Sequence[SweepRow]:
+        """Oldest first."""
+
+    # ── trials and trainings ─────────────────────────────────────────────────────────────────────────────────────
+    def next_trial_number(self, study: str) -> int:
+        """One more than the largest number that the study ever used, 0 for a new study."""
+
+    def add_trial(self, lease: Lease, trial: TrialRow, trainings: Sequence[TrainingRow]) -> None:
+        """From here on the trial exists. Its first trainings are queued in the same transaction."""
+
+    def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
+        """By number."""
+
+    def trainings(
+        self, study: str, *, generation: str | None = None, sweep_id: str | None = None
+    ) -> Sequence[TrainingRow]:
+        """By trial, then rung, then rate scale (the raised one first)."""
+
+    def training(self, training_id: str) -> TrainingRow:
+        """Raises KeyError when there is none."""
+
+    def start_training(self, lease: Lease, training_id: str, *, device: str) -> TrainingRow:
+        """queued -> running; ``attempt`` grows by one and ``started_at`` is now; the old attempt's curve is dropped.
+
+        Raises ValueError when the training is not queued.
+        """
+
+    def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
+        """running -> queued; keeps ``attempt``; does nothing to a training that is queued already.
+
+        Raises ValueError when the training has an outcome.
+        """
+
+    def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
+        """Commits the curve so far. Raises ValueError when the training is not running in this attempt."""
+
+    def end_training(
+        self,
+        lease: Lease,
+        training_id: str,
+        attempt: int,
+        outcome: Outcome,
+        curve: Curve,
+        *,
+        tell: TrialEnd | None = None,
+        queue: Sequence[TrainingRow] = (),
+    ) -> TrainingRow:
+        """The result, its whole curve, what the search is told, and the trial's next trainings: all or nothing.
+
+        Raises ValueError when the training is not running in this attempt, or when the search was told of the trial
+        before: a result counts exactly once.
+        """
+
+    def curve(self, training_id: str) -> Curve | None:
+        """What is committed of the curve, or None before the first commit of the present attempt."""
+
+    # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
+        """Trainings with a committed curve or outcome that MLflow does not have yet, oldest start first."""
+
+    def mark_mirrored(
+        self,
+        lease: Lease,
+        training_id: str,
+        *,
+        mlflow_run_id: str,
+        attempt: int,
+        steps: int,
+        status: Status | None,
+    ) -> None:
+        """Remembers what MLflow holds: the run, whose attempt, how many steps, and the outcome once it was sent."""
+
+    # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def events(self, study: str) -> Sequence[Event]:
+        """In the order in which they were committed."""

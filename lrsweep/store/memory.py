@@ -1,0 +1,287 @@
+"""The store as plain dictionaries: the meaning of the contract, and a double for tests of what stands above it."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
+
+from lrsweep.errors import LeaseHeld
+from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.store import rules
+from lrsweep.store.base import Event, Lease, TrialEnd
+from lrsweep.store.rules import Holding
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """All rows; a dictionary keeps the order in which they came."""
+
+    leases: dict[str, Holding] = field(default_factory=dict)
+    studies: dict[tuple[str, str], StudyRow] = field(default_factory=dict)
+    sweeps: dict[str, SweepRow] = field(default_factory=dict)
+    trials: dict[tuple[str, int], TrialRow] = field(default_factory=dict)
+    trainings: dict[str, TrainingRow] = field(default_factory=dict)
+    curves: dict[str, bytes] = field(default_factory=dict)
+    events: dict[int, Event] = field(default_factory=dict)
+
+    def copied(self) -> _Tables:
+        return _Tables(**{table.name: dict(getattr(self, table.name)) for table in fields(self)})
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """One transaction: the tables as they will be, the time and the lease."""
+
+    tables: _Tables
+    now: float
+    lease: Lease
+
+    def record(self, kind: str, sweep_id: str | None, data: Mapping[str, Json]) -> None:
+        events = self.tables.events
+        event = Event(self.now, self.lease.study, sweep_id, kind, self.lease.token, rules.plain(dict(data), kind))
+        events[len(events)] = event
+
+
+class MemoryStore:
+    """Safe in threads by one lock. Every write copies the dictionaries: right for tests, wrong for a long sweep."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tables = _Tables()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    # ── the lease ────────────────────────────────────────────────────────────────────────────────────────────────
+    def acquire_lease(
+        self, study: str, owner: str, *, seconds: float, is_dead: Callable[[str], bool] = lambda _: False
+    ) -> Lease:
+        seen = self._read().leases.get(study)
+        dead = seen.token if seen is not None and seen.is_live(self._clock()) and is_dead(seen.owner) else None
+        with self._transaction() as (tables, now):
+            holding = tables.leases.get(study)
+            if holding is not None and holding.is_live(now) and holding.token != dead:
+                raise LeaseHeld(study, holding.owner, holding.expires_at - now)
+            lease = Lease(study, owner, secrets.token_hex(16))
+            tables.leases[study] = Holding(owner, lease.token, now + seconds)
+            _Writing(tables, now, lease).record("lease_acquired", None, {"owner": owner})
+        return lease
+
+    def renew_lease(self, lease: Lease, *, seconds: float) -> None:
+        with self._writing(lease) as w:
+            w.tables.leases[lease.study] = Holding(lease.owner, lease.token, w.now + seconds)
+
+    def release_lease(self, lease: Lease) -> None:
+        with self._transaction() as (tables, now):
+            holding = tables.leases.get(lease.study)
+            if holding is not None and holding.token == lease.token:
+                tables.leases[lease.study] = replace(holding, token=None)
+                _Writing(tables, now, lease).record("lease_released", None, {"owner": lease.owner})
+
+    # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
+    def register_study(self, lease: Lease, study: StudyRow) -> None:
+        with self._writing(lease) as w:
+            key = (study.name, study.generation)
+            present = w.tables.studies.get(key)
+            row = rules.registered_study(lease, study, present)
+            if row != present:
+                w.tables.studies[key] = row
+                w.record("study_registered", None, {"generation": row.generation})
+
+    def studies(self, name: str | None = None) -> Sequence[StudyRow]:
+        return [copy.deepcopy(row) for row in self._read().studies.values() if name in (None, row.name)]
+
+    def create_sweep(self, lease: Lease, sweep: SweepRow) -> SweepRow:
+        with self._writing(lease) as w:
+            row = rules.created_sweep(lease, sweep, w.now)
+            if (row.study, row.generation) not in w.tables.studies:
+                raise ValueError(f"study {row.study!r} has no generation {row.generation!r}: register it first")
+            _add(w.tables.sweeps, row.sweep_id, row)
+            w.record("sweep_created", row.sweep_id, {"generation": row.generation})
+        return row
+
+    def update_sweep(
+        self,
+        lease: Lease,
+        sweep_id: str,
+        *,
+        status: SweepStatus | None = None,
+        add_seconds: float = 0.0,
+        mlflow_run_id: str | None = None,
+    ) -> SweepRow:
+        with self._writing(lease) as w:
+            before = _known(w.tables.sweeps, "sweep", sweep_id)
+            row = rules.changed_sweep(lease, before, status, add_seconds, mlflow_run_id)
+            w.tables.sweeps[sweep_id] = row
+            if row.status is not before.status:
+                w.record(rules.SWEEP_EVENTS[row.status], sweep_id, {})
+        return row
+
+    def sweeps(self, study: str) -> Sequence[SweepRow]:
+        return [row for row in self._read().sweeps.values() if row.study == study]
+
+    # ── trials and trainings ─────────────────────────────────────────────────────────────────────────────────────
+    def next_trial_number(self, study: str) -> int:
+        return max((number + 1 for name, number in self._read().trials if name == study), default=0)
+
+    def add_trial(self, lease: Lease, trial: TrialRow, trainings: Sequence[TrainingRow]) -> None:
+        with self._writing(lease) as w:
+            row = rules.added_trial(lease, trial, w.tables.sweeps.get(trial.sweep_id))
+            _add(w.tables.trials, (row.study, row.number), row)
+            queued = self._queue(w, row, trainings)
+            w.record("trial_added", row.sweep_id, {"trial": row.number, "queued": queued})
+
+    def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
+        tables = self._read()
+        rows = [row for row in tables.trials.values() if _matches(tables, row, study, generation, sweep_id)]
+        return copy.deepcopy(sorted(rows, key=lambda row: row.number))
+
+    def trainings(
+        self, study: str, *, generation: str | None = None, sweep_id: str | None = None
+    ) -> Sequence[TrainingRow]:
+        tables = self._read()
+        rows = [row for row in tables.trainings.values() if _matches(tables, row, study, generation, sweep_id)]
+        rows.sort(key=lambda row: (row.trial, row.rung, -row.rate_scale, row.seed, row.training_id))
+        return copy.deepcopy(rows)
+
+    def training(self, training_id: str) -> TrainingRow:
+        return copy.deepcopy(_known(self._read().trainings, "training", training_id))
+
+    def start_training(self, lease: Lease, training_id: str, *, device: str) -> TrainingRow:
+        with self._writing(lease) as w:
+            row = rules.started(lease, _known(w.tables.trainings, "training", training_id), device, w.now)
+            w.tables.trainings[training_id] = row
+            w.tables.curves.pop(training_id, None)
+            w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device})
+        return copy.deepcopy(row)
+
+    def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
+        with self._writing(lease) as w:
+            before = _known(w.tables.trainings, "training", training_id)
+            row = rules.queued_again(lease, before)
+            if row != before:
+                w.tables.trainings[training_id] = row
+                w.record("training_queued_again", row.sweep_id, rules.training_facts(row) | {"reason": reason})
+        return copy.deepcopy(row)
+
+    def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
+        with self._writing(lease) as w:
+            rules.check_running(lease, _known(w.tables.trainings, "training", training_id), attempt)
+            w.tables.curves[training_id] = curve.to_bytes()
+
+    def end_training(
+        self,
+        lease: Lease,
+        training_id: str,
+        attempt: int,
+        outcome: Outcome,
+        curve: Curve,
+        *,
+        tell: TrialEnd | None = None,
+        queue: Sequence[TrainingRow] = (),
+    ) -> TrainingRow:
+        with self._writing(lease) as w:
+            row = rules.ended(lease, _known(w.tables.trainings, "training", training_id), attempt, outcome)
+            w.tables.trainings[training_id] = row
+            w.tables.curves[training_id] = curve.to_bytes()
+            trial = w.tables.trials[row.study, row.trial]
+            queued = self._queue(w, trial, queue)
+            w.record("training_ended", row.sweep_id, rules.training_facts(row) | {"queued": queued})
+            if tell is not None:
+                w.tables.trials[row.study, row.trial] = rules.told(trial, tell)
+                w.record("trial_told", row.sweep_id, rules.told_facts(trial.number, tell))
+        return copy.deepcopy(row)
+
+    def curve(self, training_id: str) -> Curve | None:
+        data = self._read().curves.get(training_id)
+        return None if data is None else Curve.from_bytes(data)
+
+    # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
+        tables = self._read()
+        steps = {key: Curve.from_bytes(data).steps for key, data in tables.curves.items()}
+        rows = [
+            row
+            for row in tables.trainings.values()
+            if row.sweep_id == sweep_id and rules.is_unmirrored(row, steps.get(row.training_id))
+        ]
+        return copy.deepcopy(sorted(rows, key=lambda row: (row.started_at or 0.0, row.trial, row.rung)))
+
+    def mark_mirrored(
+        self,
+        lease: Lease,
+        training_id: str,
+        *,
+        mlflow_run_id: str,
+        attempt: int,
+        steps: int,
+        status: Status | None,
+    ) -> None:
+        with self._writing(lease) as w:
+            w.tables.trainings[training_id] = rules.mirrored(
+                lease,
+                _known(w.tables.trainings, "training", training_id),
+                mlflow_run_id=mlflow_run_id,
+                attempt=attempt,
+                steps=steps,
+                status=status,
+            )
+
+    # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def events(self, study: str) -> Sequence[Event]:
+        return [copy.deepcopy(event) for event in self._read().events.values() if event.study == study]
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _read(self) -> _Tables:
+        """The tables as last committed; they are replaced at a commit, never changed."""
+        with self._lock:
+            return self._tables
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[_Tables, float]]:
+        with self._lock:
+            tables = self._tables.copied()
+            yield tables, self._clock()
+            self._tables = tables
+
+    @contextmanager
+    def _writing(self, lease: Lease) -> Iterator[_Writing]:
+        with self._transaction() as (tables, now):
+            rules.check_held(lease, tables.leases.get(lease.study), now)
+            yield _Writing(tables, now, lease)
+
+    @staticmethod
+    def _queue(w: _Writing, trial: TrialRow, trainings: Sequence[TrainingRow]) -> list[str]:
+        rows = rules.queued_trainings(trial, trainings)
+        for row in rows:
+            _add(w.tables.trainings, row.training_id, row)
+        return [row.training_id for row in rows]
+
+
+def _add(table: dict[Key, Row], key: Key, row: Row) -> None:
+    if key in table:
+        raise ValueError(f"{key!r} is stored already")
+    table[key] = row
+
+
+def _known(table: Mapping[str, Row], kind: str, key: str) -> Row:
+    if key not in table:
+        raise KeyError(f"no {kind} {key!r} is stored")
+    return table[key]
+
+
+def _matches(
+    tables: _Tables, row: TrialRow | TrainingRow, study: str, generation: str | None, sweep_id: str | None
+) -> bool:
+    sweep = tables.sweeps[row.sweep_id]
+    return row.study == study and generation in (None, sweep.generation) and sweep_id in (None, row.sweep_id)

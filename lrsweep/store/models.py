@@ -1,0 +1,130 @@
+"""The tables. A column has the name of the field that it keeps, so a row is read and written by its dataclass.
+
+The order in which rows came is an integer ``id``: clocks tie, counters do not. Times are seconds since 1970 by the
+database's clock. JSON columns hold plain JSON text, so that people can read them with any SQL tool.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from lrsweep.records import Status, SweepStatus, TrialState
+
+SCHEMA_VERSION = "0001"
+"""The newest migration: a database at this version is used as it is."""
+VERSION_TABLE = "lrs_alembic_version"
+
+metadata = sa.MetaData(
+    naming_convention={  # a later migration can only change what has a name
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _choice(kind: type[StrEnum]) -> sa.Enum:
+    """Kept as its text: a new member needs no migration."""
+    return sa.Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
+
+
+study = sa.Table(
+    "lrs_study",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("meaning", sa.Text, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.UniqueConstraint("name", "generation"),
+)
+
+sweep = sa.Table(
+    "lrs_sweep",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sweep_id", sa.Text, nullable=False, unique=True),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Column("status", _choice(SweepStatus), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("mlflow_run_id", sa.Text),
+    sa.ForeignKeyConstraint(["study", "generation"], ["lrs_study.name", "lrs_study.generation"]),
+    sa.Index(None, "study", "generation"),
+)
+
+trial = sa.Table(
+    "lrs_trial",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False, index=True),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("distributions", sa.JSON, nullable=False),
+    sa.Column("state", _choice(TrialState), nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("copied_from", sa.Text),
+)
+
+training = sa.Table(
+    "lrs_training",
+    metadata,
+    sa.Column("training_id", sa.Text, primary_key=True),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False, index=True),
+    sa.Column("rung", sa.Integer, nullable=False),
+    sa.Column("horizon", sa.BigInteger, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("rate_scale", sa.Double, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("status", _choice(Status), nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("device", sa.Text),
+    sa.Column("started_at", sa.Double),
+    sa.Column("error", sa.Text),
+    sa.Column("mlflow_run_id", sa.Text),
+    sa.Column("mirrored_attempt", sa.Integer, nullable=False),
+    sa.Column("mirrored_steps", sa.BigInteger, nullable=False),
+    sa.Column("mirrored_status", _choice(Status)),
+    sa.ForeignKeyConstraint(["study", "trial"], ["lrs_trial.study", "lrs_trial.number"]),
+    sa.Index(None, "study", "trial"),
+)
+
+curve = sa.Table(
+    "lrs_curve",
+    metadata,
+    sa.Column("training_id", sa.Text, sa.ForeignKey("lrs_training.training_id"), primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+# No foreign keys from here: a lease is taken before its study is registered, and the history stays whatever goes.
+lease = sa.Table(
+    "lrs_lease",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("token", sa.Text),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+
+event = sa.Table(
+    "lrs_event",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("sweep_id", sa.Text),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Index(None, "study", "id"),
+)

@@ -1,0 +1,183 @@
+"""Opening the store: an engine per database, the checks before first use, and the migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from lrsweep.errors import StoreUnavailable
+from lrsweep.store.addresses import SQLITE, parsed, shown, with_schema, without_schema
+from lrsweep.store.faults import while_opening
+from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
+from lrsweep.store.sql import SqlStore, writing
+
+SCHEMA = "lrsweep"
+_BUSY_SECONDS = 20
+_CONNECT_SECONDS = 10
+_SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
+
+
+def open_store(url: str) -> SqlStore:
+    """The store at this address; a new SQLite file or PostgreSQL schema is made, an older one is migrated.
+
+    Raises SettingsError for an address that lrsweep does not understand and StoreUnavailable, with what to check, for a
+    database that cannot be used.
+    """
+    address = make_url(with_schema(url, SCHEMA))
+    with while_opening(address):
+        engine = _sqlite_engine(address) if address.drivername == SQLITE else _postgresql_engine(address)
+        try:
+            if engine.dialect.name == "postgresql":
+                _check_schema(engine)
+            _bring_up_to_date(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return SqlStore(engine)
+
+
+def ensure_schemas(url: str, names: list[str]) -> None:
+    """Makes the PostgreSQL schemas that are missing; does nothing for SQLite.
+
+    Schemas that an administrator made are used as they are, so the right to CREATE is needed only for missing ones.
+    Raises StoreUnavailable with the statement to run where that right is missing.
+    """
+    address = without_schema(parsed(url))
+    if address.drivername == SQLITE:
+        return
+    engine = _postgresql_engine(address)
+    try:
+        with while_opening(address), engine.begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            present = set(connection.scalars(sa.text("SELECT nspname FROM pg_namespace")))
+            missing = [name for name in names if name not in present]
+            may_create = connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'CREATE')"))
+            if missing and not may_create:
+                _refuse_schemas(connection, missing)
+            for name in missing:
+                connection.execute(sa.schema.CreateSchema(name))
+    finally:
+        engine.dispose()
+
+
+def _refuse_schemas(connection: Connection, missing: list[str]) -> NoReturn:
+    user = connection.scalar(sa.text("SELECT quote_ident(current_user)"))
+    statements = "; ".join(f"CREATE SCHEMA {name} AUTHORIZATION {user}" for name in missing)
+    raise StoreUnavailable(
+        f"the database {shown(connection.engine.url)} lacks the schemas {', '.join(missing)}, and this user may not "
+        f"create them. Let its administrator run: {statements};"
+    )
+
+
+def _sqlite_engine(address: URL) -> Engine:
+    """One file. Python's own transactions are off: SQLAlchemy's BEGIN says whether the transaction will write."""
+    path = Path(str(address.database)).expanduser().absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        address.set(database=str(path)), connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.execute("PRAGMA journal_mode = WAL")  # readers and the one writer do not wait for each other
+        connection.execute("PRAGMA synchronous = FULL")  # a committed result survives a power cut
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and then writes would fail at once, not wait, when another one wrote between.
+        is_writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(address: URL) -> Engine:
+    return sa.create_engine(
+        address,
+        connect_args={"connect_timeout": _CONNECT_SECONDS} if "connect_timeout" not in address.query else {},
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+def _check_schema(engine: Engine) -> None:
+    """Our tables must not fall into somebody else's schema."""
+    if _current_schema(engine) == SCHEMA:
+        return
+    ensure_schemas(engine.url.render_as_string(hide_password=False), [SCHEMA])
+    found = _current_schema(engine)
+    if found != SCHEMA:
+        raise StoreUnavailable(
+            f"connections to {shown(engine.url)} work in schema {found!r}, not in {SCHEMA!r}. Either a pooler between "
+            "drops `options` from the address: connect to the server itself, or let the pooler's administrator run "
+            f"ALTER ROLE … SET search_path; or this user lacks the right: GRANT USAGE ON SCHEMA {SCHEMA} TO …"
+        )
+
+
+def _current_schema(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        name: str | None = connection.scalar(sa.text("SELECT current_schema()"))
+    return name
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    """Checks and migrates in one writing transaction: of two processes that open a new database, the second waits."""
+    with writing(engine).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            if connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise StoreUnavailable(
+                    f"the server of {shown(engine.url)} is read-only, perhaps a standby: "
+                    "name the one that takes writes."
+                )
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        _refuse_foreign(connection)
+        if _version(connection) != SCHEMA_VERSION:
+            _migrate(connection)
+
+
+def _refuse_foreign(connection: Connection) -> None:
+    if sa.inspect(connection).has_table("alembic_version"):
+        place = "schema" if connection.dialect.name == "postgresql" else "file"
+        raise StoreUnavailable(
+            f"the {place} of {shown(connection.engine.url)} holds a table alembic_version of another tool, "
+            f"such as Optuna or MLflow. lrsweep's results need a {place} of their own: "
+            + (
+                f"drop or move the other tool's tables out of schema {SCHEMA!r}."
+                if place == "schema"
+                else "name another file, it is created when it is missing."
+            )
+        )
+
+
+def _version(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 (a constant)
+    return version
+
+
+def _migrate(connection: Connection) -> None:
+    """Loads Alembic only here: a database at the newest version is opened without it."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "lrsweep.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    version = _version(connection)
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    if version is not None and version not in known:
+        raise StoreUnavailable(
+            f"the results in {shown(connection.engine.url)} were written by a newer lrsweep (schema {version}; "
+            f"this one knows up to {SCHEMA_VERSION}). Upgrade: pip install --upgrade lrsweep."
+        )
+    command.upgrade(config, "head")

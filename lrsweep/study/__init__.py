@@ -1,0 +1,27 @@
+"""The study file: read, checked whole, frozen.
+
+>>> text = '''
+... [study]
+... name = "quick"
+... workload = "digits"
+... [budget]
+... trials = 60
+... '''
+>>> study = parse_study(text, "quick.toml")
+>>> study.trials, study.space.optimizers, study.workload.settings["model"]
+(60, ('sgd', 'adamw'), 'mlp')
+"""
+
+from lrsweep.study.file import load_study, parse_study
+from lrsweep.study.values import OPTIMIZERS, RATE_EXPONENTS, REDUCTION_FACTOR, ResolvedStudy, SpaceSpec, Study
+
+__all__ = [
+    "OPTIMIZERS",
+    "RATE_EXPONENTS",
+    "REDUCTION_FACTOR",
+    "ResolvedStudy",
+    "SpaceSpec",
+    "Study",
+    "load_study",
+    "parse_study",
+]

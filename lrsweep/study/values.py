@@ -1,0 +1,217 @@
+"""What a study means: the question as the file states it, and the same with the workload's own defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+from lrsweep.errors import Problem, StudyError
+from lrsweep.records import (
+    EVALUATIONS_PER_TRAINING,
+    Json,
+    OptimizerSpec,
+    WorkloadFacts,
+    WorkloadSpec,
+    stable_hash,
+)
+from lrsweep.schedules import family
+
+OPTIMIZERS: Mapping[str, OptimizerSpec] = MappingProxyType(
+    {
+        "sgd": OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0}),
+        "adamw": OptimizerSpec("adamw", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01}),
+    }
+)
+
+# A shorter training wants a larger peak rate. Measured at a third of the horizon on six small workloads, the best peak
+# moved with the root of the horizon under SGD and with a power between 0 and 1/4 under Adam, whose step hardly depends
+# on the gradient's size. Without the correction a rung misjudges the rate of a schedule and with it the schedule.
+RATE_EXPONENTS: Mapping[str, float] = MappingProxyType({"sgd": 0.5, "adamw": 0.15})
+
+REDUCTION_FACTOR = 3
+"""How much shorter the first rung is; at a ninth even the corrected rung picks badly."""
+
+SHORTEST_HORIZON_WITH_A_RUNG = 30
+"""Below it a third is under ten updates: too few for a curve to mean anything, and too cheap to be worth saving."""
+
+Range = tuple[float, float]
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class SpaceSpec:
+    """What is searched. ``warmup`` and ``floor`` are one number, or a range that is searched too."""
+
+    families: tuple[str, ...]
+    """in the order given: the search counts its choices by it"""
+    optimizers: tuple[str, ...]
+    warmup: float | Range = 0.0
+    floor: float | Range = 0.0
+    peak_lr: Mapping[str, Range] = field(default_factory=dict)
+    """per optimizer, on a log scale; what is missing comes from the workload"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "families": list(self.families),
+            "optimizers": list(self.optimizers),
+            "warmup": _number_or_list(self.warmup),
+            "floor": _number_or_list(self.floor),
+            "peak_lr": {name: list(searched) for name, searched in self.peak_lr.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file, read and checked whole."""
+
+    name: str
+    workload: WorkloadSpec
+    """with all its settings, the defaults too"""
+    space: SpaceSpec
+    trials: int
+    source: str
+    """the file, for messages"""
+    horizon: int | None = None
+    """steps of a full training; None: the workload's own"""
+    seed: int = 0
+    metric: str = "val_loss"
+    direction: Direction = "minimize"
+
+    def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
+        """The study with the workload's horizon and rate ranges wherever the file gives none of its own.
+
+        Raises StudyError for an optimizer that has no range in either.
+        """
+        ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
+        missing = [name for name, searched in ranges.items() if searched is None]
+        if missing:
+            raise StudyError(self.source, [_no_range(facts.name, name) for name in missing])
+        return ResolvedStudy(
+            name=self.name,
+            facts=facts,
+            metric=self.metric,
+            direction=self.direction,
+            horizon=self.horizon if self.horizon is not None else facts.horizon,
+            seed=self.seed,
+            space=replace(self.space, peak_lr={name: searched for name, searched in ranges.items() if searched}),
+            trials=self.trials,
+            source=self.source,
+        )
+
+
+@dataclass(frozen=True)
+class ResolvedStudy:
+    """A study in which nothing is left to a default; two of them can be compared by their hashes."""
+
+    name: str
+    facts: WorkloadFacts
+    metric: str
+    direction: Direction
+    horizon: int
+    seed: int
+    space: SpaceSpec
+    trials: int
+    source: str
+
+    @property
+    def workload(self) -> WorkloadSpec:
+        return WorkloadSpec(self.facts.name, self.facts.settings)
+
+    @property
+    def evaluations(self) -> int:
+        return EVALUATIONS_PER_TRAINING
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The horizons of a trial's trainings in steps, shortest first; the last is the full horizon."""
+        if self.horizon < SHORTEST_HORIZON_WITH_A_RUNG:
+            return (self.horizon,)
+        # A third of a whole number never ends in a half, so there is nothing to choose in the rounding.
+        return (round(self.horizon / REDUCTION_FACTOR), self.horizon)
+
+    def rate_scale(self, optimizer: str, horizon: int) -> float:
+        """(T / T_r)**a: what the peak rate of the full horizon T is multiplied by in a training of T_r steps.
+
+        ``a`` is the optimizer's exponent. At the full horizon the factor is 1.
+        """
+        return float((self.horizon / horizon) ** RATE_EXPONENTS[optimizer])
+
+    @property
+    def meaning(self) -> str:
+        """Hash of all that makes two values comparable.
+
+        The space, the budget and the seed are left out: they decide which values are drawn, not what one of them says.
+        The optimizers are those that lrsweep knows, not those of the space, so that searching fewer of them keeps the
+        meaning.
+        """
+        return stable_hash(self._comparable())
+
+    @property
+    def generation(self) -> str:
+        """Hash of the meaning and the space: sweeps of one generation share their trials.
+
+        A larger budget continues a sweep, and so does another seed: trials that exist keep theirs, new ones get it.
+        What a release of lrsweep searches inside the families belongs to the space although no file says it.
+        """
+        return stable_hash({"meaning": self.meaning, "space": self._searched()})
+
+    def spec(self) -> dict[str, Json]:
+        """Everything, for people and for later releases that read a study back from the results."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            **self._comparable(),
+            "evaluations": self.evaluations,
+            "seed": self.seed,
+            "space": self._searched(),
+            "budget": {"trials": self.trials},
+            "meaning": self.meaning,
+            "generation": self.generation,
+        }
+
+    def _searched(self) -> dict[str, Json]:
+        return {**self.space.to_json(), "settings": {name: _family_settings(name) for name in self.space.families}}
+
+    def _comparable(self) -> dict[str, Json]:
+        return {
+            "workload": {
+                "name": self.facts.name,
+                "settings": dict(self.facts.settings),
+                "version": self.facts.version,
+                "data_hash": self.facts.data_hash,
+                "batch_size": self.facts.batch_size,
+            },
+            "metric": self.metric,
+            "direction": self.direction,
+            "horizon": self.horizon,
+            "rungs": list(self.rungs),
+            "optimizers": {
+                name: {"settings": dict(optimizer.settings), "rate_exponent": RATE_EXPONENTS[name]}
+                for name, optimizer in OPTIMIZERS.items()
+            },
+        }
+
+
+def _family_settings(name: str) -> dict[str, Json]:
+    """Per setting of the family: its range, or the value that it always has. Warm-up and floor are the study's."""
+    return {
+        setting.name: [setting.search.low, setting.search.high, setting.search.log]
+        if setting.search
+        else setting.default
+        for setting in family(name).settings()
+        if setting.name not in ("warmup", "floor")
+    }
+
+
+def _number_or_list(value: float | Range) -> Json:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _no_range(workload: str, optimizer: str) -> Problem:
+    return Problem(
+        f"space.peak_lr.{optimizer}",
+        f"missing, and the workload {workload!r} names no range of its own for {optimizer}. "
+        f"Write one under [space.peak_lr], for example {optimizer} = [0.001, 0.1].",
+    )

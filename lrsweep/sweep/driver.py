@@ -1,0 +1,362 @@
+"""The driver: one process per sweep that asks, trains, commits and tells, in that order.
+
+fill:    queued trainings, then new trials, go to the executor as plans
+handle:  a record extends its curve; an outcome is committed with all that follows from it, then told and mirrored
+tick:    the lease is renewed, long curves are committed, those who watch are shown
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.messages import Lost
+from lrsweep.records import (
+    Curve,
+    Outcome,
+    Record,
+    Status,
+    SweepRow,
+    TrainingPlan,
+    TrainingRow,
+    TrialRow,
+    TrialState,
+    stable_hash,
+    training_id,
+)
+from lrsweep.selection import best_trial, by_family
+from lrsweep.space import candidate
+from lrsweep.store.base import Lease, Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.faults import Faults
+from lrsweep.sweep.halting import Next, after, calibrates
+from lrsweep.sweep.mirror import Mirror
+from lrsweep.sweep.progress import Best, Progress
+from lrsweep.sweep.search import Search
+
+LEASE_SECONDS = 30.0
+RENEW_EVERY = 5.0
+COMMIT_CURVES_EVERY = 30.0
+SHOW_EVERY = 0.2
+POLL_SECONDS = 0.1
+FAILURES_THAT_STOP = 5
+DEATHS_THAT_FAIL = 3
+"""A training that ended its engine's process this often is failed; once or twice the process may die by chance."""
+
+
+class Stop:
+    """Why a driver should leave early: a signal came, or the deadline."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.signum: int | None = None
+        self._deadline = deadline
+
+    def check(self) -> None:
+        if self.signum is not None:
+            raise Interrupted(self.signum, "interrupted; what was finished is kept, and the same command continues")
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise DeadlinePassed("the deadline passed before the budget was used up; the same command continues")
+
+
+class Driver:
+    """Drives one sweep to the end of its budget. It is made for one ``run``."""
+
+    def __init__(
+        self,
+        *,
+        study: ResolvedStudy,
+        sweep: SweepRow,
+        store: Store,
+        lease: Lease,
+        executor: LocalExecutor,
+        mirror: Mirror,
+        stop: Stop,
+        faults: Faults,
+        observe: Callable[[Progress], None],
+    ) -> None:
+        self._study = study
+        self._sweep = sweep
+        self._store = store
+        self._lease = lease
+        self._executor = executor
+        self._mirror = mirror
+        self._stop = stop
+        self._faults = faults
+        self._observe = observe
+        self._trials: dict[int, TrialRow] = {}
+        self._trainings: dict[str, TrainingRow] = {}
+        self._places: dict[int, int] = {}
+        self._rung_values: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        self._queue: deque[str] = deque()
+        self._curves: dict[str, Curve] = {}
+        self._deaths: Counter[str] = Counter()
+        self._failures_in_a_row = 0
+        self._began = 0.0
+        self._steps_before = 0
+        self._told_before = 0
+        self._renewed_at = self._committed_at = time.monotonic()
+        self._shown_at = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the first ask."""
+        return time.monotonic() - self._began if self._began else 0.0
+
+    def run(self) -> None:
+        """Until the budget is used up. Raises Interrupted, DeadlinePassed, SweepFailed, LeaseLost or TryAgain."""
+        search = self._recover()
+        self._began = time.monotonic()
+        try:
+            while True:
+                self._stop.check()
+                self._fill(search)
+                if not self._executor.in_flight:
+                    break
+                for message in self._executor.poll(POLL_SECONDS):
+                    if isinstance(message, Lost):
+                        self._handle_loss(search, message)
+                    else:
+                        self._handle(search, message)
+                self._tick()
+        finally:
+            self._executor.close()
+        self._refuse_total_failure()
+
+    def queue_running_again(self, reason: str) -> None:
+        """What was in flight when the driver leaves early waits for the next one."""
+        for training in self._trainings.values():
+            if training.status is Status.RUNNING:
+                self._store.queue_again(self._lease, training.training_id, reason=reason)
+
+    def show(self) -> None:
+        """Shows those who watch how things stand."""
+        self._observe(self._progress())
+
+    # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _recover(self) -> Search:
+        """Reads back everything committed; trainings that an earlier driver left running are queued again."""
+        rows = self._store.trainings(self._study.name, generation=self._study.generation)
+        by_trial: dict[int, list[TrainingRow]] = defaultdict(list)
+        generation = self._store.trials(self._study.name, generation=self._study.generation)
+        families = {trial.number: str(trial.params["family"]) for trial in generation}
+        self._places = {trial.number: place for place, trial in enumerate(generation)}
+        self._trials = {trial.number: trial for trial in generation if trial.sweep_id == self._sweep.sweep_id}
+        for found in rows:
+            row = found
+            if row.sweep_id == self._sweep.sweep_id:
+                if row.status is Status.RUNNING:
+                    row = self._store.queue_again(self._lease, row.training_id, reason="its driver ended")
+                if row.status is Status.QUEUED:
+                    self._queue.append(row.training_id)
+                self._trainings[row.training_id] = row
+            by_trial[row.trial].append(row)
+            self._remember(families[row.trial], row)
+        self._steps_before = sum(row.steps for row in self._trainings.values())
+        self._told_before = self._told()
+        return Search(self._study, generation, by_trial, sweep_id=self._sweep.sweep_id)
+
+    # ── fill ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _fill(self, search: Search) -> None:
+        while self._executor.free > 0:
+            if self._queue:
+                row = self._trainings[self._queue.popleft()]
+            elif len(self._trials) < self._study.trials:
+                row = self._ask(search)
+            else:
+                return
+            self._executor.submit(self._plan(row))
+
+    def _ask(self, search: Search) -> TrainingRow:
+        asked, params, distributions = search.ask()
+        self._faults.passing("after-ask")
+        number = self._store.next_trial_number(self._study.name)
+        seed = int(stable_hash([self._study.seed, self._study.name, number])[:7], 16)
+        scale = self._study.rate_scale(str(params["optimizer"]), self._study.rungs[0])
+        trial = TrialRow(self._study.name, number, self._sweep.sweep_id, params, distributions)
+        first = TrainingRow(
+            training_id=training_id(self._sweep.sweep_id, number, self._study.rungs[0], seed, scale),
+            study=self._study.name,
+            trial=number,
+            sweep_id=self._sweep.sweep_id,
+            rung=0,
+            horizon=self._study.rungs[0],
+            seed=seed,
+            rate_scale=scale,
+        )
+        self._store.add_trial(self._lease, trial, [first])
+        search.accept(number, asked)
+        self._places[number] = len(self._places)
+        self._trials[number] = trial
+        self._trainings[first.training_id] = first
+        return first
+
+    def _plan(self, row: TrainingRow) -> TrainingPlan:
+        point = candidate(self._trials[row.trial].params, self._study)
+        self._curves[row.training_id] = Curve.empty()
+        return TrainingPlan(
+            training_id=row.training_id,
+            attempt=row.attempt + 1,
+            workload=self._study.workload,
+            schedule=point.schedule,
+            peak_lr=point.peak_lr * row.rate_scale,
+            optimizer=point.optimizer,
+            horizon=row.horizon,
+            seed=row.seed,
+            evaluations=self._study.evaluations,
+        )
+
+    # ── handle ───────────────────────────────────────────────────────────────────────────────────────────────────
+    def _handle(self, search: Search, record: Record) -> None:
+        row = self._trainings[record.training_id]
+        if row.status is Status.QUEUED:
+            row = self._store.start_training(self._lease, row.training_id, device=record.device)
+            self._trainings[row.training_id] = row
+        if record.attempt != row.attempt:
+            return  # a late word of an attempt that was given up
+        self._curves[row.training_id] = self._curves[row.training_id].extended(record)
+        if record.outcome is not None:
+            self._end(search, row, record.outcome)
+
+    def _handle_loss(self, search: Search, lost: Lost) -> None:
+        row = self._trainings[lost.training_id]
+        if lost.was_running:
+            self._deaths[row.training_id] += 1
+        if self._deaths[row.training_id] >= DEATHS_THAT_FAIL:
+            if row.status is Status.QUEUED:
+                row = self._store.start_training(self._lease, row.training_id, device="none")
+            text = f"{lost.reason}\n(for the {DEATHS_THAT_FAIL}rd time)"
+            self._end(search, row, Outcome(Status.FAILED, self._curves[row.training_id].steps, 0.0, {}, text))
+            return
+        if row.status is Status.RUNNING:
+            row = self._store.queue_again(self._lease, row.training_id, reason=lost.reason)
+        self._trainings[row.training_id] = row
+        self._queue.append(row.training_id)
+
+    def _end(self, search: Search, row: TrainingRow, outcome: Outcome) -> None:
+        """Commits the result, then tells the search; the mirror sees it because it is committed."""
+        ended = row.with_outcome(outcome)
+        trial = self._trials[row.trial]
+        following = self._following(ended, trial)
+        curve = self._curves.pop(row.training_id)
+        ended = self._store.end_training(
+            self._lease, row.training_id, row.attempt, outcome, curve, tell=following.tell, queue=following.queue
+        )
+        self._faults.passing("after-commit")
+        self._mirror.wake()
+        self._trainings[ended.training_id] = ended
+        self._remember(str(trial.params["family"]), ended)
+        for queued in following.queue:
+            self._trainings[queued.training_id] = queued
+            self._queue.append(queued.training_id)
+        if following.tell is None:
+            if ended.status is Status.COMPLETED:
+                search.report(trial.number, ended.rung, ended.metrics[self._study.metric])
+        else:
+            search.tell(trial.number, following.tell, rung=ended.rung)
+            self._trials[trial.number] = replace(trial, state=following.tell.state, value=following.tell.value)
+        self._count_failure(ended)
+
+    def _following(self, ended: TrainingRow, trial: TrialRow) -> Next:
+        family = str(trial.params["family"])
+        rivals = [v for number, v in self._rung_values[family, ended.rung].items() if number != trial.number]
+        families = len(self._study.space.families)
+        next_rung = self._study.rungs[min(ended.rung + 1, len(self._study.rungs) - 1)]
+        return after(
+            ended,
+            self._study,
+            rivals=rivals,
+            calibrates=calibrates(trial.number, self._places[trial.number], families, study=self._study.name),
+            scale=self._study.rate_scale(str(trial.params["optimizer"]), next_rung),
+        )
+
+    def _remember(self, family: str, row: TrainingRow) -> None:
+        if row.status is Status.COMPLETED and self._study.metric in row.metrics:
+            self._rung_values[family, row.rung][row.trial] = row.metrics[self._study.metric]
+
+    def _count_failure(self, ended: TrainingRow) -> None:
+        self._failures_in_a_row = self._failures_in_a_row + 1 if ended.status is Status.FAILED else 0
+        if self._failures_in_a_row >= FAILURES_THAT_STOP:
+            raise SweepFailed(
+                f"{FAILURES_THAT_STOP} trainings in a row failed, so the sweep was stopped. "
+                f"The last one:\n{ended.error}\n"
+                "Mend the cause; the same command then goes on with the rest of the budget."
+            )
+
+    def _refuse_total_failure(self) -> None:
+        ended = [row for row in self._trainings.values() if row.status.is_outcome]
+        if ended and all(row.status is Status.FAILED for row in ended):
+            raise SweepFailed(
+                f"every training failed ({len(ended)} of {len(ended)}). The last one:\n{ended[-1].error}\n"
+                "Mend the cause; `--new` then starts another sweep."
+            )
+
+    # ── tick ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._mirror.check()
+        if now - self._renewed_at > RENEW_EVERY:
+            self._store.renew_lease(self._lease, seconds=LEASE_SECONDS)
+            self._renewed_at = now
+        if now - self._committed_at > COMMIT_CURVES_EVERY:
+            for identity in self._executor.in_flight:
+                row, curve = self._trainings[identity], self._curves[identity]
+                if row.status is Status.RUNNING and curve.steps:
+                    self._store.save_curve(self._lease, identity, row.attempt, curve)
+            self._committed_at = now
+            self._mirror.wake()
+        if now - self._shown_at > SHOW_EVERY:
+            self.show()
+            self._shown_at = now
+
+    def _progress(self) -> Progress:
+        trials = list(self._trials.values())
+        told = self._told()
+        running = next((self._trainings[each] for each in self._executor.in_flight), None)
+        pace = (told - self._told_before) / self.seconds if self.seconds else 0.0
+        return Progress(
+            study=self._study.name,
+            sweep_id=self._sweep.sweep_id,
+            trials_told=told,
+            trials_wanted=self._study.trials,
+            trainings_ended=sum(row.status.is_outcome for row in self._trainings.values()),
+            steps_done=sum(row.steps for row in self._trainings.values()) - self._steps_before,
+            seconds=self.seconds,
+            seconds_left=(self._study.trials - told) / pace if pace else None,
+            families=by_family(trials),
+            best=best_of(trials, list(self._trainings.values()), self._study),
+            running=running,
+            running_trial=self._trials[running.trial] if running else None,
+            behind=self._mirror.behind,
+            outage=self._mirror.outage,
+        )
+
+    def _told(self) -> int:
+        return sum(trial.state is not TrialState.RUNNING for trial in self._trials.values())
+
+
+def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy) -> Best | None:
+    """The best trial of the rows, with the metrics of its training at the full horizon."""
+    trial = best_trial(trials)
+    if trial is None or trial.value is None:
+        return None
+    point = candidate(trial.params, study)
+    full = next(
+        row
+        for row in trainings
+        if row.trial == trial.number and row.rung == len(study.rungs) - 1 and row.status is Status.COMPLETED
+    )
+    return Best(
+        trial=trial.number,
+        value=trial.value,
+        family=point.schedule.family,
+        schedule=point.schedule,
+        peak_lr=point.peak_lr,
+        optimizer=point.optimizer.name,
+        optimizer_settings=point.optimizer.settings,
+        horizon=full.horizon,
+        metrics=full.metrics,
+    )

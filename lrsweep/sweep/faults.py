@@ -1,0 +1,41 @@
+"""Named points at which a test may kill the process, to see that nothing is lost there.
+
+``LRSWEEP_FAULT=after-commit:3`` sends SIGKILL to this process when it passes ``after-commit`` for the third time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from dataclasses import dataclass, field
+
+from lrsweep.errors import SettingsError
+
+POINTS = ("after-ask", "after-commit", "before-mirror", "mid-mirror")
+
+
+@dataclass
+class Faults:
+    point: str | None = None
+    time: int = 1
+    _passed: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def parsed(cls, text: str | None) -> Faults:
+        if not text:
+            return cls()
+        point, _, time = text.partition(":")
+        if point not in POINTS or not (time or "1").isdecimal():
+            raise SettingsError(
+                f"LRSWEEP_FAULT is {text!r}; wanted POINT or POINT:TIMES with POINT of {', '.join(POINTS)}"
+            )
+        return cls(point, int(time or 1))
+
+    def passing(self, point: str) -> None:
+        """Called at every named point; ends the process where a test asked for it."""
+        assert point in POINTS, point
+        if point == self.point:
+            self._passed[point] += 1
+            if self._passed[point] == self.time:
+                os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,37 @@
+"""The copy of a study in Optuna's own storage, for optuna-dashboard and Optuna's tools: one per generation."""
+
+from __future__ import annotations
+
+import optuna
+
+from lrsweep.errors import StoreUnavailable
+from lrsweep.study import ResolvedStudy
+
+
+def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
+    """The copy, made where it is missing. Nothing in it is ever RUNNING: finished trials alone are added.
+
+    Raises StoreUnavailable when Optuna cannot use the database.
+    """
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        if url.startswith("sqlite"):
+            with storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # kept in the file
+        return optuna.create_study(
+            storage=storage,
+            study_name=copy_name(study),
+            direction=study.direction,
+            load_if_exists=True,
+        )
+    except Exception as error:  # Optuna lets the errors of SQLAlchemy, the driver and Alembic through
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreUnavailable(
+            f"Optuna's storage cannot be used: {type(error).__name__}: {reason}. It holds copies only; "
+            "check that its database answers and may be written, then run the same command again."
+        ) from None
+
+
+def copy_name(study: ResolvedStudy) -> str:
+    """``digits@1a2b3c4d``: the study and its generation."""
+    return f"{study.name}@{study.generation[:8]}"

@@ -1,0 +1,94 @@
+"""What a driver tells those who watch it, and what it leaves behind: frozen values, no drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lrsweep.records import Json, SweepRow, TrainingRow, TrialRow
+from lrsweep.schedules import Schedule
+from lrsweep.selection import FamilyStanding
+
+
+@dataclass(frozen=True)
+class Best:
+    """The trial with the smallest value at the full horizon, in the form in which it is used."""
+
+    trial: int
+    value: float
+    family: str
+    schedule: Schedule
+    peak_lr: float
+    optimizer: str
+    optimizer_settings: Mapping[str, float]
+    horizon: int
+    metrics: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "trial": self.trial,
+            "value": self.value,
+            "family": self.family,
+            "schedule": self.schedule.to_json(),
+            "peak_lr": self.peak_lr,
+            "optimizer": self.optimizer,
+            "optimizer_settings": dict(self.optimizer_settings),
+            "horizon": self.horizon,
+            "metrics": dict(self.metrics),
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One look at a running sweep."""
+
+    study: str
+    sweep_id: str
+    trials_told: int
+    trials_wanted: int
+    trainings_ended: int
+    steps_done: int
+    seconds: float
+    """since the first ask of this process; 0 before it"""
+    seconds_left: float | None
+    """by the pace so far; None while there is none"""
+    families: Sequence[FamilyStanding]
+    best: Best | None
+    running: TrainingRow | None
+    running_trial: TrialRow | None
+    behind: int
+    """trainings that MLflow lacks"""
+    outage: str | None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep came to. ``seconds`` runs from the first ask to the last mirrored row, over all its processes."""
+
+    sweep: SweepRow
+    metric: str
+    trials: Sequence[TrialRow]
+    trainings: Sequence[TrainingRow]
+    families: Sequence[FamilyStanding]
+    best: Best | None
+    home: str
+    startup_seconds: float
+    not_mirrored: int = 0
+    """trainings that MLflow still lacks; the same command sends them"""
+    outage: str | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "study": self.sweep.study,
+            "sweep": self.sweep.sweep_id,
+            "status": self.sweep.status.value,
+            "trials": len(self.trials),
+            "trainings": len(self.trainings),
+            "steps": sum(training.steps for training in self.trainings),
+            "best": self.best.to_json() if self.best else None,
+            "seconds": self.sweep.seconds,
+            "startup_seconds": self.startup_seconds,
+            "not_mirrored": self.not_mirrored,
+            "home": self.home,
+        }

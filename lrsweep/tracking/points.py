@@ -1,0 +1,104 @@
+"""Which points of a curve MLflow gets, and the whole curve as a table. Pure: a curve in, points or text out.
+
+About 200 points say as much as a screen can show. They are chosen so that a curve may be sent in parts: whether a step
+is chosen depends on the horizon and on the rates up to one step later, never on how far the curve had come when it was
+sent. So the parts add up to what one sending of the whole would give, and a part may be sent again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from lrsweep.records import Curve, Floats, Steps
+
+POINTS_PER_CURVE = 200
+MOST_TURNS = 200
+"""A rate that turns at every step would otherwise send all of its steps."""
+
+
+class Point(NamedTuple):
+    """One value of one metric. ``step`` is the update's index for a rate or a training loss, else the updates done."""
+
+    key: str
+    value: float
+    step: int
+
+
+def chosen_steps(rates: Floats, horizon: int, *, ended: bool) -> Steps:
+    """The steps to show of the rates so far: an even grid over the horizon, the turns, and the last once it has ended.
+
+    The grid has the first step and the last of the horizon.
+
+    >>> chosen_steps(np.array([0.1, 0.2, 0.2, 0.2, 0.1]), horizon=5, ended=True).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    steps = len(rates)
+    grid = np.unique(np.rint(np.linspace(0, horizon - 1, POINTS_PER_CURVE)).astype(np.int64))
+    last = np.array([steps - 1] if ended and steps else [], dtype=np.int64)
+    return np.unique(np.concatenate([grid[grid < steps], turns(rates)[:MOST_TURNS], last]))
+
+
+def turns(rates: Floats) -> Steps:
+    """Where the rate begins to rise, to fall or to stay: the peak, both ends of a plateau, both sides of a drop.
+
+    >>> turns(np.array([1.0, 1.0, 1.0, 0.5, 0.5])).tolist()
+    [2, 3]
+    """
+    direction = np.sign(np.diff(rates))
+    return np.flatnonzero(direction[1:] != direction[:-1]).astype(np.int64) + 1
+
+
+def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iterator[Point]:
+    """The points that MLflow lacks when it was sent the first ``since`` steps.
+
+    The last of those steps goes again: whether it is a turn, and what an evaluation after it gave, shows later.
+    """
+    begin = max(since - 1, 0)
+    steps = chosen_steps(curve.rates, horizon, ended=ended)
+    steps = steps[steps >= begin]
+    for key, values in (("lr", curve.rates), ("train_loss", curve.train_losses)):
+        yield from _finite(key, values[steps], steps)
+    late = curve.evaluation_steps >= begin
+    for key, values in curve.evaluations.items():
+        yield from _finite(key, values[late], curve.evaluation_steps[late])
+
+
+def final_points(metrics: Mapping[str, float], steps: int, curve: Curve) -> Iterator[Point]:
+    """The outcome's metrics after ``steps`` updates, without those that the curve has at that very place."""
+    shown = set(curve.evaluations) if steps in curve.evaluation_steps else set()
+    for key, value in metrics.items():
+        if key not in shown and math.isfinite(value):
+            yield Point(key, value, steps)
+
+
+def _finite(key: str, values: Floats, steps: Steps) -> Iterator[Point]:
+    # MLflow keeps an infinity as 1.8e308, which flattens every other curve of a chart, and one NaN makes the mean of a
+    # whole group of runs vanish at its step. The curve ends where it stopped being a number; the table has the rest.
+    kept = np.isfinite(values)
+    for value, step in zip(values[kept].tolist(), steps[kept].tolist(), strict=True):
+        yield Point(key, value, step)
+
+
+def curve_table(curve: Curve) -> str:
+    """The whole curve as CSV, a row per step; an evaluation after n updates stands in row n, as in MLflow's charts.
+
+    The rate has all of its digits, a loss the eight that a 32-bit float has.
+    """
+    names = list(curve.evaluations)
+    evaluated = {
+        step: "".join(f",{value:.8g}" for value in values)
+        for step, *values in zip(
+            curve.evaluation_steps.tolist(), *(curve.evaluations[name].tolist() for name in names), strict=True
+        )
+    }
+    blank = "," * len(names)
+    rows = [
+        f"{step},{rate!r},{loss:.8g}{evaluated.get(step, blank)}"
+        for step, (rate, loss) in enumerate(zip(curve.rates.tolist(), curve.train_losses.tolist(), strict=True))
+    ]
+    after_the_last = [f"{step},,{values}" for step, values in evaluated.items() if step >= curve.steps]
+    return "\n".join([",".join(["step", "lr", "train_loss", *names]), *rows, *after_the_last, ""])

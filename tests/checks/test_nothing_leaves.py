@@ -1,0 +1,86 @@
+"""lrsweep sends nothing anywhere: a sweep succeeds without a route, and no process of it tries to use one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checks.watched import run_watched, without_route
+
+LRSWEEP = Path(sys.executable).with_name("lrsweep")
+STUDY = """
+[study]
+name = "quiet"
+workload = "digits"
+horizon = 30
+
+[space]
+families = ["cosine", "linear"]
+optimizers = ["sgd"]
+
+[budget]
+trials = 3
+"""
+
+
+def test_a_sweep_succeeds_without_a_way_out_and_never_looks_for_one(tmp_path: Path) -> None:
+    """Three trials from end to end: exit code 0, a result in JSON, no address outside the machine in any process."""
+    study = tmp_path / "quiet.toml"
+    study.write_text(STUDY)
+    command = [LRSWEEP, "run", study, "--json"]
+    home = tmp_path / "home"
+    watched = run_watched(command, tmp_path, environment={"LRSWEEP_HOME": str(home)}, timeout_seconds=240)
+    assert watched.returncode == 0, watched.stderr
+    result = json.loads(watched.stdout.splitlines()[-1])
+    assert (result["study"], result["trials"]) == ("quiet", 3)
+    assert result["home"] == str(home)
+    assert watched.attempts == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "event", "host"),
+    [
+        ("import socket; socket.socket().connect_ex(('192.0.2.1', 80))", "socket.connect", "192.0.2.1"),
+        ("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))", "socket.sendto", "192.0.2.1"),
+        ("import socket; socket.getaddrinfo('telemetry.invalid', 443)", "socket.getaddrinfo", "telemetry.invalid"),
+        ("import socket; socket.getfqdn('somebody.invalid')", "socket.gethostbyaddr", "somebody.invalid"),
+    ],
+)  # fmt: skip
+def test_an_attempt_to_leave_is_seen(tmp_path: Path, code: str, event: str, host: str) -> None:
+    """The recorder itself: a connection, a datagram and a question to a name server are each written down."""
+    program = f"import socket; socket.setdefaulttimeout(1)\n{code}"
+    watched = run_watched([sys.executable, "-c", program], tmp_path, timeout_seconds=60)
+    assert [(attempt["event"], attempt["host"]) for attempt in watched.attempts] == [(event, host)]
+
+
+def test_an_attempt_of_a_grandchild_is_seen(tmp_path: Path) -> None:
+    """Children inherit the recorder: a process that a process started cannot leave unseen."""
+    inner = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(('192.0.2.1', 80))"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}], check=True)"
+    watched = run_watched([sys.executable, "-c", outer], tmp_path, timeout_seconds=60)
+    assert [attempt["host"] for attempt in watched.attempts] == ["192.0.2.1"]
+
+
+def test_talking_to_oneself_is_allowed(tmp_path: Path) -> None:
+    """A server and a client on the loopback address work without a route, and are not written down."""
+    program = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).sendall(b"hello")
+assert server.accept()[0].recv(5) == b"hello"
+left, right = socket.socketpair()
+left.sendall(b"x")
+"""
+    watched = run_watched([sys.executable, "-c", program], tmp_path, timeout_seconds=60)
+    assert (watched.returncode, watched.stderr, watched.attempts) == (0, "", ())
+
+
+def test_a_child_without_a_route_cannot_leave(tmp_path: Path) -> None:
+    """Where the machine permits a network of one's own, there is no route in it, so a success needs none."""
+    if not without_route():
+        pytest.skip("this machine permits no network namespace; allow `unshare --net` (root or user namespaces)")
+    program = "import errno, socket; assert socket.socket().connect_ex(('192.0.2.1', 80)) == errno.ENETUNREACH"
+    assert run_watched([sys.executable, "-c", program], tmp_path, timeout_seconds=60).returncode == 0

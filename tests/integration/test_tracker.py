@@ -1,0 +1,503 @@
+"""The tracker against MLflow itself: a database in a file, a server over HTTP, and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, ViewType
+
+import lrsweep
+from lrsweep.errors import TrackingUnavailable
+from lrsweep.records import Curve, OptimizerSpec, Status, StudyRow, SweepRow, TrainingRow
+from lrsweep.tracking import FoundRun, Sent, Tracker
+from lrsweep.tracking.server import MlflowServer
+from lrsweep.tracking.views import saved_views
+
+# MLflow uses an option that SQLAlchemy 2.1 has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+
+HORIZON = 600
+STARTED = 1_700_000_000.5
+SCHEDULE = lrsweep.schedule("wsd", cooldown=0.25, warmup=0.05)
+SGD = OptimizerSpec("sgd", {"momentum": 0.9})
+
+
+def a_curve(steps: int = HORIZON) -> Curve:
+    """The first ``steps`` of a training that is evaluated after each 30 updates."""
+    evaluated = np.arange(30, steps + 1, 30)
+    return Curve(
+        rates=SCHEDULE.rates(HORIZON, peak_lr=0.2)[:steps],
+        train_losses=2.0 / np.arange(1.0, steps + 1),
+        evaluation_steps=evaluated,
+        evaluations={"val_loss": 3.0 / evaluated, "val_acc": evaluated / 1000},
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracker, a study of its own with a sweep in it, and MLflow's client beside it to look with."""
+
+    tracker: Tracker
+    client: MlflowClient
+    study: StudyRow
+    sweep: SweepRow
+    parent: str
+
+    def training(self, **changes: object) -> TrainingRow:
+        row = TrainingRow(
+            training_id=uuid4().hex,
+            study=self.study.name,
+            trial=7,
+            sweep_id=self.sweep.sweep_id,
+            rung=1,
+            horizon=HORIZON,
+            seed=11,
+            rate_scale=2.0,
+            attempt=1,
+            status=Status.RUNNING,
+            device="cpu",
+            started_at=STARTED,
+        )
+        return replace(row, **changes)  # type: ignore[arg-type]
+
+    def send(self, training: TrainingRow, curve: Curve) -> Sent:
+        return self.tracker.send(training, curve, parent=self.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD)
+
+    def history(self, run_id: str, key: str) -> list[tuple[int, float, int]]:
+        """Step, value and milliseconds since 1970 of each point."""
+        return sorted((each.step, each.value, each.timestamp) for each in self.client.get_metric_history(run_id, key))
+
+    def histories(self, run_id: str) -> dict[str, list[tuple[int, float, int]]]:
+        return {key: self.history(run_id, key) for key in self.client.get_run(run_id).data.metrics}
+
+    def runs(self, training: TrainingRow, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        found = self.client.search_runs(
+            [self.tracker.experiment(self.study.name)], f"tags.`lrsweep.training` = '{training.training_id}'", view
+        )
+        return list(found)
+
+
+def completed(row: TrainingRow) -> TrainingRow:
+    metrics = {"val_loss": 3.0 / HORIZON, "val_acc": 0.6, "decide_loss": 0.4, "decide_acc": 0.5}
+    return replace(row, status=Status.COMPLETED, steps=HORIZON, seconds=2.25, metrics=metrics)
+
+
+def remembered(row: TrainingRow, sent: Sent) -> TrainingRow:
+    """The row as the store has it after ``mark_mirrored``."""
+    return replace(
+        row,
+        mlflow_run_id=sent.run_id,
+        mirrored_attempt=sent.attempt,
+        mirrored_steps=sent.steps,
+        mirrored_status=sent.status,
+    )
+
+
+def a_study() -> StudyRow:
+    return StudyRow(f"study-{uuid4().hex[:8]}", "the meaning", "the generation", {})
+
+
+def a_place(uri: str, artifact_root: Path | None) -> Place:
+    tracker = Tracker.connect(uri, artifact_root=artifact_root)
+    study = a_study()
+    sweep = SweepRow(uuid4().hex, study.name, "the generation", created_at=STARTED)
+    parent = tracker.open_sweep(sweep, study, params={"workload": "digits", "horizon": "600"})
+    return Place(tracker, MlflowClient(uri, uri), study, sweep, parent)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with MLflow's database and artifacts, made once: MLflow's migrations take 2 s."""
+    home = tmp_path_factory.mktemp("home with a blank")
+    Tracker.connect(f"sqlite:///{home}/mlflow.db", artifact_root=home / "artifacts")
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    """The address of a real MLflow server on the same database, as while somebody looks at a sweep."""
+    with MlflowServer(f"sqlite:///{folder}/mlflow.db", str(folder / "artifacts"), port=0) as running:
+        yield running.url
+
+
+@pytest.fixture
+def local(folder: Path) -> Place:
+    return a_place(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+
+
+@pytest.fixture
+def remote(server: str) -> Place:
+    return a_place(server, None)
+
+
+@pytest.fixture(params=["local", "remote"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """The same facts hold for a database and for a server."""
+    given: Place = request.getfixturevalue(request.param)
+    return given
+
+
+# ── one training ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_training_becomes_a_finished_run_with_everything_in_it(place: Place, tmp_path: Path) -> None:
+    """Name, times, tags, params, curves, final metrics and the table of the curve are all there."""
+    row = completed(place.training())
+    sent = place.send(row, a_curve())
+    assert sent == Sent(sent.run_id, 1, HORIZON, Status.COMPLETED)
+    run = place.client.get_run(sent.run_id)
+    assert (run.info.run_name, run.info.status) == ("0007 wsd sgd @600", "FINISHED")
+    assert (run.info.start_time, run.info.end_time) == (1_700_000_000_500, 1_700_000_002_750)
+    assert run.data.params == {
+        "family": "wsd",
+        "optimizer": "sgd",
+        "peak_lr": "0.2",
+        "wsd.cooldown": "0.25",
+        "warmup": "0.05",
+        "floor": "0.0",
+        "sgd.momentum": "0.9",
+        "horizon": "600",
+        "seed": "11",
+        "rung": "1",
+        "rate_scale": "2.0",
+    }
+    assert run.data.tags.items() >= {
+        ("mlflow.parentRunId", place.parent),
+        ("lrsweep.training", row.training_id),
+        ("lrsweep.sweep", place.sweep.sweep_id),
+        ("lrsweep.trial", "7"),
+        ("lrsweep.attempt", "1"),
+        ("lrsweep.schedule", SCHEDULE.to_json()),
+        ("lrsweep.outcome", "completed"),
+    }
+    assert run.data.metrics.items() >= completed(row).metrics.items()
+    rates = place.history(sent.run_id, "lr")
+    # 200 on the grid, which has the first and the last; the warm-up's end at 30 and the cool-down's begin near 457
+    assert 200 <= len(rates) <= 202
+    assert rates[0] == (0, 0.2 * (1 / 31), 1_700_000_000_500)
+    assert (30, 0.2, 1_700_000_000_530) in rates
+    assert rates[-1][0] == 599
+    assert len(place.history(sent.run_id, "train_loss")) == len(rates)
+    assert place.history(sent.run_id, "val_loss") == [
+        (step, 3.0 / step, 1_700_000_000_500 + step) for step in range(30, 601, 30)
+    ]
+    table = Path(place.client.download_artifacts(sent.run_id, "curve.csv", str(tmp_path))).read_text().splitlines()
+    assert (len(table), table[0]) == (602, "step,lr,train_loss,val_loss,val_acc")
+
+
+def test_two_parts_give_what_one_sending_gives(place: Place) -> None:
+    """A curve sent after 250 and after 600 steps has the points of one that was sent whole, each once."""
+    whole = place.send(completed(place.training()), a_curve())
+    row = place.training()
+    first = place.send(row, a_curve(250))
+    assert first == Sent(first.run_id, 1, 250, None)
+    assert place.client.get_run(first.run_id).info.status == "RUNNING"
+    rest = place.send(completed(remembered(row, first)), a_curve())
+    assert rest.run_id == first.run_id
+    assert place.histories(rest.run_id) == place.histories(whole.run_id)
+    assert [file.path for file in place.client.list_artifacts(rest.run_id)] == ["curve.csv"]
+
+
+def test_sending_twice_changes_nothing(place: Place) -> None:
+    """A caller that could not remember what was sent sends the same row again: one run, the same points."""
+    row = completed(place.training())
+    first = place.send(row, a_curve())
+    before = place.histories(first.run_id), place.client.get_run(first.run_id).to_dictionary()
+    again = place.send(row, a_curve())
+    assert again == first
+    assert (place.histories(first.run_id), place.client.get_run(first.run_id).to_dictionary()) == before
+    assert len(place.runs(row)) == 1
+
+
+def test_a_later_attempt_gets_a_fresh_run(place: Place) -> None:
+    """Attempt 1 was sent in part and began again: its run goes, and the new one has only the new attempt's points."""
+    row = place.training()
+    old = place.send(row, a_curve(250))
+    row = replace(completed(remembered(row, old)), attempt=2, started_at=STARTED + 100)
+    new = place.send(row, a_curve())
+    assert [run.info.run_id for run in place.runs(row)] == [new.run_id]
+    assert new.run_id != old.run_id
+    assert place.client.get_run(new.run_id).data.tags["lrsweep.attempt"] == "2"
+    assert min(stamp for _, _, stamp in place.history(new.run_id, "lr")) == 1_700_000_100_500
+    assert [run.info.status for run in place.runs(row, ViewType.DELETED_ONLY)] == ["KILLED"]
+
+
+def test_a_run_that_the_user_deleted_is_made_again(local: Place) -> None:
+    """The store is the truth: a mirror of it that was thrown away comes back, whole, with the next part."""
+    row = local.training()
+    first = local.send(row, a_curve(250))
+    local.client.delete_run(first.run_id)
+    second = local.send(completed(remembered(row, first)), a_curve())
+    assert second.run_id != first.run_id
+    assert local.history(second.run_id, "lr")[0][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [(Status.DIVERGED, "KILLED"), (Status.STOPPED, "KILLED"), (Status.FAILED, "FAILED")],
+)
+def test_an_outcome_is_shown_by_the_runs_status_and_its_tag(local: Place, status: Status, shown: str) -> None:
+    """Only what somebody must look at is FAILED, with the line of the traceback that says why."""
+    error = "Traceback (most recent call last):\n  …\nValueError: no data\n" if status is Status.FAILED else None
+    row = replace(local.training(), status=status, steps=250, seconds=1.0, error=error)
+    run = local.client.get_run(local.send(row, a_curve(250)).run_id)
+    assert (run.info.status, run.data.tags["lrsweep.outcome"]) == (shown, status.value)
+    assert run.data.tags.get("lrsweep.error") == ("ValueError: no data" if status is Status.FAILED else None)
+    assert local.history(run.info.run_id, "lr")[-1][0] == 249
+
+
+def test_a_training_that_failed_before_its_first_step_is_a_run_without_a_curve(local: Place) -> None:
+    """There is nothing to draw, but the failure is shown."""
+    row = replace(local.training(), status=Status.FAILED, error="ValueError: no data")
+    sent = local.send(row, Curve.empty())
+    run = local.client.get_run(sent.run_id)
+    assert (run.info.status, run.data.metrics) == ("FAILED", {})
+    assert local.client.list_artifacts(sent.run_id) == []
+
+
+# ── after a crash ────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_runs_that_nobody_remembered_are_found_and_one_is_kept(place: Place) -> None:
+    """After a crash the tags say which runs are whose; the caller keeps one per training and deletes the others."""
+    row = place.training()
+    kept = place.send(row, a_curve(250))
+    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
+    double = forgetful.send(row, a_curve(250), parent=place.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD)
+    assert double.run_id != kept.run_id
+    found = forgetful.find_runs(place.sweep)
+    assert {*found} == {row.training_id}
+    assert {*found[row.training_id]} == {FoundRun(kept.run_id, 1), FoundRun(double.run_id, 1)}
+    forgetful.delete_run(double.run_id)
+    forgetful.delete_run(double.run_id)
+    forgetful.delete_run(uuid4().hex)
+    assert forgetful.find_runs(place.sweep) == {row.training_id: (FoundRun(kept.run_id, 1),)}
+    adopted = replace(completed(row), mlflow_run_id=kept.run_id, mirrored_attempt=1)
+    sent = forgetful.send(adopted, a_curve(), parent=place.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD)
+    assert sent.run_id == kept.run_id
+    assert len({step for step, _, _ in place.history(kept.run_id, "lr")}) == len(place.history(kept.run_id, "lr"))
+
+
+def test_a_run_whose_making_was_not_answered_is_not_made_twice(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow makes the run and the answer is lost; the next try finds it by its tags."""
+    made: Callable[..., Run] = MlflowClient.create_run
+
+    def made_but_not_heard(self: MlflowClient, *given: object, **named: object) -> Run:
+        made(self, *given, **named)
+        raise ConnectionResetError("the line went dead")
+
+    row = local.training()
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_run", made_but_not_heard)
+        with pytest.raises(TrackingUnavailable, match="the line went dead"):
+            local.send(row, a_curve(250))
+    sent = local.send(row, a_curve(250))
+    assert [run.info.run_id for run in local.runs(row)] == [sent.run_id]
+
+
+def test_all_of_eleven_hundred_runs_are_found(folder: Path, local: Place) -> None:
+    """More than MLflow's 1,000 per page."""
+    experiment = local.tracker.experiment(local.study.name)
+    ids = [uuid4().hex for _ in range(1_100)]
+    # straight into the table: through MLflow it would take 10 s
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.executemany(
+            "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id) "
+            "VALUES (?, 'n', 'LOCAL', 'RUNNING', ?, 'active', ?)",
+            [(run_id, 1_700_000_000_000, experiment) for run_id in ids],
+        )
+        tags = {"lrsweep.kind": "training", "lrsweep.sweep": local.sweep.sweep_id, "lrsweep.attempt": "1"}
+        database.executemany(
+            "INSERT INTO tags (run_uuid, key, value) VALUES (?, ?, ?)",
+            [
+                (run_id, key, value)
+                for run_id in ids
+                for key, value in {**tags, "lrsweep.training": f"of {run_id}"}.items()
+            ],
+        )
+    database.close()
+    assert local.tracker.find_runs(local.sweep) == {f"of {run_id}": (FoundRun(run_id, 1),) for run_id in ids}
+
+
+def test_pages_are_followed_to_the_last(remote: Place) -> None:
+    """Five runs in pages of two."""
+    rows = [remote.training() for _ in range(5)]
+    sent = {row.training_id: (FoundRun(remote.send(row, a_curve(2)).run_id, 1),) for row in rows}
+    assert remote.tracker.find_runs(remote.sweep, page_size=2) == sent
+
+
+# ── the sweep and the experiment ─────────────────────────────────────────────────────────────────────────────────────
+def test_a_sweep_is_one_parent_run_however_often_it_is_opened(place: Place) -> None:
+    """Found by the id that it remembers, found by its tag when that was lost, and RUNNING again when it goes on."""
+    place.tracker.close_sweep(place.parent, status="FINISHED", metrics={"best": 0.5}, tags={"lrsweep.best": "7"})
+    ended = place.client.get_run(place.parent)
+    assert (ended.info.status, ended.info.run_name) == ("FINISHED", f"sweep {place.sweep.sweep_id[:8]}")
+    assert (ended.data.metrics, ended.data.tags["lrsweep.best"]) == ({"best": 0.5}, "7")
+    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
+    assert forgetful.open_sweep(place.sweep, place.study, params={}) == place.parent
+    assert place.client.get_run(place.parent).info.status == "RUNNING"
+    known = replace(place.sweep, mlflow_run_id=place.parent)
+    assert forgetful.open_sweep(known, place.study, params={"trials": "60"}) == place.parent
+    assert forgetful.open_sweep(known, place.study, params={"trials": "80"}) == place.parent
+    again = place.client.get_run(place.parent)
+    assert again.data.params == {"workload": "digits", "horizon": "600", "trials": "60"}
+    assert again.data.tags["lrsweep.trials"] == "80"
+
+
+def test_a_sweep_closed_again_shows_the_newer_value(local: Place) -> None:
+    """MLflow shows the latest value of a metric; closing with the same one adds no point."""
+    for best in (0.5, 0.5, 0.3):
+        local.tracker.close_sweep(local.parent, status="KILLED", metrics={"best": best}, tags={})
+        time.sleep(0.002)
+    assert local.client.get_run(local.parent).data.metrics == {"best": 0.3}
+    assert [value for _, value, _ in local.history(local.parent, "best")] == [0.3, 0.5]
+
+
+def test_the_experiment_carries_the_saved_views_and_gets_them_back(place: Place) -> None:
+    """An experiment that is found has its views mended; the tags of others stay."""
+    experiment = place.tracker.experiment(place.study.name)
+    views = saved_views(place.study.name, horizon=600)
+    assert place.client.get_experiment(experiment).tags.items() >= views.items()
+    place.client.set_experiment_tag(experiment, next(iter(views)), "broken")
+    place.client.set_experiment_tag(experiment, "owner", "ann")
+    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
+    assert forgetful.experiment(place.study.name, horizon=600) == experiment
+    assert place.client.get_experiment(experiment).tags.items() >= {**views, "owner": "ann"}.items()
+
+
+def test_a_deleted_experiment_says_how_to_bring_it_back(place: Place) -> None:
+    """At the start and in the middle of a sweep; once it is back, the same call succeeds."""
+    row = place.training()
+    part = remembered(row, place.send(row, a_curve(250)))
+    experiment = place.tracker.experiment(place.study.name)
+    place.client.delete_experiment(experiment)
+    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
+    expected = f"experiment '{place.study.name}' .* was deleted.* restore --experiment-id {experiment}"
+    for fails in (
+        lambda: forgetful.experiment(place.study.name),
+        lambda: place.send(completed(part), a_curve()),
+        lambda: place.send(place.training(), a_curve()),
+    ):
+        with pytest.raises(TrackingUnavailable, match=expected):
+            fails()
+    place.client.restore_experiment(experiment)
+    assert place.send(completed(part), a_curve()).run_id == part.mlflow_run_id
+
+
+# ── what can go wrong outside ────────────────────────────────────────────────────────────────────────────────────────
+def test_a_server_that_dies_is_told_within_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed: refused at once. Stopped, so that it takes the connection and is silent: given up after the time-out."""
+    with MlflowServer(f"sqlite:///{folder}/mlflow.db", str(folder / "artifacts"), port=0) as running:
+        place = a_place(running.url, None)
+        row = place.training()
+        part = remembered(row, place.send(row, a_curve(250)))
+        assert running.pid is not None
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        os.killpg(running.pid, signal.SIGSTOP)
+        assert seconds_to_fail(lambda: place.send(completed(part), a_curve()), "timed out") < 5
+        os.killpg(running.pid, signal.SIGCONT)
+        sent = place.send(completed(part), a_curve())
+        assert sent.status is Status.COMPLETED
+        os.killpg(running.pid, signal.SIGKILL)
+        assert seconds_to_fail(lambda: place.send(place.training(), a_curve()), "refused|reset|closed") < 5
+        assert seconds_to_fail(lambda: Tracker.connect(running.url, artifact_root=None), "refused") < 5
+
+
+def seconds_to_fail(call: Callable[[], object], reason: str) -> float:
+    began = time.monotonic()
+    with pytest.raises(TrackingUnavailable, match=f"(?s){reason}.*Check that the MLflow server runs"):
+        call()
+    return time.monotonic() - began
+
+
+def test_no_message_shows_a_password(tmp_path: Path) -> None:
+    """Neither of a server, nor of a database, nor where the password is written in another form; the user is shown."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+        port = taken.getsockname()[1]
+        for uri in (
+            f"http://ann:p%40ss@127.0.0.1:{port}",
+            f"postgresql://ann:p%40ss@127.0.0.1:{port}/lrsweep",
+            f"postgresql+psycopg://ann@127.0.0.1:{port}/lrsweep?password=p%40ss",
+            "mysql://ann:p%40ss@127.0.0.1/lrsweep",
+        ):
+            with pytest.raises(TrackingUnavailable, match=r"ann.*127") as caught:
+                Tracker.connect(uri, artifact_root=tmp_path)
+            assert "p%40ss" not in str(caught.value)
+            assert "p@ss" not in str(caught.value)
+            assert caught.value.__cause__ is None
+
+
+def test_what_is_no_mlflow_server_is_told(tmp_path: Path) -> None:
+    """A file that is no database, another tool's database, an unknown kind, and memory: each with what to do."""
+    (tmp_path / "text.db").write_text("this is a text and no database, " * 9)
+    with sqlite3.connect(tmp_path / "optuna.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    database.close()
+    for uri, expected in {
+        f"sqlite:///{tmp_path}/text.db": "not a database.*Check that the file is MLflow's database",
+        f"sqlite:///{tmp_path}/optuna.db": "another tool's tables.*a file of its own",
+        "mysql://localhost/mlflow": "of a kind that lrsweep does not know.*MLFLOW_TRACKING_URI",
+        "sqlite:///:memory:": "in memory.*sqlite:///mlflow.db",
+    }.items():
+        with pytest.raises(TrackingUnavailable, match=expected):
+            Tracker.connect(uri, artifact_root=tmp_path / "artifacts")
+
+
+def test_somebody_elses_database_is_never_made(tmp_path: Path) -> None:
+    """Without a place for artifacts the database is the user's: an absent one is told, and stays absent."""
+    with pytest.raises(TrackingUnavailable, match=r"is not there.*no file .*unset it"):
+        Tracker.connect(f"sqlite:///{tmp_path}/mlflow.db", artifact_root=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_our_database_is_made_whole_in_wal_mode_and_nothing_is_left_beside_it(folder: Path) -> None:
+    """The tables are made in a file that takes its name only when they are all there."""
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+    assert {path.name for path in folder.iterdir()} - {"mlflow.db-wal", "mlflow.db-shm"} <= {"mlflow.db", "artifacts"}
+
+
+def test_postgresql_gets_a_schema_of_its_own(postgres_url: str, tmp_path: Path) -> None:
+    """One database, MLflow's tables in the schema that the URI names; `postgresql://` is read as psycopg's."""
+    uri = postgres_url.replace("postgresql+psycopg://", "postgresql://")
+    uri += ("&" if "?" in uri else "?") + "options=-csearch_path%3Dmlflow"
+    place = a_place_in_postgresql(uri, tmp_path)
+    row = completed(place.training())
+    sent = place.send(row, a_curve())
+    assert place.tracker.find_runs(place.sweep) == {row.training_id: (FoundRun(sent.run_id, 1),)}
+    import psycopg
+
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as database:
+        found = database.execute("SELECT table_schema FROM information_schema.tables WHERE table_name = 'experiments'")
+        assert found.fetchall() == [("mlflow",)]
+
+
+def a_place_in_postgresql(uri: str, tmp_path: Path) -> Place:
+    place = a_place(uri, tmp_path / "artifacts")
+    return replace(place, client=place.tracker._client)
+
+
+def test_the_users_own_settings_of_mlflow_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is not set gets our value."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    lrsweep.tracking.load_mlflow()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+
+
+def test_a_point_that_mlflow_has_is_the_same_point_when_it_is_sent_again(local: Place) -> None:
+    """The tracker rests on this fact of MLflow: same key, step, time and value are one point."""
+    point = Metric("m", 1.5, 1_000, 3)
+    for _ in range(2):
+        local.client.log_batch(local.parent, metrics=[point])
+    assert local.history(local.parent, "m") == [(3, 1.5, 1_000)]

@@ -1,0 +1,82 @@
+"""The workload `digits`: real data, split for ever, everything random from the seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lrsweep.records import WorkloadSpec
+from lrsweep.workloads.base import Workload, load
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Workload:
+    return load(WorkloadSpec("digits"), CPU)
+
+
+def parameters(workload: Workload, seed: int) -> list[torch.Tensor]:
+    return [parameter.detach() for parameter in workload.model(seed).parameters()]
+
+
+def test_the_facts_name_the_data_by_its_hash(digits: Workload) -> None:
+    """Another release of scikit-learn with other pixels would be another meaning."""
+    assert digits.facts.data_hash == "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443"
+    assert (digits.facts.batch_size, digits.facts.horizon) == (64, 600)
+
+
+def test_an_epoch_shows_every_training_example_once(digits: Workload) -> None:
+    """18 batches of 64 without replacement: any two epochs of any seeds hold the same 1,152 images."""
+    first, other = images_of_epoch(digits, seed=7, epoch=0), images_of_epoch(digits, seed=8, epoch=3)
+    assert len(first) == 1152
+    assert first != other
+    assert sorted(first) == sorted(other)
+
+
+def images_of_epoch(digits: Workload, *, seed: int, epoch: int) -> list[list[float]]:
+    batches = [digits.batch(seed, step)[0] for step in range(18 * epoch, 18 * epoch + 18)]
+    images: list[list[float]] = torch.cat(batches).tolist()
+    return images
+
+
+def test_a_batch_is_a_function_of_seed_and_step_alone(digits: Workload) -> None:
+    """Asked for in any order, again or for another seed in between, it is the same."""
+    late, _ = digits.batch(7, 500)
+    digits.batch(8, 0)
+    digits.batch(7, 0)
+    again, _ = digits.batch(7, 500)
+    assert late.equal(again)
+    assert not late.equal(digits.batch(8, 500)[0])
+
+
+def test_weights_come_from_the_seed(digits: Workload) -> None:
+    """The same seed gives the same bits, another seed others; they lie within 1/sqrt(64) = 0.125 of 0."""
+    first, again, other = parameters(digits, 1), parameters(digits, 1), parameters(digits, 2)
+    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
+    assert not any(a.equal(b) for a, b in zip(first, other, strict=True))
+    assert 0.12 < float(first[0].abs().max()) <= 0.125
+
+
+def test_the_four_parts_of_the_data_do_not_overlap(digits: Workload) -> None:
+    """What the search sees is never what the choice or the test sees: 1,152 + 3 x 215 of 1,797 examples."""
+    constant = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    losses = {half: digits.evaluate(constant, half)["loss"] for half in ("search", "decide", "test")}  # type: ignore[arg-type]
+    assert len(set(losses.values())) == 3
+
+
+def test_noise_changes_the_inputs_by_its_deviation() -> None:
+    """Noise 0.1 on 4,096 pixels: the difference to the clean batch has mean 0 and deviation 0.1."""
+    clean, noisy = load(WorkloadSpec("digits"), CPU), load(WorkloadSpec("digits", {"noise": 0.1}), CPU)
+    difference = noisy.batch(3, 5)[0] - clean.batch(3, 5)[0]
+    assert abs(float(difference.std()) - 0.1) < 0.01
+    assert noisy.batch(3, 5)[0].equal(noisy.batch(3, 5)[0])
+    assert not noisy.batch(3, 23)[0].equal(noisy.batch(3, 5)[0])
+
+
+def test_the_cnn_takes_the_same_images(digits: Workload) -> None:
+    """Two convolutions and a linear layer: 16·9+16 + 32·16·9+32 + 128·10+10 = 6,090 parameters."""
+    cnn = load(WorkloadSpec("digits", {"model": "cnn"}), CPU)
+    model = cnn.model(0)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 6090
+    assert model(cnn.batch(0, 0)[0]).shape == (64, 10)

@@ -1,0 +1,156 @@
+"""Which points of a curve are sent, in one go and in parts, and the curve as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lrsweep
+from lrsweep.records import Curve
+from lrsweep.tracking.points import (
+    MOST_TURNS,
+    POINTS_PER_CURVE,
+    Point,
+    chosen_steps,
+    curve_points,
+    curve_table,
+    final_points,
+    turns,
+)
+
+
+def made(rates: list[float], evaluations: dict[int, float] | None = None) -> Curve:
+    """A curve whose training loss is the step's index."""
+    at = sorted(evaluations or {})
+    return Curve(
+        rates=np.array(rates, dtype=np.float64),
+        train_losses=np.arange(len(rates), dtype=np.float64),
+        evaluation_steps=np.array(at, dtype=np.int64),
+        evaluations={"val_loss": np.array([(evaluations or {})[step] for step in at])},
+    )
+
+
+def part(curve: Curve, steps: int) -> Curve:
+    """The curve as it was after its first ``steps`` updates."""
+    known = curve.evaluation_steps <= steps
+    return Curve(
+        curve.rates[:steps],
+        curve.train_losses[:steps],
+        curve.evaluation_steps[known],
+        {key: values[known] for key, values in curve.evaluations.items()},
+    )
+
+
+def test_a_short_curve_is_sent_whole() -> None:
+    """With a horizon of 200 steps or fewer, every step is a point."""
+    assert chosen_steps(np.ones(200), 200, ended=True).tolist() == list(range(200))
+
+
+def test_a_long_curve_has_two_hundred_points_with_the_first_and_the_last() -> None:
+    """1,991 steps lie ten apart on the grid: 0, 10, …, 1990."""
+    assert chosen_steps(np.ones(1991), 1991, ended=True).tolist() == list(range(0, 1991, 10))
+
+
+def test_both_sides_of_a_drop_are_points() -> None:
+    """A rate that falls at step 1,003 is sent at 1,002 and 1,003, so that the chart shows a drop and not a slope."""
+    rates = np.where(np.arange(1991) < 1003, 1.0, 0.1)
+    assert {1002, 1003} <= set(chosen_steps(rates, 1991, ended=True).tolist())
+
+
+def test_the_turns_of_a_trapezoid_are_its_corners() -> None:
+    """Rising until 2, flat until 5, falling: the corners are 2 and 5."""
+    assert turns(np.array([0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0])).tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("rates", [[], [0.1], [0.1, 0.2]])
+def test_fewer_than_three_steps_have_no_turn(rates: list[float]) -> None:
+    """A turn needs a step before it and one after it."""
+    assert turns(np.array(rates)).tolist() == []
+
+
+def test_a_rate_that_turns_at_every_step_does_not_send_every_step() -> None:
+    """A sawtooth of 10,000 steps sends its grid, 200 turns, and no more."""
+    rates = np.tile([0.1, 0.2], 5_000)
+    assert len(chosen_steps(rates, 10_000, ended=True)) <= POINTS_PER_CURVE + MOST_TURNS
+
+
+def test_the_last_step_is_sent_only_once_the_training_has_ended() -> None:
+    """Step 14 of 1,991 is no place of the grid: it is a point where the training ended there, and not on the way."""
+    assert chosen_steps(np.ones(15), 1991, ended=False).tolist() == [0, 10]
+    assert chosen_steps(np.ones(15), 1991, ended=True).tolist() == [0, 10, 14]
+
+
+@given(
+    family=st.sampled_from(lrsweep.schedules.family_names()),
+    warmup=st.sampled_from([0.0, 0.07]),
+    horizon=st.integers(1, 700),
+    cuts=st.lists(st.floats(0, 1), max_size=4),
+)
+def test_parts_add_up_to_the_whole(family: str, warmup: float, horizon: int, cuts: list[float]) -> None:
+    """Sent in any parts, a curve gives the points that it gives when it is sent at once: none less, none other."""
+    rates = lrsweep.schedule(family, warmup=warmup).rates(horizon)
+    whole = made(rates.tolist(), {step: step / 7 for step in range(0, horizon + 1, 13)})
+    sent: set[Point] = set()
+    since = 0
+    for steps in sorted(round(cut * horizon) for cut in cuts):
+        sent |= set(curve_points(part(whole, steps), horizon, since=since, ended=False))
+        since = steps
+    sent |= set(curve_points(whole, horizon, since=since, ended=True))
+    assert sent == set(curve_points(whole, horizon, since=0, ended=True))
+
+
+def test_an_evaluation_that_comes_after_its_step_was_sent_is_not_lost() -> None:
+    """The value after 20 updates is sent although the first 20 steps went without it."""
+    curve = made([0.1] * 20, {20: 0.5})
+    points = list(curve_points(curve, 200, since=20, ended=False))
+    assert Point("val_loss", 0.5, 20) in points
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    """NaN and infinity spoil a chart of many runs in MLflow; the rate of the same steps is sent."""
+    curve = Curve(np.ones(3), np.array([1.0, np.inf, np.nan]), np.array([3]), {"val_loss": np.array([np.nan])})
+    points = list(curve_points(curve, 3, since=0, ended=True))
+    assert [point.step for point in points if point.key == "lr"] == [0, 1, 2]
+    assert [point.step for point in points if point.key == "train_loss"] == [0]
+    assert [point for point in points if point.key == "val_loss"] == []
+
+
+def test_final_metrics_do_not_repeat_the_last_evaluation() -> None:
+    """``val_loss`` is on the curve at the last step already; ``decide_loss`` is not."""
+    curve = made([0.1] * 4, {4: 0.5})
+    assert list(final_points({"val_loss": 0.5, "decide_loss": 0.6}, 4, curve)) == [Point("decide_loss", 0.6, 4)]
+
+
+def test_final_metrics_after_the_last_evaluation_are_sent() -> None:
+    """A training that was stopped between evaluations has its last values at the step where it ended."""
+    curve = made([0.1] * 5, {4: 0.5})
+    assert list(final_points({"val_loss": 0.4}, 5, curve)) == [Point("val_loss", 0.4, 5)]
+
+
+def test_the_table_has_a_row_per_step_and_the_evaluations() -> None:
+    """An evaluation after two updates stands in row 2; one after the last update has a row of its own."""
+    curve = Curve(
+        rates=np.array([0.1, 0.2, 0.1 + 0.2]),
+        train_losses=np.array([2.5, np.float32(0.1), np.nan]),
+        evaluation_steps=np.array([2, 3]),
+        evaluations={"val_loss": np.array([0.5, 0.25]), "val_acc": np.array([0.75, 1.0])},
+    )
+    assert curve_table(curve).splitlines() == [
+        "step,lr,train_loss,val_loss,val_acc",
+        "0,0.1,2.5,,",
+        "1,0.2,0.1,,",
+        "2,0.30000000000000004,nan,0.5,0.75",
+        "3,,,0.25,1",
+    ]
+
+
+def test_the_table_gives_back_every_rate_exactly() -> None:
+    """The rate that is written is the rate that was used, to the last bit."""
+    rates = lrsweep.schedule("cosine", warmup=0.1).rates(600, peak_lr=0.123)
+    rows = csv.DictReader(io.StringIO(curve_table(made(rates.tolist()))))
+    assert [float(row["lr"]) for row in rows] == rates.tolist()

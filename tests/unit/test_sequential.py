@@ -1,0 +1,167 @@
+"""The sequential engine is the meaning of a plan: what it applies, what it sends, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lrsweep.engines.sequential import evaluation_steps, make_optimizer, train
+from lrsweep.records import Curve, OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
+from lrsweep.schedules import schedule
+from lrsweep.study import OPTIMIZERS
+from lrsweep.workloads.base import Half, Workload, load
+
+PLAN = TrainingPlan(
+    training_id="t",
+    attempt=1,
+    workload=WorkloadSpec("digits"),
+    schedule=schedule("cosine", warmup=0.1),
+    peak_lr=0.2,
+    optimizer=OPTIMIZERS["sgd"],
+    horizon=60,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Workload:
+    return load(WorkloadSpec("digits"), torch.device("cpu"))
+
+
+def trained(plan: TrainingPlan, workload: Workload) -> tuple[Curve, list[Record]]:
+    records: list[Record] = []
+    train(plan, workload, records.append)
+    curve = Curve.empty()
+    for record in records:
+        curve = curve.extended(record)
+    return curve, records
+
+
+def test_the_rate_that_is_recorded_is_the_plan_to_the_last_bit(digits: Workload) -> None:
+    """One rate per update, equal to the schedule's own."""
+    curve, _ = trained(PLAN, digits)
+    np.testing.assert_array_equal(curve.rates, PLAN.schedule.rates(60, 0.2))
+
+
+def test_the_rate_that_is_applied_is_the_one_recorded() -> None:
+    """With loss = w and plain SGD each update moves the weight by exactly the rate."""
+
+    class Line(Constant):
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return outputs.sum()
+
+    line = Line()
+    plan = replace(PLAN, optimizer=OptimizerSpec("sgd", {"momentum": 0.0, "weight_decay": 0.0}))
+    curve, _ = trained(plan, line)
+    moved = -np.diff(curve.train_losses)
+    np.testing.assert_allclose(moved, curve.rates[:-1], rtol=1e-4)
+
+
+def test_the_same_plan_gives_the_same_bits(digits: Workload) -> None:
+    """Same plan, device and engine: the same curve; another seed gives another one."""
+    first, again, other = trained(PLAN, digits)[0], trained(PLAN, digits)[0], trained(replace(PLAN, seed=4), digits)[0]
+    np.testing.assert_array_equal(first.train_losses, again.train_losses)
+    np.testing.assert_array_equal(first.evaluations["val_loss"], again.evaluations["val_loss"])
+    assert not np.array_equal(first.train_losses, other.train_losses)
+
+
+def test_it_learns(digits: Workload) -> None:
+    """Chance is 10 %; 300 steps of SGD reach nine of ten on images never trained on, and tell both halves apart."""
+    _, records = trained(replace(PLAN, horizon=300), digits)
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert outcome.status is Status.COMPLETED
+    assert outcome.steps == 300
+    assert outcome.metrics["val_acc"] > 0.9
+    assert outcome.metrics["decide_acc"] > 0.9
+    assert outcome.metrics["val_loss"] != outcome.metrics["decide_loss"]
+
+
+def test_adamw_learns_too(digits: Workload) -> None:
+    """The second optimizer of the spine, by its own settings."""
+    _, records = trained(replace(PLAN, optimizer=OPTIMIZERS["adamw"], peak_lr=0.01, horizon=300), digits)
+    assert records[-1].outcome is not None
+    assert records[-1].outcome.metrics["val_acc"] > 0.9
+
+
+@pytest.mark.parametrize("horizon", [60, 200, 7, 1])
+def test_a_training_is_evaluated_as_often_at_any_horizon(digits: Workload, horizon: int) -> None:
+    """20 times, or after every step where there are fewer; the last time after the last update."""
+    curve, _ = trained(replace(PLAN, horizon=horizon), digits)
+    assert len(curve.evaluation_steps) == min(20, horizon)
+    assert curve.evaluation_steps[-1] == horizon
+    assert curve.steps == horizon
+
+
+def test_a_rate_far_too_large_is_divergence_with_its_step(digits: Workload) -> None:
+    """A peak of 1e30 overflows: the outcome is `diverged`, without error, before the horizon, at the first bad loss."""
+    curve, records = trained(replace(PLAN, peak_lr=1e30), digits)
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert (outcome.status, outcome.error, outcome.metrics) == (Status.DIVERGED, None, {})
+    assert outcome.steps == curve.steps < 60
+    assert np.isfinite(curve.train_losses[:-1]).all()
+    assert not np.isfinite(curve.train_losses[-1])
+
+
+def test_a_loss_that_stays_exploded_is_divergence(digits: Workload) -> None:
+    """Finite but 4 times the start at 3 evaluations in a row: not worth the rest of the steps."""
+    _, records = trained(replace(PLAN, schedule=schedule("constant"), peak_lr=80.0, horizon=600), digits)
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert outcome.status is Status.DIVERGED
+    assert outcome.steps < 600
+
+
+def test_an_exception_is_the_outcome_failed_with_its_traceback() -> None:
+    """The steps before it are kept; the traceback names the line of the workload."""
+
+    class Breaks(Constant):
+        def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+            if step == 4:
+                raise RuntimeError("the disk has a scratch")
+            return super().batch(seed, step)
+
+    curve, records = trained(PLAN, Breaks())
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert outcome.status is Status.FAILED
+    assert outcome.error is not None
+    assert "the disk has a scratch" in outcome.error
+    assert outcome.steps == curve.steps == 3
+
+
+def test_an_unknown_optimizer_is_refused_by_name() -> None:
+    """It names those that there are."""
+    with pytest.raises(ValueError, match="'lion'; there are 'sgd' and 'adamw'"):
+        make_optimizer(OptimizerSpec("lion"), [])
+
+
+def test_evaluations_are_evenly_spaced() -> None:
+    """Every 30 of 600 steps; at 50 steps every second or third."""
+    assert evaluation_steps(600, 20) == list(range(30, 601, 30))
+    assert evaluation_steps(50, 20)[:4] == [2, 5, 7, 10]
+
+
+class Constant(Workload):
+    """One weight, nothing random, for numbers that can be checked by hand."""
+
+    device = torch.device("cpu")
+
+    def model(self, seed: int) -> nn.Module:
+        layer = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(layer.weight)
+        return layer
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        return torch.ones(1, 1), torch.zeros(1)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs**2).mean()
+
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        return {"loss": 1.0, "acc": 0.0}

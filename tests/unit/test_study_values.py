@@ -1,0 +1,210 @@
+"""A study with the workload's own defaults filled in, and the two hashes that tell studies apart."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from lrsweep.errors import StudyError
+from lrsweep.records import EVALUATIONS_PER_TRAINING, WorkloadFacts
+from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, ResolvedStudy, parse_study
+
+SMALLEST = """
+[study]
+name = "quick"
+workload = "digits"
+[budget]
+trials = 60
+"""
+
+FACTS = WorkloadFacts(
+    name="digits",
+    settings={"model": "mlp", "noise": 0.0},
+    version=1,
+    data_hash="d1",
+    batch_size=64,
+    horizon=600,
+    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
+)
+
+
+def small(*, study: str = "", space: str = "", budget: str = "trials = 60") -> str:
+    """The smallest study, with more lines in its tables: those of [study] begin on line 4."""
+    return f'[study]\nname = "quick"\nworkload = "digits"\n{study}\n[space]\n{space}\n[budget]\n{budget}\n'
+
+
+def resolved(text: str = SMALLEST, facts: WorkloadFacts = FACTS) -> ResolvedStudy:
+    return parse_study(text, "s.toml").resolved(facts)
+
+
+def test_the_workload_fills_in_what_the_file_leaves_open() -> None:
+    """Horizon and rate ranges are the workload's unless the file has its own, optimizer by optimizer."""
+    assert (resolved().horizon, resolved().space.peak_lr) == (600, FACTS.peak_lr)
+    own = resolved(small(study="horizon = 90", space="peak_lr.sgd = [0.1, 0.5]"))
+    assert (own.horizon, own.space.peak_lr) == (90, {"sgd": (0.1, 0.5), "adamw": (0.0003, 0.1)})
+
+
+def test_only_the_optimizers_of_the_space_have_a_range() -> None:
+    """A rate that is not searched takes no part in the space."""
+    assert resolved(small(space='optimizers = ["adamw"]')).space.peak_lr == {"adamw": (0.0003, 0.1)}
+
+
+def test_an_optimizer_without_any_range_is_refused() -> None:
+    """Where neither the file nor the workload knows a rate, the user is asked for one."""
+    with pytest.raises(StudyError) as raised:
+        resolved(facts=replace(FACTS, peak_lr={"sgd": (0.01, 2.0)}))
+    assert str(raised.value) == (
+        "s.toml: 1 problem\n  space.peak_lr.adamw: missing, and the workload 'digits' names no range of its own for "
+        "adamw. Write one under [space.peak_lr], for example adamw = [0.001, 0.1]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("horizon", "rungs"),
+    [(600, (200, 600)), (601, (200, 601)), (602, (201, 602)), (30, (10, 30)), (29, (29,)), (1, (1,))],
+)
+def test_the_first_rung_is_a_third_of_the_horizon(horizon: int, rungs: tuple[int, ...]) -> None:
+    """A third to the nearest step; none below ten steps."""
+    assert resolved(small(study=f"horizon = {horizon}")).rungs == rungs
+
+
+def test_a_rung_trains_at_a_raised_rate() -> None:
+    """A quarter of the horizon doubles SGD's peak and raises AdamW's by 4**0.15; the full horizon changes neither."""
+    study = resolved()
+    assert study.rate_scale("sgd", 150) == 2.0
+    assert study.rate_scale("adamw", 150) == pytest.approx(1.2311444)
+    assert study.rate_scale("sgd", 600) == study.rate_scale("adamw", 600) == 1.0
+
+
+def test_every_optimizer_has_a_rate_rule() -> None:
+    """No optimizer can be searched whose rate on a rung is not known."""
+    assert set(RATE_EXPONENTS) == set(OPTIMIZERS)
+
+
+# ── meaning and generation ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FACTS, version=2),
+        replace(FACTS, data_hash="d2"),
+        replace(FACTS, batch_size=32),
+        replace(FACTS, horizon=900),
+        replace(FACTS, settings={"model": "mlp", "noise": 0.1}),
+        replace(FACTS, name="digits2"),
+    ],
+    ids=["version", "data", "batch size", "horizon", "setting", "name"],
+)
+def test_another_training_is_another_meaning(facts: WorkloadFacts) -> None:
+    """Whatever changes what a value says changes the meaning, and with it the generation."""
+    assert resolved(facts=facts).meaning != resolved().meaning
+    assert resolved(facts=facts).generation != resolved().generation
+
+
+def test_the_horizon_of_the_file_is_part_of_the_meaning() -> None:
+    """Losses after 600 and after 601 steps are not compared, but 600 by default and 600 by the file are the same."""
+    assert resolved(small(study="horizon = 601")).meaning != resolved().meaning
+    assert resolved(small(study="horizon = 600")).generation == resolved().generation
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        'families = ["cosine", "wsd"]',
+        'optimizers = ["sgd"]',
+        'optimizers = ["adamw", "sgd"]',
+        "warmup = 0.1",
+        "warmup = [0.0, 0.1]",
+        "floor = 0.1",
+        "peak_lr.sgd = [0.01, 1.0]",
+    ],
+)
+def test_another_space_is_another_generation_of_the_same_meaning(space: str) -> None:
+    """Values of two spaces can be compared; their searches are not one."""
+    assert resolved(small(space=space)).meaning == resolved().meaning
+    assert resolved(small(space=space)).generation != resolved().generation
+
+
+def test_the_order_of_the_families_is_part_of_the_generation() -> None:
+    """The search knows a family by its position."""
+    one, other = ('families = ["cosine", "wsd"]', 'families = ["wsd", "cosine"]')
+    assert resolved(small(space=one)).generation != resolved(small(space=other)).generation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        small(budget="trials = 61"),
+        small(study="seed = 8"),
+        small(space="warmup = 0\nfloor = 0"),
+        small(space="peak_lr.sgd = [0.01, 2]"),
+        SMALLEST.replace("quick", "renamed"),
+    ],
+    ids=["budget", "seed", "an integer for a float", "a default written out", "name"],
+)
+def test_what_asks_the_same_question_is_the_same_generation(text: str) -> None:
+    """A larger budget or another seed continues a sweep, and the form of a value says nothing."""
+    assert resolved(text).generation == resolved().generation
+
+
+def test_the_hashes_do_not_depend_on_the_process() -> None:
+    """Another interpreter with another hash seed finds the same generation."""
+    code = (
+        "import sys, json\n"
+        "from lrsweep.records import WorkloadFacts\n"
+        "from lrsweep.study import parse_study\n"
+        "text, facts = json.loads(sys.argv[1])\n"
+        "print(parse_study(text, 's').resolved(WorkloadFacts(**facts)).generation)"
+    )
+    argument = json.dumps([SMALLEST, vars(FACTS)])
+    found = subprocess.run(
+        [sys.executable, "-c", code, argument], env={"PYTHONHASHSEED": "1"}, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == resolved().generation
+
+
+def test_the_spec_says_everything_in_json() -> None:
+    """What the store keeps of a study can be read by a person and comes back from JSON as it went in."""
+    study = resolved(small(space='families = ["constant", "step"]\noptimizers = ["sgd"]\nwarmup = [0.0, 0.1]'))
+    spec = study.spec()
+    assert json.loads(json.dumps(spec)) == spec
+    assert spec == {
+        "name": "quick",
+        "source": "s.toml",
+        "workload": {
+            "name": "digits",
+            "settings": {"model": "mlp", "noise": 0.0},
+            "version": 1,
+            "data_hash": "d1",
+            "batch_size": 64,
+        },
+        "metric": "val_loss",
+        "direction": "minimize",
+        "horizon": 600,
+        "rungs": [200, 600],
+        "optimizers": {
+            "sgd": {"settings": {"momentum": 0.9, "weight_decay": 0.0}, "rate_exponent": 0.5},
+            "adamw": {
+                "settings": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+                "rate_exponent": 0.15,
+            },
+        },
+        "evaluations": EVALUATIONS_PER_TRAINING,
+        "seed": 0,
+        "space": {
+            "families": ["constant", "step"],
+            "optimizers": ["sgd"],
+            "warmup": [0.0, 0.1],
+            "floor": 0.0,
+            "peak_lr": {"sgd": [0.01, 2.0]},
+            "settings": {"constant": {}, "step": {"every": [0.1, 0.5, False], "gamma": [0.05, 0.7, True]}},
+        },
+        "budget": {"trials": 60},
+        "meaning": study.meaning,
+        "generation": study.generation,
+    }
