@@ -187,28 +187,35 @@ class Curve:
         return len(self.rates)
 
     def extended(self, record: Record) -> Curve:
-        """This curve and then the record's stretch; a record that begins earlier replaces from its first step."""
+        """This curve and then the record's stretch; a record that begins earlier replaces from its first step.
+
+        A metric that one of the two lacks is NaN at its evaluations.
+        """
         if record.first_step > self.steps:
             raise ValueError(f"a record begins at step {record.first_step}, but the curve ends at step {self.steps}")
         keep = record.first_step
         evaluations_kept = int(np.searchsorted(self.evaluation_steps, keep, side="right"))
+
+        def joined(metric: str) -> Floats:
+            before = self.evaluations.get(metric, np.full(len(self.evaluation_steps), np.nan))
+            after = record.evaluations.get(metric, np.full(len(record.evaluation_steps), np.nan))
+            return np.concatenate([before[:evaluations_kept], after])
+
         return Curve(
             rates=np.concatenate([self.rates[:keep], record.rates]),
             train_losses=np.concatenate([self.train_losses[:keep], record.train_losses]),
             evaluation_steps=np.concatenate([self.evaluation_steps[:evaluations_kept], record.evaluation_steps]),
-            evaluations={
-                name: np.concatenate([self.evaluations.get(name, np.empty(0))[:evaluations_kept], values])
-                for name, values in record.evaluations.items()
-            }
-            or dict(self.evaluations),
+            evaluations={metric: joined(metric) for metric in {**self.evaluations, **record.evaluations}},
         )
 
     def to_bytes(self) -> bytes:
         """A compressed form for a database row: about 8 bytes a step for a smooth rate and a noisy float32 loss."""
         buffer = io.BytesIO()
+        with np.errstate(over="ignore"):  # a loss beyond float32 becomes infinite: it has diverged either way
+            train_losses = self.train_losses.astype(np.float32)
         arrays: dict[str, NDArray[Any]] = {
             "rates": self.rates,
-            "train_losses": self.train_losses.astype(np.float32),
+            "train_losses": train_losses,
             "evaluation_steps": self.evaluation_steps,
             **{f"evaluation:{name}": values for name, values in self.evaluations.items()},
         }
@@ -268,6 +275,11 @@ class TrialRow:
     value: float | None = None
     """the metric at the highest rung that the trial reached; None where it diverged or failed"""
     copied_from: str | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the search has heard its result."""
+        return self.state is not TrialState.RUNNING
 
 
 @dataclass(frozen=True)

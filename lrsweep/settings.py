@@ -39,7 +39,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Checked as far as that goes without touching anything. An empty variable counts as not set."""
     url = environ.get(DATABASE_URL) or None
     return Settings(
-        home=Path(environ.get(HOME) or DEFAULT_HOME).expanduser().absolute(),
+        home=_home(environ.get(HOME) or DEFAULT_HOME),
         database_url=normalised(url) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
@@ -64,6 +64,13 @@ def make_homes(settings: Settings) -> Homes:
         mlflow_uri=settings.tracking_uri or tracking,
         artifact_root=None if theirs else settings.home / "artifacts",
     )
+
+
+def _home(given: str) -> Path:
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"{HOME} is {given!r}, but there is no such user here. Set it to a folder.") from None
 
 
 def _make_folder(home: Path) -> None:

@@ -25,7 +25,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The address of a server of this test session's own; the user is its administrator."""
+    """The address of a server of this test run's own; the user is its administrator."""
     folder = Path(tempfile.mkdtemp(prefix="lrsweep-pg-"))  # a short path: it also holds the server's socket
     try:
         with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import signal
 from collections.abc import Callable
 
 from lrsweep.errors import SettingsError, did_you_mean
@@ -23,8 +23,9 @@ def serve_ui(homes: Homes, study: str | None, *, host: str, port: int, say: Call
     with MlflowServer(homes.mlflow_uri, str(homes.artifact_root or ""), host=host, port=port) as server:
         say(f"study {name!r}: {view_link(server.url, experiment)}")
         say("Ctrl-C stops the server.")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive us
         try:
-            threading.Event().wait()
+            server.wait()
         except KeyboardInterrupt:
             say("stopped")
 

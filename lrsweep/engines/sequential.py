@@ -113,6 +113,15 @@ class _Recorder:
         )
 
 
+def warm_up(workload: Workload) -> None:
+    """One step for nothing: PyTorch imports 900 modules at the first, which takes seconds that are no training's."""
+    model = workload.model(0)
+    optimizer = make_optimizer(OptimizerSpec("sgd", {"momentum": 0.0, "weight_decay": 0.0}), model.parameters())
+    inputs, targets = workload.batch(0, 0)
+    workload.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
 def evaluation_steps(horizon: int, evaluations: int) -> list[int]:
     """After how many updates to evaluate: evenly spaced, the last one at the end; fewer where the steps are fewer.
 

@@ -26,7 +26,7 @@ def main(fd: int, device_name: str) -> None:
     threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
 
     from lrsweep.engines.device import open_device
-    from lrsweep.engines.sequential import train
+    from lrsweep.engines.sequential import train, warm_up
     from lrsweep.workloads.base import Workload, load
 
     device = open_device(device_name)
@@ -36,6 +36,7 @@ def main(fd: int, device_name: str) -> None:
         key = repr((spec.name, sorted(spec.settings.items())))
         if key not in workloads:
             workloads[key] = load(spec, device)
+            warm_up(workloads[key])
         return workloads[key]
 
     while True:

@@ -21,6 +21,7 @@ AHEAD = 2
 """One training runs and one waits in the process, so that the device never idles while the driver thinks."""
 
 STALL_SECONDS = 300.0
+ENDING_SECONDS = 10.0
 ERROR_TAIL = 2000
 
 
@@ -33,7 +34,8 @@ class LocalExecutor:
 
     def __init__(self, device: str = "auto", *, stall_seconds: float = STALL_SECONDS) -> None:
         self._device = device
-        self._stall_seconds = stall_seconds
+        self.stall_seconds = stall_seconds
+        """how long the engine may make no step, or a workload load"""
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[object, object] | None = None
         self._errors: IO[bytes] | None = None
@@ -60,9 +62,10 @@ class LocalExecutor:
             return
         ours, theirs = multiprocessing.Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        # not multiprocessing's own spawn: that would import the user's main module again
+        # not multiprocessing's own spawn: that would import the user's main module again; and with -P a random.py in
+        # the working folder is not taken for Python's own
         self._process = subprocess.Popen(  # noqa: S603 (our own module, by our own interpreter)
-            [sys.executable, "-m", "lrsweep.executors.child", str(theirs.fileno()), self._device],
+            [sys.executable, "-P", "-m", "lrsweep.executors.child", str(theirs.fileno()), self._device],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._errors,
@@ -74,14 +77,15 @@ class LocalExecutor:
 
     def describe(self, workload: WorkloadSpec) -> WorkloadFacts:
         """What the workload says of itself. Raises InvalidInput when it cannot be loaded."""
-        self._send(Describe(workload))
-        assert self._connection is not None
-        if not self._connection.poll(self._stall_seconds):
-            self.close()
-            raise TryAgain(f"workload {workload.name!r} said nothing for {self._stall_seconds:.0f} s while it loaded")
+        self.start()
         try:
+            self._send(Describe(workload))
+            assert self._connection is not None
+            if not self._connection.poll(self.stall_seconds):
+                self.close()
+                raise TryAgain(f"workload {workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded")
             answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise InvalidInput(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
         if isinstance(answer, CannotDescribe):
             raise InvalidInput(f"workload {workload.name!r} could not be loaded: {answer.summary}\n{answer.traceback}")
@@ -110,11 +114,11 @@ class LocalExecutor:
                 messages.append(message)
                 if message.outcome is not None:
                     self._in_flight.remove(message.training_id)
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it ended in the middle of a record
             return [*messages, *self._lost(self._reap())]
-        if time.monotonic() - self._heard_at > self._stall_seconds and self._in_flight:
+        if time.monotonic() - self._heard_at > self.stall_seconds and self._in_flight:
             self._kill()
-            return [*messages, *self._lost(f"the engine made no step for {self._stall_seconds:.0f} s and was killed")]
+            return [*messages, *self._lost(f"the engine made no step for {self.stall_seconds:.0f} s and was killed")]
         return messages
 
     def close(self) -> None:
@@ -143,7 +147,11 @@ class LocalExecutor:
         assert self._connection is not None
         assert self._errors is not None
         self._connection.close()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:  # libraries may hang while the interpreter ends
+            self._process.kill()
+            code = self._process.wait()
         self._errors.seek(0)
         tail = self._errors.read().decode(errors="replace").strip()[-ERROR_TAIL:]
         self._errors.close()

@@ -121,8 +121,11 @@ class Store(Protocol):
     def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
         """By number."""
 
+    def trial(self, study: str, number: int) -> TrialRow:
+        """Raises KeyError when there is none."""
+
     def trainings(
-        self, study: str, *, generation: str | None = None, sweep_id: str | None = None
+        self, study: str, *, generation: str | None = None, sweep_id: str | None = None, trial: int | None = None
     ) -> Sequence[TrainingRow]:
         """By trial, then rung, then rate scale (the raised one first)."""
 

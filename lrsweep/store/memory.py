@@ -146,11 +146,21 @@ class MemoryStore:
         rows = [row for row in tables.trials.values() if _matches(tables, row, study, generation, sweep_id)]
         return copy.deepcopy(sorted(rows, key=lambda row: row.number))
 
+    def trial(self, study: str, number: int) -> TrialRow:
+        found = self._read().trials.get((study, number))
+        if found is None:
+            raise KeyError(f"study {study!r} has no trial {number}")
+        return copy.deepcopy(found)
+
     def trainings(
-        self, study: str, *, generation: str | None = None, sweep_id: str | None = None
+        self, study: str, *, generation: str | None = None, sweep_id: str | None = None, trial: int | None = None
     ) -> Sequence[TrainingRow]:
         tables = self._read()
-        rows = [row for row in tables.trainings.values() if _matches(tables, row, study, generation, sweep_id)]
+        rows = [
+            row
+            for row in tables.trainings.values()
+            if _matches(tables, row, study, generation, sweep_id) and trial in (None, row.trial)
+        ]
         rows.sort(key=lambda row: (row.trial, row.rung, -row.rate_scale, row.seed, row.training_id))
         return copy.deepcopy(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +40,7 @@ def open_store(url: str) -> SqlStore:
     return SqlStore(engine)
 
 
-def ensure_schemas(url: str, names: list[str]) -> None:
+def ensure_schemas(url: str, names: Sequence[str]) -> None:
     """Makes the PostgreSQL schemas that are missing; does nothing for SQLite.
 
     Schemas that an administrator made are used as they are, so the right to CREATE is needed only for missing ones.

@@ -194,11 +194,19 @@ class SqlStore:
         query = _of_sweeps(_select(TrialRow, models.trial), models.trial, study, generation, sweep_id)
         return self._rows(TrialRow, query.order_by(models.trial.c.number))
 
+    def trial(self, study: str, number: int) -> TrialRow:
+        rows = self._rows(TrialRow, _select(TrialRow, models.trial).filter_by(study=study, number=number))
+        if not rows:
+            raise KeyError(f"study {study!r} has no trial {number}")
+        return rows[0]
+
     def trainings(
-        self, study: str, *, generation: str | None = None, sweep_id: str | None = None
+        self, study: str, *, generation: str | None = None, sweep_id: str | None = None, trial: int | None = None
     ) -> Sequence[TrainingRow]:
         query = _of_sweeps(_select(TrainingRow, models.training), models.training, study, generation, sweep_id)
         c = models.training.c
+        if trial is not None:
+            query = query.where(c.trial == trial)
         return self._rows(TrainingRow, query.order_by(c.trial, c.rung, c.rate_scale.desc(), c.seed, c.training_id))
 
     def training(self, training_id: str) -> TrainingRow:

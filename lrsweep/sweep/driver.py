@@ -24,7 +24,6 @@ from lrsweep.records import (
     TrainingPlan,
     TrainingRow,
     TrialRow,
-    TrialState,
     stable_hash,
     training_id,
 )
@@ -246,7 +245,7 @@ class Driver:
             self._lease, row.training_id, row.attempt, outcome, curve, tell=following.tell, queue=following.queue
         )
         self._faults.passing("after-commit")
-        self._mirror.wake()
+        self._mirror.wake(told=None if following.tell is None else trial.number)
         self._trainings[ended.training_id] = ended
         self._remember(str(trial.params["family"]), ended)
         for queued in following.queue:
@@ -335,7 +334,7 @@ class Driver:
         )
 
     def _told(self) -> int:
-        return sum(trial.state is not TrialState.RUNNING for trial in self._trials.values())
+        return sum(trial.is_told for trial in self._trials.values())
 
 
 def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy) -> Best | None:

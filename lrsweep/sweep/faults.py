@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lrsweep.errors import SettingsError
+from lrsweep.errors import SettingsError, did_you_mean
 
 POINTS = ("after-ask", "after-commit", "before-mirror", "mid-mirror")
 
@@ -26,11 +26,13 @@ class Faults:
         if not text:
             return cls()
         point, _, time = text.partition(":")
-        if point not in POINTS or not (time or "1").isdecimal():
+        time = time or "1"
+        if point not in POINTS or not time.isdecimal() or int(time) < 1:
             raise SettingsError(
-                f"LRSWEEP_FAULT is {text!r}; wanted POINT or POINT:TIMES with POINT of {', '.join(POINTS)}"
+                f"LRSWEEP_FAULT is {text!r}; wanted POINT, or POINT:N for the N-th time from 1, with POINT of "
+                f"{', '.join(POINTS)}.{did_you_mean(point, POINTS)}"
             )
-        return cls(point, int(time or 1))
+        return cls(point, int(time))
 
     def passing(self, point: str) -> None:
         """Called at every named point; ends the process where a test asked for it."""

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 import optuna
 
-from lrsweep.errors import TrackingUnavailable
-from lrsweep.records import SweepRow, TrainingRow, TrialRow, TrialState
+from lrsweep.errors import Unavailable
+from lrsweep.records import SweepRow
 from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.faults import Faults
+from lrsweep.sweep.optuna_copy import add_copy
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE, frozen_trial
 from lrsweep.tracking import Tracker
 
@@ -51,7 +52,9 @@ class Mirror:
         self._parent = parent
         self._copy = copy
         self._copied = {trial.user_attrs.get(TRIAL_ATTRIBUTE) for trial in copy.get_trials(deepcopy=False)}
-        self._trials: dict[int, TrialRow] = {}
+        told = [trial for trial in store.trials(study.name, generation=study.generation) if trial.is_told]
+        self._told = deque(trial.number for trial in told)
+        """finished trials to copy to Optuna's storage; those that are there already are passed over"""
         self._faults = faults
         self._woken = threading.Event()
         self._ending = threading.Event()
@@ -65,7 +68,10 @@ class Mirror:
     def start(self) -> None:
         self._thread.start()
 
-    def wake(self) -> None:
+    def wake(self, told: int | None = None) -> None:
+        """Something was committed; ``told`` is the trial that has its result now, if one has."""
+        if told is not None:
+            self._told.append(told)
         self._woken.set()
 
     def check(self) -> None:
@@ -121,7 +127,7 @@ class Mirror:
                 self._copy_to_optuna()
                 self._send_to_mlflow()
                 self.outage, pause = None, LOOK_EVERY
-            except TrackingUnavailable as error:
+            except Unavailable as error:
                 self.outage, pause = str(error), min(2 * pause, 2.0 if ending else LONGEST_PAUSE)
             except Exception as error:
                 self._error = error
@@ -133,12 +139,10 @@ class Mirror:
         rows = self._store.unmirrored(self._sweep.sweep_id)
         self.behind = len(rows)
         for row in rows:
-            if row.trial not in self._trials:
-                self._know_trials()
             self._faults.passing("before-mirror")
             curve = self._store.curve(row.training_id)
             assert curve is not None, row.training_id
-            point = candidate(self._trials[row.trial].params, self._study)
+            point = candidate(self._store.trial(row.study, row.trial).params, self._study)
             sent = self._tracker.send(
                 row,
                 curve,
@@ -159,18 +163,11 @@ class Mirror:
             self.behind -= 1
 
     def _copy_to_optuna(self) -> None:
-        trials = self._store.trials(self._study.name, generation=self._study.generation)
-        missing = [each for each in trials if each.state is not TrialState.RUNNING and each.number not in self._copied]
-        if not missing:
-            return
-        trainings: dict[int, list[TrainingRow]] = defaultdict(list)
-        for training in self._store.trainings(self._study.name, generation=self._study.generation):
-            trainings[training.trial].append(training)
-        for trial in missing:
-            self._copy.add_trial(frozen_trial(trial, trainings[trial.number], self._study.metric))
-            self._copied.add(trial.number)
-
-    def _know_trials(self) -> None:
-        self._trials = {
-            trial.number: trial for trial in self._store.trials(self._study.name, sweep_id=self._sweep.sweep_id)
-        }
+        while self._told:
+            number = self._told[0]
+            if number not in self._copied:
+                trial = self._store.trial(self._study.name, number)
+                trainings = self._store.trainings(self._study.name, trial=number)
+                add_copy(self._copy, frozen_trial(trial, trainings, self._study.metric))
+                self._copied.add(number)
+            self._told.popleft()  # only now: an outage must not lose it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from lrsweep.errors import StoreUnavailable
 from lrsweep.study import ResolvedStudy
@@ -24,12 +25,25 @@ def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
             direction=study.direction,
             load_if_exists=True,
         )
-    except Exception as error:  # Optuna lets the errors of SQLAlchemy, the driver and Alembic through
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreUnavailable(
-            f"Optuna's storage cannot be used: {type(error).__name__}: {reason}. It holds copies only; "
-            "check that its database answers and may be written, then run the same command again."
-        ) from None
+    except Exception as error:
+        raise _translated(error) from None
+
+
+def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
+    """Raises StoreUnavailable when Optuna's database does not take it."""
+    try:
+        copy.add_trial(trial)
+    except Exception as error:
+        raise _translated(error) from None
+
+
+def _translated(error: Exception) -> StoreUnavailable:
+    """Optuna lets the errors of SQLAlchemy, the driver and Alembic through; their first line says what happened."""
+    lines = str(error).strip().splitlines() or [""]
+    return StoreUnavailable(
+        f"Optuna's storage cannot be used: {type(error).__name__}: {lines[0]}. It holds copies only; "
+        "check that its database answers and may be written, then run the same command again."
+    )
 
 
 def copy_name(study: ResolvedStudy) -> str:

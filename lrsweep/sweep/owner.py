@@ -26,15 +26,13 @@ def is_dead(owner: str) -> bool:
     if found is None or found["host"] != socket.gethostname() or found["machine"] != _machine():
         return False
     pid = int(found["pid"])
-    if found["started"]:
-        return _started(pid) != found["started"]
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
-    return False
+        return _started(pid) not in (None, found["started"])  # another user's, whom /proc may hide
+    return found["started"] != (_started(pid) or "")
 
 
 def _machine() -> str:

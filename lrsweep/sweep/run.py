@@ -13,7 +13,7 @@ import optuna
 
 from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed, TrackingUnavailable
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.records import StudyRow, SweepRow, SweepStatus, TrialState
+from lrsweep.records import StudyRow, SweepRow, SweepStatus
 from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
@@ -219,7 +219,7 @@ def _renewing(store: Store, lease: Lease) -> Callable[[], None]:
 def _is_finished(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
     """Finished, and not because of a smaller budget than the file has now."""
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
-    told = sum(trial.state is not TrialState.RUNNING for trial in trials)
+    told = sum(trial.is_told for trial in trials)
     return sweep.status is SweepStatus.FINISHED and told >= study.trials
 
 

@@ -77,10 +77,12 @@ class Search:
         self._asked[number].report(value, rung_step(rung))
 
     def tell(self, number: int, end: TrialEnd, *, rung: int) -> None:
-        """Tells Optuna once. A diverged trial is PRUNED with NaN: so TPE learns that the point is bad."""
+        """Tells Optuna once, and reports the value of the last rung, without which TPE takes a halted trial for one
+        of the worst. A diverged trial is PRUNED with NaN: so TPE learns that the point is bad.
+        """
         trial = self._asked.pop(number)
-        if end.state is TrialState.PRUNED and end.value is None:
-            trial.report(math.nan, rung_step(rung))
+        if end.state is not TrialState.FAILED:
+            trial.report(math.nan if end.value is None else end.value, rung_step(rung))
         self._optuna.tell(
             trial,
             values=end.value if end.state is TrialState.COMPLETE else None,
@@ -111,7 +113,7 @@ def frozen_trial(trial: TrialRow, trainings: Sequence[TrainingRow], metric: str)
     values = rung_values(trainings, metric)
     return optuna.create_trial(
         state=_OPTUNA_STATES[trial.state],
-        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        value=trial.value,
         params=dict(trial.params),
         distributions=distributions_from_json(trial.distributions),
         intermediate_values=values,

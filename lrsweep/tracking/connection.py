@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from lrsweep.errors import TrackingUnavailable
 
@@ -58,7 +58,7 @@ def without_secrets(text: str, uri: str) -> str:
     """``text`` with every place where it repeats the URI's password blanked."""
     parts = urlsplit(uri)
     for secret in [parts.password, *parse_qs(parts.query).get("password", [])]:
-        for form in {secret, unquote(secret)} if secret else ():
+        for form in {secret, unquote(secret), quote(secret, safe="")} if secret else ():
             text = text.replace(f":{form}@", ":***@").replace(f"password={form}", "password=***")
     return text
 
@@ -187,7 +187,7 @@ REMEDIES = {
 }
 """What to do, by MLflow's error code or by the kind of an error that comes past MLflow."""
 
-WHEN_IN_DOUBT = "Check that the MLflow server runs and that MLFLOW_TRACKING_URI is right."
+WHEN_IN_DOUBT = "Check that MLflow's server or database runs, and that MLFLOW_TRACKING_URI, where it is set, names it."
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def turns(rates: Floats) -> Steps:
 def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iterator[Point]:
     """The points that MLflow lacks when it was sent the first ``since`` steps.
 
-    The last of those steps goes again: whether it is a turn, and what an evaluation after it gave, shows later.
+    The last of those steps is looked at again: whether the rate turns there shows one step later.
     """
     begin = max(since - 1, 0)
     steps = chosen_steps(curve.rates, horizon, ended=ended)

@@ -19,12 +19,13 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Final, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 from lrsweep.errors import SettingsError, TrackingUnavailable
 
-START_SECONDS: Final = 120.0
-"""5 s on an idle machine; ten times that where every core trains"""
+START_SECONDS: Final = 90.0
+"""5 s on an idle machine, several times that where every core trains. MLflow itself asks a database that refuses for
+100 s before it gives up; its lines, which then follow the error, say so."""
 STOP_SECONDS: Final = 10.0
 TAIL_LINES: Final = 20
 
@@ -160,8 +161,8 @@ class MlflowServer:
                 )
             if time.monotonic() > deadline:
                 raise TrackingUnavailable(
-                    f"the MLflow server did not answer on {self.url} within {self._start_seconds:.0f} s. "
-                    f"Is the machine busy? Try again.{self._tail()}"
+                    f"the MLflow server did not answer on {self.url} within {self._start_seconds:.0f} s: "
+                    f"the machine is busy, or its database does not answer.{self._tail()}"
                 )
             time.sleep(0.1)
 
@@ -181,8 +182,10 @@ def redacted(text: str, uri: str) -> str:
     >>> redacted("no route to postgresql://me:s%40cret@host/db for s@cret", "postgresql://me:s%40cret@host/db")
     'no route to postgresql://me:***@host/db for ***'
     """
-    parts = urlsplit(uri)
-    passwords = [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    # by hand: urllib refuses what a database driver still takes, and this runs where an error is being told
+    authority = re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]
+    in_authority = authority.rpartition("@")[0].partition(":")[2]
+    passwords = [in_authority, *re.findall(r"[?&]password=([^&#]*)", uri)]
     for form in {form for password in passwords for form in (password, unquote(password)) if form}:
         text = text.replace(form, "***")
     return re.sub(r"(://[^:/@\s]*:)[^@/\s]+@", r"\1***@", text)

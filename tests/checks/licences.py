@@ -88,12 +88,12 @@ def is_permissive(expression: str) -> bool:
     return all(any(choice.strip("() ") in PERMISSIVE for choice in part.split(" OR ")) for part in parts)
 
 
-def licence_of(expression: str | None, classifiers: Iterable[str], text: str | None) -> str:
+def licence_of(expression: str, classifiers: Iterable[str], text: str) -> str:
     """The licence that a package's metadata states, as an SPDX expression where it can be read as one.
 
-    >>> licence_of(None, ["License :: OSI Approved :: BSD License"], "BSD-3-Clause")
+    >>> licence_of("", ["License :: OSI Approved :: BSD License"], "BSD-3-Clause")
     'BSD'
-    >>> licence_of(None, [], "Apache 2.0")
+    >>> licence_of("", [], "Apache 2.0")
     'Apache-2.0'
     """
     if expression:
@@ -102,7 +102,7 @@ def licence_of(expression: str | None, classifiers: Iterable[str], text: str | N
     if any(name in CLASSIFIERS for name in named):
         # Several classifiers mean a choice: `Dual License` packages list both.
         return " OR ".join(sorted({CLASSIFIERS.get(name, name) for name in named}))
-    first_line = (text or "").strip().partition("\n")[0]
+    first_line = text.strip().partition("\n")[0]
     return FREE_TEXT.get(first_line, first_line) or " OR ".join(named)
 
 
@@ -126,7 +126,11 @@ def runtime_closure(project: Mapping[str, Iterable[str]]) -> list[Package]:
 
 def _package(name: str) -> Package:
     about = metadata.metadata(name)
-    licence = licence_of(about.get("License-Expression"), about.get_all("Classifier") or [], about.get("License"))
+
+    def lines(field: str) -> list[str]:
+        return about.get_all(field) or []
+
+    licence = licence_of("".join(lines("License-Expression")), lines("Classifier"), "".join(lines("License")))
     return Package(name, about["Version"], licence)
 
 

@@ -1,7 +1,7 @@
 """Exact versions: ``constraints.txt`` from what pip resolves. Run by ``make constraints``::
 
-    pip install --dry-run --ignore-installed --report REPORT '.[dev,ray,service]'
-    python -m tests.checks.pins REPORT constraints.txt
+pip install --dry-run --ignore-installed --report REPORT '.[dev,ray,service]'
+python -m tests.checks.pins REPORT constraints.txt
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ def test_a_licence_that_is_not_permissive_is_refused(licence: str) -> None:
 
 def test_several_classifiers_are_a_choice() -> None:
     """A dual-licensed package is accepted for its permissive half."""
-    classifiers = ["License :: OSI Approved :: BSD License", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"]
-    assert licence_of(None, classifiers, "Dual License") == "BSD OR MPL-2.0"
+    classifiers = [
+        "License :: OSI Approved :: BSD License",
+        "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)",
+    ]
+    assert licence_of("", classifiers, "Dual License") == "BSD OR MPL-2.0"
     assert is_permissive("BSD OR MPL-2.0")

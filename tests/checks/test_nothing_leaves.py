@@ -30,8 +30,8 @@ def test_a_sweep_succeeds_without_a_way_out_and_never_looks_for_one(tmp_path: Pa
     """Three trials from end to end: exit code 0, a result in JSON, no address outside the machine in any process."""
     study = tmp_path / "quiet.toml"
     study.write_text(STUDY)
-    command = [LRSWEEP, "run", study, "--json"]
     home = tmp_path / "home"
+    command = [str(LRSWEEP), "run", str(study), "--json"]
     watched = run_watched(command, tmp_path, environment={"LRSWEEP_HOME": str(home)}, timeout_seconds=240)
     assert watched.returncode == 0, watched.stderr
     result = json.loads(watched.stdout.splitlines()[-1])
@@ -43,12 +43,12 @@ def test_a_sweep_succeeds_without_a_way_out_and_never_looks_for_one(tmp_path: Pa
 @pytest.mark.parametrize(
     ("code", "event", "host"),
     [
-        ("import socket; socket.socket().connect_ex(('192.0.2.1', 80))", "socket.connect", "192.0.2.1"),
-        ("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))", "socket.sendto", "192.0.2.1"),
-        ("import socket; socket.getaddrinfo('telemetry.invalid', 443)", "socket.getaddrinfo", "telemetry.invalid"),
-        ("import socket; socket.getfqdn('somebody.invalid')", "socket.gethostbyaddr", "somebody.invalid"),
+        ("socket.socket().connect_ex(('192.0.2.1', 80))", "socket.connect", "192.0.2.1"),
+        ("socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))", "socket.sendto", "192.0.2.1"),
+        ("socket.getaddrinfo('telemetry.invalid', 443)", "socket.getaddrinfo", "telemetry.invalid"),
+        ("socket.getfqdn('somebody.invalid')", "socket.gethostbyaddr", "somebody.invalid"),
     ],
-)  # fmt: skip
+)
 def test_an_attempt_to_leave_is_seen(tmp_path: Path, code: str, event: str, host: str) -> None:
     """The recorder itself: a connection, a datagram and a question to a name server are each written down."""
     program = f"import socket; socket.setdefaulttimeout(1)\n{code}"

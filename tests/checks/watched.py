@@ -48,7 +48,7 @@ def without_route() -> tuple[str, ...]:
 
 
 def run_watched(
-    command: Sequence[str | Path], folder: Path, *, environment: Mapping[str, str] | None = None, timeout_seconds: float
+    command: Sequence[str], folder: Path, *, environment: Mapping[str, str] | None = None, timeout_seconds: float
 ) -> Watched:
     """Runs ``command`` in ``folder``; every Python process that it starts is watched.
 

@@ -23,7 +23,7 @@ from lrsweep.records import (
     TrialRow,
     TrialState,
 )
-from lrsweep.store import Lease, Store, TrialEnd
+from lrsweep.store import Lease, MemoryStore, Store, TrialEnd
 
 STUDY = StudyRow("digits", meaning="m1", generation="g1", spec={"trials": 60, "families": ["cosine", "wsd"]})
 SWEEP = SweepRow("sweep-1", study="digits", generation="g1")
@@ -183,6 +183,17 @@ def test_trainings_come_by_trial_rung_and_rate_scale(store: Store, lease: Lease,
     assert store.trainings("digits", generation="g2") == []
     with pytest.raises(KeyError, match="no training 'missing'"):
         store.training("missing")
+
+
+def test_one_trial_and_its_trainings_are_found_by_number(store: Store, lease: Lease, queued: TrainingRow) -> None:
+    """The second of two trials, with its own training alone; a number never used is a KeyError."""
+    second = replace(TRIAL, number=1)
+    store.add_trial(lease, second, [replace(TRAINING, training_id="t1", trial=1)])
+    assert store.trial("digits", 1) == second
+    assert [row.training_id for row in store.trainings("digits", trial=1)] == ["t1"]
+    assert [row.training_id for row in store.trainings("digits", trial=0, sweep_id="sweep-1")] == ["t0"]
+    with pytest.raises(KeyError, match="'digits' has no trial 2"):
+        store.trial("digits", 2)
 
 
 def test_an_attempt_starts_queued_trainings_and_drops_the_old_curve(store: Store, lease: Lease) -> None:
@@ -411,6 +422,28 @@ def test_a_driver_and_a_mirror_share_one_store(store: Store, lease: Lease, queue
     assert [(row.status, row.metrics, row.is_mirrored) for row in rows] == [
         (Status.COMPLETED, DONE.metrics, True)
     ] * trials
+
+
+def test_writes_in_memory_follow_one_another() -> None:
+    """Two threads register ten generations each while the clock, asked inside each write, is slow: all are there."""
+
+    def slow_clock() -> float:
+        time.sleep(0.002)
+        return time.time()
+
+    store = MemoryStore(clock=slow_clock)
+    lease = store.acquire_lease("digits", "ann", seconds=60)
+
+    def register(names: str) -> None:
+        for name in names:
+            store.register_study(lease, replace(STUDY, generation=name))
+
+    threads = [threading.Thread(target=register, args=(names,)) for names in ("abcdefghij", "klmnopqrst")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(row.generation for row in store.studies()) == list("abcdefghijklmnopqrst")
 
 
 # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -120,6 +120,9 @@ def test_the_store_goes_on_after_its_server_restarted() -> None:
         server.ensure_postgres_running()
         store.register_study(lease, STUDY)
         assert store.studies() == [STUDY]
+        server.stop()
+        server.ensure_postgres_running()
+        store.renew_lease(lease, seconds=600)  # nobody asked while it was down: nobody notices
         store.close()
     finally:
         server.cleanup()

@@ -309,8 +309,8 @@ def test_all_of_eleven_hundred_runs_are_found(folder: Path, local: Place) -> Non
     # straight into the table: through MLflow it would take 10 s
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.executemany(
-            "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id) "
-            "VALUES (?, 'n', 'LOCAL', 'RUNNING', ?, 'active', ?)",
+            "INSERT INTO runs (run_uuid, user_id, source_type, status, lifecycle_stage, start_time, experiment_id)"
+            " VALUES (?, 'ann', 'LOCAL', 'RUNNING', 'active', ?, ?)",
             [(run_id, 1_700_000_000_000, experiment) for run_id in ids],
         )
         tags = {"lrsweep.kind": "training", "lrsweep.sweep": local.sweep.sweep_id, "lrsweep.attempt": "1"}
@@ -412,7 +412,7 @@ def test_a_server_that_dies_is_told_within_seconds(folder: Path, monkeypatch: py
 
 def seconds_to_fail(call: Callable[[], object], reason: str) -> float:
     began = time.monotonic()
-    with pytest.raises(TrackingUnavailable, match=f"(?s){reason}.*Check that the MLflow server runs"):
+    with pytest.raises(TrackingUnavailable, match=f"(?s){reason}.*Check that MLflow's server"):
         call()
     return time.monotonic() - began
 

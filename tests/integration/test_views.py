@@ -126,13 +126,16 @@ def page() -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def by_family(server: tuple[str, str], page: Page) -> list[dict[str, Any]]:
     """The charts of the page that the plain link opens; ``page`` stays on it."""
-    return opened(page, view_link(*server))
+    return opened(page, view_link(*server), wait_for=2)
 
 
-def opened(page: Page, link: str) -> list[dict[str, Any]]:
-    """Opens the link and describes every chart that is drawn, as Plotly and the page's layout have it."""
+def opened(page: Page, link: str, *, wait_for: int) -> list[dict[str, Any]]:
+    """Opens the link and describes every chart that is drawn, as Plotly and the page's layout have it.
+
+    A chart below the window's edge is not drawn, so a test says how many it needs.
+    """
     page.goto(link)
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2", timeout=60_000)
+    page.wait_for_function(f"document.querySelectorAll('.js-plotly-plot').length >= {wait_for}", timeout=60_000)
     charts: list[dict[str, Any]] = page.evaluate(
         """[...document.querySelectorAll('.js-plotly-plot')].map(plot => {
             const card = plot.closest('[data-testid=experiment-view-compare-runs-card]')
@@ -190,7 +193,7 @@ def test_the_views_menu_offers_both_by_name(page: Page) -> None:
 @pytest.mark.browser
 def test_the_view_of_the_best_draws_the_ten_lowest_losses(server: tuple[str, str], page: Page) -> None:
     """Ten trainings at the full horizon; neither the parent nor a shorter rung is one of them."""
-    charts = opened(page.context.new_page(), view_link(*server, BEST))
+    charts = opened(page.context.new_page(), view_link(*server, BEST), wait_for=1)
     five = enumerate(family_names()[:5])
     best = [f"{family} {HORIZON} {number + loss:.1f}" for number, family in five for loss in (0.2, 0.4)]
     assert charts[0]["title"] == "lr"

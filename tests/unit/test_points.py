@@ -104,6 +104,13 @@ def test_parts_add_up_to_the_whole(family: str, warmup: float, horizon: int, cut
     assert sent == set(curve_points(whole, horizon, since=0, ended=True))
 
 
+def test_a_turn_at_the_very_end_of_a_part_comes_with_the_next() -> None:
+    """That step 1,002 is the last before a drop shows at step 1,003, when 1,002 was sent already."""
+    curve = made(np.where(np.arange(1991) < 1003, 1.0, 0.1).tolist())
+    points = list(curve_points(curve, 1991, since=1003, ended=False))
+    assert [point.step for point in points if point.key == "lr"][:3] == [1002, 1003, 1010]
+
+
 def test_an_evaluation_that_comes_after_its_step_was_sent_is_not_lost() -> None:
     """The value after 20 updates is sent although the first 20 steps went without it."""
     curve = made([0.1] * 20, {20: 0.5})

@@ -1,0 +1,88 @@
+"""After any fault: SQL, Optuna and MLflow tell the same story, and every trial has one result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
+from lrsweep.store import open_store
+from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from lrsweep.tracking import load_mlflow
+
+MLFLOW_STATUS = {
+    Status.COMPLETED: "FINISHED",
+    Status.DIVERGED: "KILLED",
+    Status.STOPPED: "KILLED",
+    Status.FAILED: "FAILED",
+}
+
+
+def assert_agreement(home: Path, study: str, *, trials: int) -> None:
+    """The finished sweep of the study in that home, seen through its three databases."""
+    store = open_store(f"sqlite:///{home / 'results.db'}")
+    try:
+        rows, trainings = list(store.trials(study)), list(store.trainings(study))
+        curves = {row.training_id: store.curve(row.training_id) for row in trainings}
+        events = Counter(event.kind for event in store.events(study))
+        told = Counter(event.data["trial"] for event in store.events(study) if event.kind == "trial_told")
+    finally:
+        store.close()
+
+    assert [row.number for row in rows] == list(range(trials))
+    assert all(row.state is not TrialState.RUNNING for row in rows)
+    assert set(told.values()) == {1}
+    assert len(told) == trials
+    assert all(row.status.is_outcome for row in trainings)
+    assert events["training_ended"] == len(trainings)
+    assert events["trial_added"] == trials
+    for row in trainings:
+        curve = curves[row.training_id]
+        assert curve is not None
+        assert curve.steps == row.steps
+        if row.status is Status.COMPLETED:
+            assert row.steps == row.horizon
+    assert_optuna_agrees(home, rows)
+    assert_mlflow_agrees(home, study, trainings)
+
+
+def assert_optuna_agrees(home: Path, rows: list[TrialRow]) -> None:
+    """One finished copy per trial, with its value; nothing RUNNING."""
+    url = f"sqlite:///{home / 'optuna.db'}"
+    [name] = optuna.get_all_study_names(url)
+    copies = {copy.user_attrs[TRIAL_ATTRIBUTE]: copy for copy in optuna.load_study(study_name=name, storage=url).trials}
+    assert sorted(copies) == [row.number for row in rows]
+    for row in rows:
+        copy = copies[row.number]
+        assert copy.state.is_finished()
+        assert copy.params == dict(row.params)
+        if row.state is TrialState.COMPLETE:
+            assert copy.value == row.value
+
+
+def assert_mlflow_agrees(home: Path, study: str, trainings: list[TrainingRow]) -> None:
+    """One active run per training with its status and its rate curve; a finished parent; nothing RUNNING."""
+    load_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=5000)
+    assert not [run.info.run_name for run in runs if run.info.status == "RUNNING"]
+    nested = {run.info.run_id: run for run in runs if "lrsweep.training" in run.data.tags}
+    assert sorted(nested) == sorted(row.mlflow_run_id or "" for row in trainings)
+    for row in trainings:
+        run = nested[row.mlflow_run_id or ""]
+        assert run.data.tags["lrsweep.training"] == row.training_id
+        assert run.info.status == MLFLOW_STATUS[row.status]
+        rates = client.get_metric_history(run.info.run_id, "lr")
+        steps = [point.step for point in rates]
+        assert len(steps) == len(set(steps))
+        assert max(steps) == row.steps - 1
+        assert np.isfinite([point.value for point in rates]).all()
+    parents = {run.data.tags["mlflow.parentRunId"] for run in nested.values()}
+    assert parents == {run.info.run_id for run in runs if run.info.run_id not in nested}

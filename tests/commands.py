@@ -1,0 +1,65 @@
+"""The real command in a real process, as a person or a nightly job runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STUDY = """\
+[study]
+name = "{name}"
+workload = "digits"
+horizon = {horizon}
+[space]
+families = ["constant", "cosine", "linear"]
+[budget]
+trials = {trials}
+"""
+
+LONGEST_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The object in the last line of standard output."""
+        found: dict[str, Any] = json.loads(self.out.strip().splitlines()[-1])
+        return found
+
+
+def lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None = None) -> Ran:
+    """Runs the command in a home, with no setting of the outer environment but those given."""
+    process = start_lrsweep(*arguments, home=home, environ=environ)
+    out, err = process.communicate(timeout=LONGEST_SECONDS)
+    return Ran(process.returncode, out, err)
+
+
+def start_lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("LRSWEEP_", "MLFLOW_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lrsweep.cli", *arguments],
+        env=outer | {"LRSWEEP_HOME": str(home)} | dict(environ or {}),
+        cwd=home.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def write_study(folder: Path, *, name: str = "tiny", trials: int = 4, horizon: int = 60) -> Path:
+    """A study of three families on the smallest workload."""
+    file = folder / f"{name}.toml"
+    file.write_text(STUDY.format(name=name, trials=trials, horizon=horizon))
+    return file

@@ -1,0 +1,198 @@
+"""`lrsweep run`: which sweep it drives, what it prints, and the exit code of each way to end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lrsweep as package
+from lrsweep.tracking.server import MlflowServer
+from tests.agreement import assert_agreement
+from tests.commands import lrsweep, start_lrsweep, write_study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, object]]:
+    """A home with one finished sweep of 5 trials, its study file, and what the command answered."""
+    folder = tmp_path_factory.mktemp("finished")
+    study, home = write_study(folder, trials=5), folder / "home"
+    ran = lrsweep("run", str(study), "--json", home=home)
+    assert ran.code == 0, ran.err
+    return study, home, ran.answer
+
+
+def test_a_sweep_answers_with_one_line_of_json(finished: tuple[Path, Path, dict[str, object]]) -> None:
+    """At least the promised keys, and a best schedule that can be read back."""
+    _, home, answer = finished
+    assert answer["study"] == "tiny"
+    assert (answer["trials"], answer["home"], answer["not_mirrored"]) == (5, str(home), 0)
+    assert answer["trainings"] == query(home, "SELECT count(*) FROM lrs_training")
+    assert isinstance(answer["seconds"], float)
+    assert answer["seconds"] > 0
+    best = answer["best"]
+    assert isinstance(best, dict)
+    assert package.schedule_from_json(best["schedule"]).family == best["family"]
+    smallest = query(home, "SELECT min(value) FROM lrs_trial WHERE state = 'complete'")
+    assert best["value"] == pytest.approx(smallest)
+
+
+def test_the_three_databases_agree(finished: tuple[Path, Path, dict[str, object]]) -> None:
+    """Every training has its curve in SQL and its `lr` curve in MLflow; every trial its copy in Optuna's storage."""
+    assert_agreement(finished[1], "tiny", trials=5)
+
+
+def test_every_completed_training_holds_both_halves_of_validation(
+    finished: tuple[Path, Path, dict[str, object]],
+) -> None:
+    """`val_loss` for the search, `decide_loss` for the choice, as JSON that SQL can read."""
+    missing = query(
+        finished[1],
+        "SELECT count(*) FROM lrs_training WHERE status = 'completed' AND "
+        "(json_extract(metrics, '$.val_loss') IS NULL OR json_extract(metrics, '$.decide_loss') IS NULL)",
+    )
+    assert missing == 0
+
+
+def test_a_finished_sweep_is_printed_and_not_run_again(finished: tuple[Path, Path, dict[str, object]]) -> None:
+    """The same command: the same sweep, the same best, no new training, and a hint."""
+    study, home, answer = finished
+    again = lrsweep("run", str(study), "--json", home=home)
+    assert again.code == 0
+    assert {key: again.answer[key] for key in ("sweep", "best", "trainings", "seconds")} == {
+        key: answer[key] for key in ("sweep", "best", "trainings", "seconds")
+    }
+    assert "`--new` starts another" in again.err
+
+
+def test_a_study_keeps_its_sweep_when_the_budget_grows_and_gets_another_when_the_space_changes(tmp_path: Path) -> None:
+    """5 trials become 6 in the same sweep; another family is another generation and says so; `--new` is a third."""
+    home = tmp_path / "home"
+    first = lrsweep("run", str(write_study(tmp_path, trials=5)), "--json", home=home).answer
+    larger = lrsweep("run", str(write_study(tmp_path, trials=6)), "--json", home=home).answer
+    assert (larger["sweep"], larger["trials"]) == (first["sweep"], 6)
+
+    study = write_study(tmp_path, trials=2)
+    study.write_text(study.read_text().replace('"linear"', '"rex"'))
+    changed = lrsweep("run", str(study), "--json", home=home)
+    assert changed.answer["sweep"] != first["sweep"]
+    assert changed.answer["trials"] == 2
+    assert "has changed since its last sweep" in changed.err
+    assert query(home, "SELECT max(number) FROM lrs_trial") == 7
+
+    newer = lrsweep("run", str(study), "--new", "--json", home=home).answer
+    assert newer["sweep"] not in (first["sweep"], changed.answer["sweep"])
+    assert newer["trials"] == 2
+
+
+def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> None:
+    """Exit code 99 and the first one's process id; the first one is not disturbed. A stopped one leaves in order."""
+    study, home = write_study(tmp_path, trials=500, horizon=600), tmp_path / "home"
+    first = start_lrsweep("run", str(study), home=home)
+    wait_for(lambda: (home / "results.db").exists() and query(home, "SELECT count(*) FROM lrs_training") > 0)
+
+    second = lrsweep("run", str(study), home=home)
+    assert second.code == 99
+    assert f"process {first.pid} on" in second.err
+
+    wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training WHERE status = 'completed'") > 0)
+    first.send_signal(signal.SIGTERM)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 143
+    assert "the same command continues" in err
+    assert query(home, "SELECT count(*) FROM lrs_training WHERE status = 'running'") == 0
+
+
+def test_the_deadline_ends_a_sweep_in_order(tmp_path: Path) -> None:
+    """Exit code 124 after little more than the time given; the same command continues the same sweep."""
+    study, home = write_study(tmp_path, trials=2000, horizon=600), tmp_path / "home"
+    ran = lrsweep("run", str(study), "--deadline", "25s", home=home)
+    assert ran.code == 124, ran.err
+    sweep = query(home, "SELECT sweep_id FROM lrs_sweep")
+    again = lrsweep("run", str(write_study(tmp_path, trials=1, horizon=600)), "--json", home=home)
+    assert again.code == 0, again.err
+    assert again.answer["sweep"] == sweep
+
+
+def test_a_bad_study_is_refused_with_all_its_problems(tmp_path: Path) -> None:
+    """Exit code 64, each problem with its line."""
+    study = tmp_path / "bad.toml"
+    study.write_text('[study]\nname = "x y"\nworkload = "digit"\n[budget]\ntrials = 0\n')
+    ran = lrsweep("run", str(study), home=tmp_path / "home")
+    assert ran.code == 64
+    assert "3 problems" in ran.err
+    assert "line 3, study.workload" in ran.err
+    assert "Did you mean 'digits'?" in ran.err
+
+
+def test_an_unreachable_tracking_server_is_said_at_the_start(tmp_path: Path) -> None:
+    """Exit code 69 within seconds, with what to check; no sweep is begun."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+        ran = lrsweep("run", str(write_study(tmp_path)), home=tmp_path / "home", environ={"MLFLOW_TRACKING_URI": uri})
+    assert ran.code == 69
+    assert uri in ran.err
+    assert query(tmp_path / "home", "SELECT count(*) FROM lrs_sweep") == 0
+
+
+def test_an_unreachable_database_is_said_at_the_start(tmp_path: Path) -> None:
+    """Exit code 69, and the password is not shown."""
+    ran = lrsweep(
+        "run",
+        str(write_study(tmp_path)),
+        home=tmp_path / "home",
+        environ={"LRSWEEP_DATABASE_URL": "postgresql://ann:hush@127.0.0.1:1/none"},
+    )
+    assert ran.code == 69
+    assert "hush" not in ran.err + ran.out
+
+
+def test_a_sweep_runs_on_postgresql_with_a_tracking_server_over_http(tmp_path: Path, postgres_url: str) -> None:
+    """One database with a schema per tool for results and Optuna; runs and curves through MLflow's own server."""
+    store = f"sqlite:///{tmp_path / 'server.db'}"
+    with MlflowServer(store, str(tmp_path / "served"), port=0) as server:
+        ran = lrsweep(
+            "run",
+            str(write_study(tmp_path)),
+            "--json",
+            home=tmp_path / "home",
+            environ={"LRSWEEP_DATABASE_URL": postgres_url, "MLFLOW_TRACKING_URI": server.url},
+        )
+    assert ran.code == 0, ran.err
+    assert ran.answer["not_mirrored"] == 0
+    assert not (tmp_path / "home" / "results.db").exists()
+    with closing(sqlite3.connect(tmp_path / "server.db")) as database:
+        [statuses] = database.execute("SELECT group_concat(DISTINCT status) FROM runs").fetchone()
+        assert "RUNNING" not in statuses
+        [runs] = database.execute("SELECT count(*) FROM runs").fetchone()
+    assert runs == ran.answer["trainings"] + 1
+
+
+def test_a_failing_sweep_stops_with_one_traceback(tmp_path: Path) -> None:
+    """Exit code 70: the device that was asked for does not exist, and the message says so once."""
+    ran = lrsweep("run", str(write_study(tmp_path)), "--device", "cuda:7", home=tmp_path / "home")
+    assert ran.code in (64, 70)
+    assert "cuda" in ran.err.lower()
+
+
+def query(home: Path, sql: str) -> Any:
+    with closing(sqlite3.connect(f"file:{home / 'results.db'}?mode=ro", uri=True, timeout=20)) as database:
+        try:
+            return database.execute(sql).fetchone()[0]
+        except sqlite3.OperationalError:  # its tables are still being made
+            return 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)

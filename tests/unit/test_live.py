@@ -1,0 +1,219 @@
+"""What a person sees: the table, the best schedule as code, and the lines on the way, on a recorded console."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import lrsweep
+from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
+from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
+from lrsweep.schedules import Schedule, family_names, schedule
+from lrsweep.selection import by_family
+from lrsweep.study import OPTIMIZERS, SpaceSpec, Study
+from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.run import Homes
+from tests.sweeps import a_complete_trial, a_training, a_trial
+
+STUDY = Study(
+    name="quick",
+    workload=WorkloadSpec("digits"),
+    space=SpaceSpec(("cosine",), ("sgd",)),
+    trials=60,
+    source="quick.toml",
+)
+HOMES = Homes(Path("/data/[lr]"), "", "", "", None)
+TRIALS = [
+    a_complete_trial(0, 0.25),
+    a_trial(1, state=TrialState.PRUNED, value=0.5),
+    a_trial(2, family="linear", optimizer="adamw", state=TrialState.PRUNED, value=None),
+]
+BEST = Best(
+    trial=0,
+    value=0.25,
+    family="cosine",
+    schedule=schedule("cosine", warmup=0.05),
+    peak_lr=0.123456789,
+    optimizer="sgd",
+    optimizer_settings=OPTIMIZERS["sgd"].settings,
+    horizon=600,
+    metrics={"val_loss": 0.25},
+)
+NOTHING = Progress(
+    study="quick",
+    sweep_id="s",
+    trials_told=0,
+    trials_wanted=60,
+    trainings_ended=0,
+    steps_done=0,
+    seconds=0.0,
+    seconds_left=None,
+    families=[],
+    best=None,
+    running=None,
+    running_trial=None,
+    behind=0,
+    outage=None,
+)
+SOMETHING = replace(
+    NOTHING,
+    trials_told=3,
+    trainings_ended=4,
+    steps_done=180,
+    seconds=75.0,
+    seconds_left=7500.0,
+    families=by_family(TRIALS),
+    best=BEST,
+    running=a_training(3, status=Status.RUNNING),
+    running_trial=a_trial(3, family="linear"),
+)
+
+
+def a_result(**changes: Any) -> SweepResult:
+    result = SweepResult(
+        sweep=SweepRow("s", "quick", "g", seconds=12.34),
+        metric="val_loss",
+        trials=TRIALS,
+        trainings=[a_training(0, value=0.3), a_training(0, 1, value=0.25), a_training(1, value=0.5)],
+        families=by_family(TRIALS),
+        best=BEST,
+        home="/data/[lr]",
+        startup_seconds=5.67,
+    )
+    return replace(result, **changes)
+
+
+def recorded(*, terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), record=True, width=120, force_terminal=terminal)
+
+
+def reported(result: SweepResult) -> list[str]:
+    console = recorded()
+    Display(console, STUDY, HOMES).report(result, command="lrsweep run quick")
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def seen(progress: Progress) -> str:
+    """What a live terminal shows of it; Rich draws at the latest when it stops."""
+    console = recorded(terminal=True)
+    with Display(console, STUDY, HOMES) as display:
+        display.show(progress)
+    return console.export_text()
+
+
+def test_the_report_has_a_row_per_family_with_its_best_and_its_counts() -> None:
+    """Best family first; a family without a trial at the full horizon has a dash."""
+    header, *rows = reported(a_result())[:3]
+    assert header.split() == "family best peak rate optimizer trials full halted diverged failed".split()
+    assert rows[0].split() == ["cosine", "0.2500", "0.1", "sgd", "2", "1", "1", "0", "0"]
+    assert rows[1].split() == ["linear", "–", "1", "0", "0", "1", "0"]
+
+
+def test_the_report_counts_trials_trainings_steps_and_seconds() -> None:
+    """30 + 90 + 30 steps; the start is told apart."""
+    assert "3 trials, 3 trainings, 150 steps in 12.3 s (and 5.7 s to start)" in reported(a_result())
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_the_pasteable_line_gives_the_rates_in_a_fresh_interpreter(name: str) -> None:
+    """With ``import lrsweep`` alone it evaluates to one rate per step, the peak as its largest."""
+    settings = {one.name: 0.1 for one in lrsweep.schedules.family(name).settings() if one.search is not None}
+    best = replace(BEST, schedule=schedule(name, **settings))
+    rates = eval(pasteable(best), {"lrsweep": lrsweep})
+    assert isinstance(rates, np.ndarray)
+    assert rates.shape == (600,)
+    np.testing.assert_allclose(rates, best.schedule.rates(600, BEST.peak_lr), rtol=1e-3)
+
+
+def test_the_report_ends_with_the_best_schedule_and_what_to_type_next() -> None:
+    """The line of code stands alone on its line, so that it can be copied; the home is part of the commands."""
+    lines = reported(a_result())
+    assert "    lrsweep.schedule('cosine', warmup=0.05).rates(600, peak_lr=0.1235)" in lines
+    [best] = [line for line in lines if line.startswith("best: ")]
+    assert best.startswith("best: cosine with sgd, peak rate 0.123, val_loss 0.2500  ")
+    assert best.endswith(sparkline(BEST.schedule))
+    assert (
+        "for sgd (momentum=0.9, weight_decay=0). Best of its trials on one seed each: partly luck, see the README."
+        in (lines)
+    )
+    assert lines[-3] == "Next:"
+    assert lines[-2].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep ui quick ")
+
+
+def test_a_report_without_any_trial_says_so() -> None:
+    """No exception, no table row, and no line to paste."""
+    lines = reported(a_result(trials=[], trainings=[], families=[], best=None))
+    assert "0 trials, 0 trainings, 0 steps in 12.3 s (and 5.7 s to start)" in lines
+    assert "No training reached the full horizon, so there is no best schedule." in lines
+
+
+def test_what_mlflow_lacks_is_said_with_the_command_that_sends_it() -> None:
+    """Brackets in an address are text, not markup."""
+    text = "\n".join(reported(a_result(not_mirrored=2, outage="no answer from http://[::1]:5000")))
+    assert "MLflow still lacks 2 of 3 trainings: no answer from http://[::1]:5000." in text
+    assert "`lrsweep run quick` sends them" in text
+
+
+def test_the_live_view_shows_progress_families_the_best_and_the_running_training() -> None:
+    """75 seconds are 1 min 15 s, 7,500 are 2 h 05 min."""
+    text = seen(SOMETHING)
+    assert "lrsweep study quick, 60 trials; results in /data/[lr]" in text
+    assert "3/60 trials, 4 trainings, 1 min 15 s, about 2 h 05 min left" in text
+    assert "cosine" in text
+    assert sparkline(BEST.schedule) in text
+    assert "now: trial 3, linear with sgd, 30 steps" in text
+
+
+def test_the_live_view_shows_an_outage_with_the_backlog() -> None:
+    """A person sees why the curves in MLflow do not move."""
+    text = seen(replace(SOMETHING, behind=5, outage="the server did not answer"))
+    assert "MLflow is behind by 5 trainings: the server did not answer" in text
+
+
+def test_the_live_view_stands_before_the_first_trial() -> None:
+    """Zero of sixty, no table rows, no time left that could be guessed."""
+    text = seen(NOTHING)
+    assert "0/60 trials, 0 trainings, 0 s" in text
+    assert "left" not in text
+
+
+def test_without_a_terminal_there_is_a_plain_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most one every five seconds: a log file stays readable."""
+    clock = iter([100.0, 100.0, 101.0, 106.0, 106.0])
+    monkeypatch.setattr("lrsweep.cli.live.time.monotonic", lambda: next(clock))
+    console = recorded()
+    with Display(console, STUDY, HOMES) as display:
+        for progress in (NOTHING, SOMETHING, SOMETHING):
+            display.show(progress)
+    assert console.export_text().splitlines()[1:] == [
+        "0/60 trials, 0 s",
+        "3/60 trials, 1 min 15 s, about 2 h 05 min left; best 0.2500 (cosine)",
+    ]
+
+
+@pytest.mark.parametrize("made", [schedule(name) for name in family_names()], ids=family_names())
+def test_a_sparkline_is_as_wide_as_it_is_asked_for(made: Schedule) -> None:
+    """One bar per part of the training, the highest somewhere."""
+    assert len(sparkline(made, 24)) == 24
+    assert "█" in sparkline(made, 24)
+
+
+def test_the_sparkline_of_a_constant_is_full_and_that_of_a_line_falls() -> None:
+    """By hand: the middles of eight parts of a line are 15/16, 13/16 … 1/16."""
+    assert sparkline(schedule("constant"), 4) == "████"
+    assert sparkline(schedule("linear"), 8) == "█▇▆▅▄▃▂▁"
+
+
+def test_next_commands_name_the_home_only_where_it_must_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default home is found by itself; a path with blanks is quoted."""
+    monkeypatch.chdir(tmp_path)
+    assert next_commands("quick", tmp_path / ".lrsweep").startswith("  lrsweep ui quick ")
+    assert next_commands("quick", Path("/a b")).startswith("  LRSWEEP_HOME='/a b' lrsweep ui quick ")

@@ -1,0 +1,221 @@
+"""What Optuna knows is a function of the rows: told live or rebuilt, it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState as OptunaState
+
+from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
+from lrsweep.store import TrialEnd
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep import search as search_module
+from lrsweep.sweep.search import Search, frozen_trial
+from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
+
+
+@dataclass
+class Told:
+    """A search and, beside it, the rows that a store would hold."""
+
+    search: Search
+    trials: dict[int, TrialRow] = field(default_factory=dict)
+    trainings: dict[int, list[TrainingRow]] = field(default_factory=lambda: defaultdict(list))
+
+    def ask(self) -> TrialRow:
+        asked, params, distributions = self.search.ask()
+        number = max(self.trials, default=-1) + 1
+        self.search.accept(number, asked)
+        stored = json.loads(json.dumps([params, distributions]))
+        self.trials[number] = a_trial(number, params=stored[0], distributions=stored[1])
+        return self.trials[number]
+
+    def reach_rung(self, number: int, value: float) -> None:
+        """The first rung is done and the trial goes on."""
+        self.trainings[number].append(a_training(number, 0, value=value))
+        self.search.report(number, 0, value)
+
+    def end(self, number: int, state: TrialState, value: float | None = None, *, rung: int = 0) -> None:
+        ended = a_training(number, rung, value=value) if value is not None else a_training(number, rung, rate_scale=1.0)
+        if value is None:
+            status = Status.DIVERGED if state is TrialState.PRUNED else Status.FAILED
+            ended = replace(ended, status=status, attempt=1)
+        self.trainings[number].append(ended)
+        self.search.tell(number, TrialEnd(state, value), rung=rung)
+        self.trials[number] = replace(self.trials[number], state=state, value=value)
+
+    def rebuilt(self, study: ResolvedStudy, *, sweep_id: str = "s") -> Search:
+        return Search(study, list(self.trials.values()), self.trainings, sweep_id=sweep_id)
+
+
+def begun(study: ResolvedStudy | None = None) -> Told:
+    return Told(Search(study or a_study(), [], {}, sweep_id="s"))
+
+
+def known(search: Search) -> list[optuna.trial.FrozenTrial]:
+    """Optuna's trials without those that only wait to be asked for."""
+    return [trial for trial in search._optuna.trials if trial.state is not OptunaState.WAITING]
+
+
+def knowledge(search: Search) -> list[str]:
+    """All that a sampler can learn of each trial, in one order; NaN is equal to itself as text."""
+    return sorted(
+        repr((sorted(each.params.items()), each.state.name, each.values, sorted(each.intermediate_values.items())))
+        for each in known(search)
+    )
+
+
+def test_rungs_are_seen_at_steps_1_and_3() -> None:
+    """A trial that went all the way has both values, and the last is its own."""
+    told = begun()
+    told.ask()
+    told.reach_rung(0, 0.5)
+    told.end(0, TrialState.COMPLETE, 0.25, rung=1)
+    [trial] = known(told.search)
+    assert (trial.state, trial.value, trial.intermediate_values) == (OptunaState.COMPLETE, 0.25, {1: 0.5, 3: 0.25})
+
+
+def test_a_halted_trial_is_pruned_with_the_value_of_its_rung() -> None:
+    """Without it TPE would take a trial that just missed its place for one of the worst."""
+    told = begun()
+    told.ask()
+    told.end(0, TrialState.PRUNED, 0.5)
+    [trial] = known(told.search)
+    assert (trial.state, trial.value, trial.intermediate_values) == (OptunaState.PRUNED, 0.5, {1: 0.5})
+
+
+def test_a_divergence_is_pruned_with_nan_and_tpe_still_asks() -> None:
+    """Fourteen of them, more than the ten that TPE draws at random before it models anything."""
+    told = begun(a_study(families=("cosine",), optimizers=("sgd",)))
+    for number in range(14):
+        told.ask()
+        if number % 2:
+            told.end(number, TrialState.PRUNED)
+        else:
+            told.reach_rung(number, 0.5)
+            told.end(number, TrialState.PRUNED, rung=1)
+    told.ask()
+    *ended, _ = known(told.search)
+    assert {(trial.state, trial.value) for trial in ended} == {(OptunaState.PRUNED, None)}
+    assert repr(ended[1].intermediate_values) == "{1: nan}"
+    assert repr(ended[0].intermediate_values) == "{1: 0.5, 3: nan}"
+
+
+def test_a_failed_trial_is_told_as_failed() -> None:
+    """Its finished rung stays; the failure says nothing about the point."""
+    told = begun()
+    told.ask()
+    told.reach_rung(0, 0.5)
+    told.end(0, TrialState.FAILED, rung=1)
+    [trial] = known(told.search)
+    assert (trial.state, trial.value, trial.intermediate_values) == (OptunaState.FAIL, None, {1: 0.5})
+
+
+def a_mixed_search(study: ResolvedStudy) -> Told:
+    """One trial of each fate, then one after its first rung, and one that has just been asked for."""
+    told = begun(study)
+    for _ in range(7):
+        told.ask()
+    told.reach_rung(0, 0.5)
+    told.end(0, TrialState.COMPLETE, 0.25, rung=1)
+    told.end(1, TrialState.PRUNED, 0.75)
+    told.end(2, TrialState.PRUNED)
+    told.reach_rung(3, 0.375)
+    told.end(3, TrialState.PRUNED, rung=1)
+    told.end(4, TrialState.FAILED)
+    told.reach_rung(5, 0.125)
+    return told
+
+
+@pytest.mark.parametrize("warmup", [0.0, (0.0, 0.2)])
+def test_a_search_rebuilt_from_rows_knows_what_the_live_one_knew(warmup: Any) -> None:
+    """The same parameters, states, values and intermediate values, for the unfinished trials too."""
+    told = a_mixed_search(a_study(warmup=warmup))
+    assert knowledge(told.rebuilt(a_study(warmup=warmup))) == knowledge(told.search)
+
+
+def test_unfinished_trials_come_back_and_can_be_told() -> None:
+    """With their parameters and finished rungs; each is then told under its number like any other."""
+    told = a_mixed_search(a_study())
+    again = replace(told, search=told.rebuilt(a_study()))
+    again.end(5, TrialState.COMPLETE, 0.0625, rung=1)
+    again.end(6, TrialState.PRUNED, 0.9)
+    told.end(5, TrialState.COMPLETE, 0.0625, rung=1)
+    told.end(6, TrialState.PRUNED, 0.9)
+    assert knowledge(again.search) == knowledge(told.search)
+    assert not [trial for trial in known(again.search) if trial.state is OptunaState.RUNNING]
+
+
+def test_an_unfinished_trial_of_another_sweep_is_left_alone() -> None:
+    """Its sweep may go on with it; the finished ones of the generation are history for all."""
+    told = a_mixed_search(a_study())
+    search = told.rebuilt(a_study(), sweep_id="another")
+    assert [trial.state.is_finished() for trial in known(search)] == [True] * 5
+
+
+def test_every_family_gets_an_equal_start_in_turn() -> None:
+    """60 trials of 8 families: the first 24 asks are three rounds over all of them, in the study's order."""
+    study = a_study(trials=60)
+    told = begun(study)
+    families = [told.ask().params["family"] for _ in range(25)]
+    assert families[:24] == list(study.space.families) * 3
+
+
+def test_a_small_budget_still_tries_every_family_once() -> None:
+    """Half of eight trials is less than one round; one round it is."""
+    told = begun(a_study(trials=8))
+    assert len({told.ask().params["family"] for _ in range(8)}) == 8
+
+
+def test_the_equal_start_goes_on_after_a_restart_and_over_sweeps() -> None:
+    """Eleven trials are there, eight and three: the other thirteen of the 24 are asked for, whoever had the first."""
+    study = a_study(trials=60)
+    told = begun(study)
+    for number in range(11):
+        told.ask()
+        told.end(number, TrialState.PRUNED, 0.5)
+    search = told.rebuilt(study, sweep_id="another")
+    more = Counter(search.ask()[1]["family"] for _ in range(13))
+    had = Counter(trial.params["family"] for trial in told.trials.values())
+    assert had + more == dict.fromkeys(study.space.families, 3)
+
+
+def test_a_restart_does_not_draw_the_same_points_again() -> None:
+    """Nor does another seed; the same rows and seed, however, give the same points."""
+    study = a_study()
+    told = begun(study)
+    first = told.ask().params
+    told.end(0, TrialState.PRUNED, 0.5)
+    assert begun(study).ask().params == first
+    assert begun(a_study(seed=1)).ask().params != first
+    rates = {each.params[name] for each in known(told.search) for name in each.params if name.endswith("peak_lr")}
+    restarted = replace(told, search=told.rebuilt(study))
+    for _ in range(30):
+        row = restarted.ask()
+        rates |= {row.params[name] for name in row.params if name.endswith("peak_lr")}
+    assert len(rates) == 31
+
+
+def test_the_newest_trials_are_kept_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TPE's ask grows with its history. The unfinished ones are not history and always come back."""
+    monkeypatch.setattr(search_module, "LARGEST_HISTORY", 3)
+    rows = [a_complete_trial(number, number / 8) for number in range(5)]
+    search = Search(a_study(), [*rows, a_trial(5)], {}, sweep_id="s")
+    *finished, running = known(search)
+    assert [trial.user_attrs["lrsweep_trial"] for trial in finished] == [2, 3, 4]
+    assert running.state is OptunaState.RUNNING
+
+
+def test_a_finished_row_becomes_optunas_own_trial() -> None:
+    """With the number in the study, by which its copy is recognised."""
+    row = a_complete_trial(17, 0.25)
+    trial = frozen_trial(row, [a_training(17, 0, value=0.5), a_training(17, 1, value=0.25)], "val_loss")
+    assert trial.user_attrs == {"lrsweep_trial": 17}
+    assert trial.params == row.params
+    assert trial.intermediate_values == {1: 0.5, 3: 0.25}
+    assert trial.value == 0.25

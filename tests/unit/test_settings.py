@@ -1,0 +1,146 @@
+"""The environment: each variable, what it becomes, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lrsweep.errors import SettingsError
+from lrsweep.settings import Settings, make_homes, read_settings
+from lrsweep.sweep.faults import Faults
+
+EMPTY = {"LRSWEEP_HOME": "", "LRSWEEP_DATABASE_URL": "", "MLFLOW_TRACKING_URI": "", "LRSWEEP_FAULT": ""}
+
+
+@pytest.mark.parametrize("environ", [{}, EMPTY], ids=["not set", "empty"])
+def test_without_variables_all_lies_in_the_working_folder(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty variable counts as not set, and reading makes nothing."""
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(environ) == Settings(tmp_path / ".lrsweep", None, None, Faults())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_may_be_relative_or_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made absolute at once: a later change of the working folder does not move it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "ann"))
+    assert read_settings({"LRSWEEP_HOME": "results"}).home == tmp_path / "results"
+    assert read_settings({"LRSWEEP_HOME": "~/results"}).home == tmp_path / "ann" / "results"
+
+
+def test_a_home_of_an_unknown_user_is_refused() -> None:
+    """The text names the variable and its value."""
+    with pytest.raises(SettingsError, match="LRSWEEP_HOME is '~nosuchuser/x', but there is no such user"):
+        read_settings({"LRSWEEP_HOME": "~nosuchuser/x"})
+
+
+def test_one_home_holds_three_files_and_the_artifacts(tmp_path: Path) -> None:
+    """Results, Optuna's copies and MLflow's runs; the folder is made and git does not see it."""
+    home = tmp_path / "deep" / "home"
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home)}))
+    assert homes.folder == home
+    assert homes.results_url == f"sqlite:///{home}/results.db"
+    assert homes.optuna_url == f"sqlite:///{home}/optuna.db"
+    assert homes.mlflow_uri == f"sqlite:///{home}/mlflow.db"
+    assert homes.artifact_root == home / "artifacts"
+    assert (home / ".gitignore").read_text() == "*\n"
+    make_homes(read_settings({"LRSWEEP_HOME": str(home)}))
+
+
+def test_what_a_user_wrote_into_gitignore_stays(tmp_path: Path) -> None:
+    """It is written once."""
+    (tmp_path / ".gitignore").write_text("*.db\n")
+    make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path)}))
+    assert (tmp_path / ".gitignore").read_text() == "*.db\n"
+
+
+def test_a_tracking_server_of_the_users_own_wins(tmp_path: Path) -> None:
+    """It also decides where artifacts lie, and the other files stay at home."""
+    homes = make_homes(
+        read_settings({"LRSWEEP_HOME": str(tmp_path), "MLFLOW_TRACKING_URI": "http://tracking.example:5000"})
+    )
+    assert homes.mlflow_uri == "http://tracking.example:5000"
+    assert homes.artifact_root is None
+    assert homes.results_url == f"sqlite:///{tmp_path}/results.db"
+
+
+def test_an_sqlite_address_moves_the_results_alone(tmp_path: Path) -> None:
+    """Two tools in one file would break each other, so the copies stay where they are."""
+    home, elsewhere = tmp_path / "home", tmp_path / "other.db"
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home), "LRSWEEP_DATABASE_URL": f"sqlite:///{elsewhere}"}))
+    assert homes.results_url == f"sqlite:///{elsewhere}"
+    assert homes.optuna_url == f"sqlite:///{home}/optuna.db"
+    assert homes.mlflow_uri == f"sqlite:///{home}/mlflow.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_a_postgresql_address_gets_a_schema_for_each_tool(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either spelling is read; the schemas are made before anyone connects to them. (No server is asked here.)"""
+    made: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr("lrsweep.settings.ensure_schemas", lambda url, schemas: made.append((url, schemas)))
+    environ = {"LRSWEEP_HOME": str(tmp_path), "LRSWEEP_DATABASE_URL": f"{scheme}://ann@db.example/results"}
+    settings = read_settings(environ)
+    assert settings.database_url == "postgresql+psycopg://ann@db.example/results"
+    homes = make_homes(settings)
+    assert made == [("postgresql+psycopg://ann@db.example/results", ["lrsweep", "optuna", "mlflow"])]
+    start = "postgresql+psycopg://ann@db.example/results?options=-csearch_path%3D"
+    assert (homes.results_url, homes.optuna_url, homes.mlflow_uri) == (
+        f"{start}lrsweep",
+        f"{start}optuna",
+        f"{start}mlflow",
+    )
+    assert homes.artifact_root == tmp_path / "artifacts"
+
+
+def test_another_kind_of_database_is_refused_while_it_is_read() -> None:
+    """Nothing has been touched by then."""
+    with pytest.raises(SettingsError, match="only in SQLite or PostgreSQL"):
+        read_settings({"LRSWEEP_DATABASE_URL": "mysql://ann@db.example/results"})
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file stands in its place; the text says which variable mends it."""
+    (tmp_path / "home").write_text("I am a file.")
+    with pytest.raises(SettingsError, match=r"the folder .*home cannot be written \(.+\)\. Set LRSWEEP_HOME") as caught:
+        make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path / "home")}))
+    assert caught.value.exit_code == 64
+
+
+@pytest.mark.parametrize(("text", "time"), [("after-ask", 1), ("after-ask:", 1), ("after-ask:3", 3)])
+def test_a_fault_is_a_point_and_how_often_it_is_passed(text: str, time: int) -> None:
+    """The first time, unless a number says otherwise."""
+    faults = read_settings({"LRSWEEP_FAULT": text}).faults
+    assert (faults.point, faults.time) == ("after-ask", time)
+
+
+@pytest.mark.parametrize("text", ["nowhere", "after-ask:x", "after-ask:0", "after-ask:-1", ":2"])
+def test_a_fault_that_could_never_happen_is_refused(text: str) -> None:
+    """A chaos test that kills nothing would pass for the wrong reason."""
+    with pytest.raises(SettingsError, match="LRSWEEP_FAULT is .* wanted POINT, or POINT:N"):
+        read_settings({"LRSWEEP_FAULT": text})
+
+
+def test_a_mistyped_fault_gets_a_guess() -> None:
+    """``after_commit`` is nearly a point."""
+    with pytest.raises(SettingsError, match="Did you mean 'after-commit'"):
+        read_settings({"LRSWEEP_FAULT": "after_commit:2"})
+
+
+def test_a_fault_kills_at_the_time_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice it passes, the third time it is shot, and other points never are."""
+    shots: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, signum: shots.append(signum))
+    faults = Faults.parsed("after-commit:3")
+    for _ in range(2):
+        faults.passing("after-commit")
+        faults.passing("after-ask")
+    assert shots == []
+    faults.passing("after-commit")
+    assert len(shots) == 1
+    faults.passing("after-commit")
+    assert len(shots) == 1
