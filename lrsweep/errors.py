@@ -36,7 +36,7 @@ class InvalidInput(LrsweepError, ValueError):
 
 
 class ScheduleError(InvalidInput):
-    pass
+    """A schedule that cannot be meant: an unknown family or setting, a value out of range, bad JSON."""
 
 
 class SettingsError(InvalidInput):

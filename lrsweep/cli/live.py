@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,12 +91,21 @@ class Display:
 def next_commands(study: str, home: Path) -> str:
     """What to type after a sweep, with the home where it is not the one that the commands would find."""
     prefix = "" if home == Path(DEFAULT_HOME).absolute() else f"{HOME}={shlex.quote(str(home))} "
+    command = f"{prefix}{_command()}"
     commands = {
-        f"{prefix}lrsweep ui {study}": "rate and loss curves of all trainings, by family, in MLflow",
-        f"{prefix}lrsweep run STUDY.toml": "a study of your own",
+        f"{command} ui {study}": "rate and loss curves of all trainings, by family, in MLflow",
+        f"{command} run STUDY.toml": "a study of your own",
     }
     width = max(map(len, commands))
     return "\n".join(f"  {command:<{width}}   {about}" for command, about in commands.items())
+
+
+def _command() -> str:
+    """``lrsweep``, or its path as it was typed where the shell would not find it by that name."""
+    typed = Path(sys.argv[0])
+    if typed.name != "lrsweep" or shutil.which("lrsweep") == str(typed.absolute()):
+        return "lrsweep"
+    return shlex.quote(sys.argv[0])
 
 
 def sparkline(schedule: Schedule, width: int = SPARK_WIDTH) -> str:

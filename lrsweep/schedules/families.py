@@ -20,6 +20,7 @@ _BY_NAME = {one.family: one for one in FAMILIES}
 
 
 def family_names() -> tuple[str, ...]:
+    """All names that ``schedule`` takes, in the order of the registry."""
     return tuple(_BY_NAME)
 
 

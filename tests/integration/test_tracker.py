@@ -24,9 +24,6 @@ from lrsweep.tracking import FoundRun, Sent, Tracker
 from lrsweep.tracking.server import MlflowServer
 from lrsweep.tracking.views import saved_views
 
-# MLflow uses an option that SQLAlchemy 2.1 has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
-
 HORIZON = 600
 STARTED = 1_700_000_000.5
 SCHEDULE = lrsweep.schedule("wsd", cooldown=0.25, warmup=0.05)

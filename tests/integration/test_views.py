@@ -119,44 +119,46 @@ def page() -> Iterator[Page]:
     """One browser for all: starting it and loading MLflow's scripts is most of the time of these tests."""
     with chromium_page() as page:
         # a first visit opens MLflow's side panel, which has nothing to do with us
+        page.context.set_default_timeout(60_000)  # both tabs; a machine that tests in parallel is slow
         page.context.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
         yield page
 
 
 @pytest.fixture(scope="module")
-def by_family(server: tuple[str, str], page: Page) -> list[dict[str, Any]]:
+def by_family(server: tuple[str, str], page: Page) -> dict[str, Any]:
     """The charts of the page that the plain link opens; ``page`` stays on it."""
-    return opened(page, view_link(*server), wait_for=2)
+    return opened(page, view_link(*server), "lr", "val_loss")
 
 
-def opened(page: Page, link: str, *, wait_for: int) -> list[dict[str, Any]]:
-    """Opens the link and describes every chart that is drawn, as Plotly and the page's layout have it.
+DRAWN = """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-plot')].map(plot => {
+    const card = plot.closest('[data-testid=experiment-view-compare-runs-card]')
+    return [card.querySelector('h4').innerText, {
+        size: [plot.clientWidth, plot.clientHeight],
+        scale: plot.layout.yaxis.type,
+        bands: plot.data.filter(trace => trace.fill).length,
+        legend: [...card.querySelectorAll('span')].map(it => it.innerText).filter(text => text.includes('(')),
+    }]
+}))"""
+"""title -> what Plotly and the page have, of every chart that is drawn; one below the window's edge is not"""
 
-    A chart below the window's edge is not drawn, so a test says how many it needs.
-    """
+
+def opened(page: Page, link: str, *titles: str) -> dict[str, Any]:
+    """Opens the link and describes its charts, once those with these titles are drawn."""
     page.goto(link)
-    page.wait_for_function(f"document.querySelectorAll('.js-plotly-plot').length >= {wait_for}", timeout=60_000)
-    charts: list[dict[str, Any]] = page.evaluate(
-        """[...document.querySelectorAll('.js-plotly-plot')].map(plot => {
-            const card = plot.closest('[data-testid=experiment-view-compare-runs-card]')
-            return {
-                title: card.querySelector('h4').innerText,
-                size: [plot.clientWidth, plot.clientHeight],
-                scale: plot.layout.yaxis.type,
-                bands: plot.data.filter(trace => trace.fill).length,
-                legend: [...card.querySelectorAll('span')].map(it => it.innerText).filter(text => text.includes('(')),
-            }
-        })"""
+    page.wait_for_function(
+        f"titles => {{ const drawn = ({DRAWN})(); return titles.every(it => it in drawn) }}", arg=titles
     )
+    charts: dict[str, Any] = page.evaluate(DRAWN)
     return charts
 
 
 @pytest.mark.browser
-def test_the_link_opens_on_large_curves_grouped_by_family(by_family: list[dict[str, Any]]) -> None:
+def test_the_link_opens_on_large_curves_grouped_by_family(by_family: dict[str, Any]) -> None:
     """Rate and loss stand side by side, at least 500x300 pixels each, with a band and a legend entry per family."""
     families = set(family_names())
-    assert [(chart["title"], chart["scale"]) for chart in by_family[:2]] == [("lr", "linear"), ("val_loss", "log")]
-    for chart in by_family:
+    assert by_family["lr"]["scale"] == "linear"
+    assert by_family["val_loss"]["scale"] == "log"
+    for chart in by_family.values():
         width, height = chart["size"]
         assert width >= 500
         assert height >= 300
@@ -193,8 +195,7 @@ def test_the_views_menu_offers_both_by_name(page: Page) -> None:
 @pytest.mark.browser
 def test_the_view_of_the_best_draws_the_ten_lowest_losses(server: tuple[str, str], page: Page) -> None:
     """Ten trainings at the full horizon; neither the parent nor a shorter rung is one of them."""
-    charts = opened(page.context.new_page(), view_link(*server, BEST), wait_for=1)
+    charts = opened(page.context.new_page(), view_link(*server, BEST), "lr")
     five = enumerate(family_names()[:5])
     best = [f"{family} {HORIZON} {number + loss:.1f}" for number, family in five for loss in (0.2, 0.4)]
-    assert charts[0]["title"] == "lr"
-    assert sorted(charts[0]["legend"]) == sorted(f"{name} (lr)" for name in best)
+    assert sorted(charts["lr"]["legend"]) == sorted(f"{name} (lr)" for name in best)

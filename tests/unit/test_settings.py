@@ -121,7 +121,7 @@ def test_a_fault_is_a_point_and_how_often_it_is_passed(text: str, time: int) -> 
 @pytest.mark.parametrize("text", ["nowhere", "after-ask:x", "after-ask:0", "after-ask:-1", ":2"])
 def test_a_fault_that_could_never_happen_is_refused(text: str) -> None:
     """A chaos test that kills nothing would pass for the wrong reason."""
-    with pytest.raises(SettingsError, match="LRSWEEP_FAULT is .* wanted POINT, or POINT:N"):
+    with pytest.raises(SettingsError, match=r"LRSWEEP_FAULT is .* wanted POINT, or POINT:N"):
         read_settings({"LRSWEEP_FAULT": text})
 
 
@@ -134,7 +134,7 @@ def test_a_mistyped_fault_gets_a_guess() -> None:
 def test_a_fault_kills_at_the_time_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice it passes, the third time it is shot, and other points never are."""
     shots: list[int] = []
-    monkeypatch.setattr("os.kill", lambda pid, signum: shots.append(signum))
+    monkeypatch.setattr("os.kill", lambda _pid, signum: shots.append(signum))
     faults = Faults.parsed("after-commit:3")
     for _ in range(2):
         faults.passing("after-commit")

@@ -1,0 +1,527 @@
+"""Whole sweeps in milliseconds: the real driver, search and store; an executor whose trainings end by a script."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from lrsweep.errors import DeadlinePassed, Interrupted, LeaseLost, SweepFailed, TryAgain
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.messages import Lost
+from lrsweep.records import Outcome, Record, Status, StudyRow, SweepRow, TrainingPlan, TrainingRow, TrialState
+from lrsweep.store import MemoryStore
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.driver import Driver, Stop
+from lrsweep.sweep.faults import Faults
+from lrsweep.sweep.mirror import Mirror
+from lrsweep.sweep.progress import Progress
+from tests.sweeps import a_record, a_study
+
+
+@dataclass(frozen=True)
+class Dies:
+    """The process dies with this training: after its first record, or before any."""
+
+    begun: bool = True
+
+
+class Stays:
+    """The training begins, makes ten steps, and goes on for ever."""
+
+
+End = Outcome | Dies | Stays
+Script = Callable[[TrainingPlan], End]
+
+
+def value_of(plan: TrainingPlan) -> float:
+    """The loss that a training comes to where a test says nothing else: the best peak rate is 0.1."""
+    return abs(float(np.log10(plan.peak_lr)) + 1) + 0.001 * len(plan.schedule.family)
+
+
+def completed(plan: TrainingPlan, value: float | None = None) -> Outcome:
+    loss = value_of(plan) if value is None else value
+    return Outcome(Status.COMPLETED, plan.horizon, 0.5, {"val_loss": loss, "decide_loss": loss + 1})
+
+
+def diverged(_: TrainingPlan) -> Outcome:
+    return Outcome(Status.DIVERGED, 10, 0.1, {})
+
+
+def failed(_: TrainingPlan) -> Outcome:
+    return Outcome(Status.FAILED, 10, 0.1, {}, "Traceback …\nRuntimeError: no data")
+
+
+class ScriptedExecutor:
+    """A test double of ``LocalExecutor`` without a process: each poll ends the oldest training as the script says.
+
+    It keeps the plans that it was given, and like the real one it loses all that is in flight with its process.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._waiting: list[TrainingPlan] = []
+        self.begun: list[TrainingPlan] = []
+        self.late: Callable[[TrainingPlan], Sequence[Record]] = lambda _: ()
+        """what comes from earlier attempts after the first record of a training"""
+        self.is_closed = False
+
+    @property
+    def free(self) -> int:
+        return 2 - len(self._waiting)
+
+    @property
+    def in_flight(self) -> Sequence[str]:
+        return tuple(plan.training_id for plan in self._waiting)
+
+    def submit(self, plan: TrainingPlan) -> None:
+        assert self.free > 0
+        assert plan.training_id not in self.in_flight
+        self._waiting.append(plan)
+
+    def poll(self, seconds: float) -> list[Record | Lost]:
+        plan = self._waiting[0]
+        if self.begun and self.begun[-1] == plan:
+            return []  # it stays
+        self.begun.append(plan)
+        end = self._script(plan)
+        begin = a_record(training_id=plan.training_id, attempt=plan.attempt)
+        if isinstance(end, Dies):
+            lost = [Lost(each, "the process died", position == 0) for position, each in enumerate(self.in_flight)]
+            self._waiting.clear()
+            return [begin, *lost] if end.begun else [*lost]
+        steps = end.steps if isinstance(end, Outcome) else 10
+        rates = plan.schedule.rates(plan.horizon, plan.peak_lr)[:steps].tolist()
+        stretch = a_record(0, rates, training_id=plan.training_id, attempt=plan.attempt)
+        records = [begin, *self.late(plan), stretch]
+        if isinstance(end, Outcome):
+            records.append(a_record(steps, outcome=end, training_id=plan.training_id, attempt=plan.attempt))
+            self._waiting.pop(0)
+        return [*records]
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self.is_closed = True
+
+
+@dataclass
+class NoMirror:
+    """A test double of ``Mirror`` that copies nothing."""
+
+    behind: int = 0
+    outage: str | None = None
+    error: Exception | None = None
+    woken: int = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class Bench:
+    """A store with one study under lease, and drivers on it, one after the other."""
+
+    study: ResolvedStudy
+    store: MemoryStore = field(default_factory=MemoryStore)
+    mirror: NoMirror = field(default_factory=NoMirror)
+    seen: list[Progress] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lease = self.store.acquire_lease(self.study.name, "a test", seconds=600)
+        self.begin_sweep("sweep-1")
+
+    def begin_sweep(self, sweep_id: str) -> None:
+        generation = self.study.generation
+        self.store.register_study(self.lease, StudyRow(self.study.name, self.study.meaning, generation, {}))
+        self.sweep = self.store.create_sweep(self.lease, SweepRow(sweep_id, self.study.name, generation))
+
+    def driver(self, executor: ScriptedExecutor, *, stop: Stop | None = None) -> Driver:
+        return Driver(
+            study=self.study,
+            sweep=self.sweep,
+            store=self.store,
+            lease=self.lease,
+            executor=cast(LocalExecutor, executor),
+            mirror=cast(Mirror, self.mirror),
+            stop=stop or Stop(),
+            faults=Faults(),
+            observe=self.seen.append,
+        )
+
+    def drive(self, script: Script = completed, *, stop: Stop | None = None) -> ScriptedExecutor:
+        """One driver to its end; the executor, for what it was given."""
+        executor = ScriptedExecutor(script)
+        self.driver(executor, stop=stop).run()
+        return executor
+
+    @property
+    def trials(self) -> Any:
+        return self.store.trials(self.study.name, sweep_id=self.sweep.sweep_id)
+
+    def trainings(self, trial: int | None = None) -> list[TrainingRow]:
+        rows = self.store.trainings(self.study.name, sweep_id=self.sweep.sweep_id)
+        return [row for row in rows if trial in (None, row.trial)]
+
+    def assert_done(self, trials: int) -> None:
+        """The budget is used, every training has ended, and the search was told of each trial once."""
+        rows = self.trials
+        assert len(rows) == trials
+        assert all(row.state is not TrialState.RUNNING for row in rows)
+        assert all(row.status.is_outcome for row in self.trainings())
+        told = Counter(
+            event.data["trial"]
+            for event in self.store.events(self.study.name)
+            if event.kind == "trial_told" and event.sweep_id == self.sweep.sweep_id
+        )
+        assert told == Counter(row.number for row in rows)
+
+
+def in_turn(*ends: Script) -> Script:
+    """The n-th training to begin ends as the n-th says, and all later ones as the last."""
+    left = list(ends)
+    return lambda plan: (left.pop(0) if len(left) > 1 else left[0])(plan)
+
+
+def only_sgd(**changes: Any) -> ResolvedStudy:
+    """One family, one optimizer: rung 0 is trained at √3 times the peak rate."""
+    return a_study(families=("cosine",), optimizers=("sgd",), **changes)
+
+
+# ── the budget and the rungs ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sweep_uses_its_budget_and_no_more() -> None:
+    """Sixty trials, numbered from 0; each training was executed once; the executor is closed."""
+    bench = Bench(a_study(trials=60))
+    executor = bench.drive()
+    bench.assert_done(60)
+    assert [trial.number for trial in bench.trials] == list(range(60))
+    assert {row.attempt for row in bench.trainings()} == {1}
+    assert len(executor.begun) == len(bench.trainings())
+    assert executor.is_closed
+
+
+def test_every_complete_trial_has_trained_both_rungs() -> None:
+    """30 steps at a raised rate, then 90 at its own; the value is the one of the full horizon."""
+    bench = Bench(a_study(trials=20))
+    bench.drive()
+    complete = [trial for trial in bench.trials if trial.state is TrialState.COMPLETE]
+    assert len(complete) >= 8
+    for trial in complete:
+        first, full = bench.trainings(trial.number)
+        assert (first.rung, first.horizon, full.rung, full.horizon) == (0, 30, 1, 90)
+        assert first.rate_scale > 1.0 == full.rate_scale
+        assert first.seed == full.seed
+        assert trial.value == full.metrics["val_loss"]
+
+
+def test_trials_that_fall_behind_are_halted_at_their_rung() -> None:
+    """Each is worse than all before it: the first eight calibrate, then a random tenth, and all others are halted."""
+    bench = Bench(only_sgd(trials=40))
+    losses = iter(np.arange(1, 200) / 8)
+    bench.drive(lambda plan: completed(plan, float(next(losses))))
+    states = [trial.state for trial in bench.trials]
+    assert states[:8] == [TrialState.COMPLETE] * 8
+    assert 0 <= states[8:].count(TrialState.COMPLETE) <= 12
+    for trial in bench.trials:
+        rows = bench.trainings(trial.number)
+        assert len(rows) == (2 if trial.state is TrialState.COMPLETE else 1)
+        assert trial.value == rows[-1].metrics["val_loss"]
+
+
+def test_the_whole_curve_is_committed_with_the_result() -> None:
+    """The rates in the store are the ones of the plan, at the scale of the rung."""
+    bench = Bench(only_sgd(trials=1))
+    executor = bench.drive()
+    rung, full = bench.trainings()
+    plan = executor.begun[0]
+    curve = bench.store.curve(rung.training_id)
+    assert curve is not None
+    np.testing.assert_array_equal(curve.rates, plan.schedule.rates(30, plan.peak_lr))
+    peak = bench.trials[0].params["cosine.sgd.peak_lr"]
+    assert plan.peak_lr == pytest.approx(3**0.5 * peak)
+    assert executor.begun[1].peak_lr == peak
+    assert full.steps == 90
+
+
+def test_a_larger_budget_continues_the_sweep() -> None:
+    """Six trials, then nine: three more, and nothing is trained twice."""
+    bench = Bench(a_study(trials=6))
+    bench.drive()
+    bench.study = a_study(trials=9)
+    executor = bench.drive()
+    bench.assert_done(9)
+    assert {plan.attempt for plan in executor.begun} == {1}
+    assert len({plan.training_id for plan in executor.begun} & {row.training_id for row in bench.trainings()}) == len(
+        executor.begun
+    )
+    assert bench.drive().begun == []
+
+
+def test_earlier_sweeps_of_the_generation_are_history_outside_the_budget() -> None:
+    """A second sweep of ten trials asks for ten, numbers them on, and does not begin with the calibration again."""
+    bench = Bench(only_sgd(trials=10))
+    bench.drive(lambda plan: completed(plan, 0.25))
+    bench.begin_sweep("sweep-2")
+    bench.drive(lambda plan: completed(plan, 0.5))
+    bench.assert_done(10)
+    assert [trial.number for trial in bench.trials] == list(range(10, 20))
+    assert sum(trial.state is TrialState.PRUNED for trial in bench.trials) >= 6
+
+
+# ── divergence ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_divergence_at_the_raised_rate_is_repeated_at_the_trials_own() -> None:
+    """√3 times the peak was too much: the same rung at the peak itself, then the full horizon."""
+    bench = Bench(only_sgd(trials=1))
+    executor = bench.drive(in_turn(diverged, completed))
+    raised, own, full = executor.begun
+    peak = bench.trials[0].params["cosine.sgd.peak_lr"]
+    assert (raised.peak_lr, own.peak_lr, full.peak_lr) == (pytest.approx(3**0.5 * peak), peak, peak)
+    assert (raised.horizon, own.horizon, full.horizon) == (30, 30, 90)
+    statuses = [row.status for row in bench.trainings()]
+    assert statuses == [Status.DIVERGED, Status.COMPLETED, Status.COMPLETED]
+    assert bench.trials[0].state is TrialState.COMPLETE
+
+
+def test_a_divergence_at_its_own_rate_prunes_the_trial() -> None:
+    """Two trainings of one rung, no value; the sweep goes on with the rest of its budget."""
+    bench = Bench(only_sgd(trials=3))
+    bench.drive(in_turn(diverged, diverged, diverged, diverged, completed))
+    bench.assert_done(3)
+    assert [(trial.state, trial.value) for trial in bench.trials[:2]] == [(TrialState.PRUNED, None)] * 2
+    assert [row.rate_scale for row in bench.trainings(0)] == [3**0.5, 1.0]
+    assert bench.trials[2].state is TrialState.COMPLETE
+
+
+# ── failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_five_failures_in_a_row_stop_the_sweep() -> None:
+    """Exit code 70; the text has the last error and says what to do; the budget that is left can be used later."""
+    bench = Bench(a_study(trials=12))
+    with pytest.raises(SweepFailed, match=r"(?s)5 trainings in a row failed.*RuntimeError: no data.*same command") as e:
+        bench.drive(in_turn(completed, *[failed] * 9))
+    assert e.value.exit_code == 70
+    assert sum(row.status is Status.FAILED for row in bench.trainings()) == 5
+    bench.drive()
+    bench.assert_done(12)
+
+
+def test_four_failures_in_a_row_do_not_stop_it() -> None:
+    """A training that ends otherwise, even by diverging, begins the count anew."""
+    bench = Bench(only_sgd(trials=12))
+    bench.drive(in_turn(*[failed] * 4, completed, *[failed] * 4, diverged, diverged, completed))
+    bench.assert_done(12)
+    assert sum(trial.state is TrialState.FAILED for trial in bench.trials) == 8
+
+
+def test_a_sweep_in_which_every_training_failed_has_failed() -> None:
+    """Four trials are too few for five failures in a row; exit code 70 all the same."""
+    bench = Bench(a_study(trials=4))
+    with pytest.raises(SweepFailed, match=r"(?s)every training failed \(4 of 4\).*no data") as e:
+        bench.drive(failed)
+    assert e.value.exit_code == 70
+
+
+# ── processes that die ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_training_whose_process_dies_is_executed_again(begun: bool) -> None:
+    """Twice by chance, and its result counts once; the one that waited with it never had an attempt."""
+    bench = Bench(only_sgd(trials=2))
+    bench.drive(in_turn(lambda _: Dies(begun), lambda _: Dies(begun), completed))
+    bench.assert_done(2)
+    assert {trial.state for trial in bench.trials} == {TrialState.COMPLETE}
+    assert max(row.attempt for row in bench.trainings()) == (2 if begun else 1)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_training_that_ends_its_process_three_times_is_failed(begun: bool) -> None:
+    """And the training that waited behind it each time is not held to account."""
+    bench = Bench(only_sgd(trials=2))
+    culprit: list[str] = []
+
+    def script(plan: TrainingPlan) -> End:
+        if not culprit:
+            culprit.append(plan.training_id)
+        return Dies(begun) if plan.training_id in culprit else completed(plan)
+
+    executor = bench.drive(script)
+    bench.assert_done(2)
+    [row] = [row for row in bench.trainings() if row.training_id in culprit]
+    assert row.status is Status.FAILED
+    assert row.error == "the process died\n(for the 3rd time)"
+    assert sum(plan.training_id in culprit for plan in executor.begun) == 3
+    assert sorted(trial.state for trial in bench.trials) == [TrialState.COMPLETE, TrialState.FAILED]
+
+
+def test_what_an_earlier_attempt_still_says_is_not_heard() -> None:
+    """Rates of 9, sent by attempt 1 in the middle of attempt 2, do not reach the curve."""
+    bench = Bench(only_sgd(trials=1))
+    executor = ScriptedExecutor(in_turn(lambda _: Dies(), completed))
+    executor.late = lambda plan: [
+        a_record(0, [9.0], training_id=plan.training_id, attempt=attempt) for attempt in range(1, plan.attempt)
+    ]
+    bench.driver(executor).run()
+    row = bench.trainings()[0]
+    assert (row.attempt, row.status) == (2, Status.COMPLETED)
+    curve = bench.store.curve(row.training_id)
+    assert curve is not None
+    assert curve.steps == 30
+    assert curve.rates.max() < 9.0
+
+
+class Killed(BaseException):
+    """The end of a driver that had no time for anything."""
+
+
+@pytest.mark.parametrize("trainings", range(1, 12, 2))
+def test_a_driver_that_is_killed_leaves_nothing_that_the_next_one_cannot_finish(trainings: int) -> None:
+    """After any number of trainings: the running one gets another attempt, and the budget comes out exactly."""
+    bench = Bench(a_study(trials=6))
+
+    def then_killed(plan: TrainingPlan) -> End:
+        raise Killed
+
+    with pytest.raises(Killed):
+        bench.drive(in_turn(*[completed] * trainings, then_killed))
+    bench.drive()
+    bench.assert_done(6)
+    assert {row.attempt for row in bench.trainings()} == {1}
+
+
+def test_a_training_left_running_is_queued_again_by_the_next_driver() -> None:
+    """It began and never ended: its second attempt counts."""
+    bench = Bench(only_sgd(trials=1))
+
+    def killed_later(plan: TrainingPlan) -> End:
+        bench.mirror.error = RuntimeError("the driver ends here")
+        return Stays()
+
+    with pytest.raises(RuntimeError, match="ends here"):
+        bench.drive(killed_later)
+    assert [row.status for row in bench.trainings()] == [Status.RUNNING]
+    bench.mirror.error = None
+    bench.drive()
+    bench.assert_done(1)
+    assert [row.attempt for row in bench.trainings()] == [2, 1]
+
+
+# ── leaving early ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deadline_that_has_passed_stops_before_anything_is_asked() -> None:
+    """Exit code 124, and the same command continues."""
+    bench = Bench(a_study(trials=3))
+    with pytest.raises(DeadlinePassed, match="same command continues") as e:
+        bench.drive(stop=Stop(deadline=time.monotonic() - 1))
+    assert e.value.exit_code == 124
+    assert bench.trials == []
+
+
+def test_an_interrupt_queues_the_running_training_again() -> None:
+    """SIGINT in the third training: two results stay, and the next driver goes on with a second attempt."""
+    bench = Bench(only_sgd(trials=3))
+    stop = Stop()
+
+    def interrupted(plan: TrainingPlan) -> End:
+        stop.signum = 2
+        return Stays()
+
+    executor = ScriptedExecutor(in_turn(completed, completed, interrupted))
+    driver = bench.driver(executor, stop=stop)
+    with pytest.raises(Interrupted) as e:
+        driver.run()
+    assert e.value.exit_code == 130
+    assert executor.is_closed
+    driver.queue_running_again(reason="Interrupted")
+    statuses = Counter(row.status for row in bench.trainings())
+    assert statuses[Status.COMPLETED] == 2
+    assert statuses[Status.RUNNING] == 0
+    bench.drive()
+    bench.assert_done(3)
+    assert Counter(row.attempt for row in bench.trainings())[2] == 1
+
+
+def test_a_driver_that_lost_its_lease_stops() -> None:
+    """Another driver took the study: nothing more is written."""
+    bench = Bench(a_study(trials=3))
+
+    def taken_over(plan: TrainingPlan) -> End:
+        bench.store.acquire_lease("quick", "another", seconds=60, is_dead=lambda _: True)
+        return completed(plan)
+
+    with pytest.raises(LeaseLost, match="has gone to another"):
+        bench.drive(in_turn(completed, taken_over))
+    assert sum(row.status.is_outcome for row in bench.trainings()) == 1
+
+
+def test_what_ended_the_mirror_ends_the_sweep() -> None:
+    """A store that is gone is the mirror's trouble and the driver's."""
+    bench = Bench(a_study(trials=3))
+    bench.mirror.error = TryAgain("the database went away")
+    with pytest.raises(TryAgain, match="went away"):
+        bench.drive()
+
+
+# ── while it runs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_long_curve_is_committed_before_its_training_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten of 30 steps are there while it runs, and the mirror is woken for them."""
+    monkeypatch.setattr("lrsweep.sweep.driver.COMMIT_CURVES_EVERY", -1.0)
+    bench = Bench(only_sgd(trials=1))
+    stop = Stop(deadline=time.monotonic() + 0.05)
+    with pytest.raises(DeadlinePassed):
+        bench.drive(lambda _: Stays(), stop=stop)
+    [row] = bench.trainings()
+    curve = bench.store.curve(row.training_id)
+    assert curve is not None
+    assert (row.status, curve.steps) == (Status.RUNNING, 10)
+    assert bench.mirror.woken > 0
+
+
+def test_those_who_watch_are_shown_how_things_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told trials grow to the budget; the best is the smallest value at the full horizon, ready to be used."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(a_study(trials=20))
+    bench.mirror.behind, bench.mirror.outage = 4, "no answer"
+    bench.drive()
+    told = [progress.trials_told for progress in bench.seen]
+    assert told == sorted(told)
+    assert told[-1] == 20
+    last = bench.seen[-1]
+    assert (last.trials_wanted, last.behind, last.outage) == (20, 4, "no answer")
+    assert last.trainings_ended == len(bench.trainings())
+    assert last.steps_done == sum(row.steps for row in bench.trainings())
+    assert sum(family.trials for family in last.families) == 20
+    complete = [trial for trial in bench.trials if trial.state is TrialState.COMPLETE]
+    assert last.best is not None
+    assert last.best.value == min(trial.value for trial in complete)
+    assert last.best.horizon == 90
+    assert last.best.metrics == {"val_loss": last.best.value, "decide_loss": last.best.value + 1}
+    running = bench.seen[0].running
+    assert running is not None
+    assert bench.seen[0].running_trial == bench.seen[0].running_trial
+    assert last.running is None
+
+
+def test_time_left_is_told_once_there_is_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first trial is told there is none; after the last, none is left."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(only_sgd(trials=2))
+    bench.drive()
+    assert bench.seen[0].seconds_left is None
+    assert bench.seen[-1].seconds_left == 0.0
