@@ -14,6 +14,7 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
+from lrsweep.errors import InvalidInput
 from lrsweep.executors.messages import CannotDescribe, Describe
 from lrsweep.records import TrainingPlan, WorkloadSpec
 
@@ -29,13 +30,12 @@ def main(fd: int, device_name: str) -> None:
     from lrsweep.engines.sequential import train, warm_up
     from lrsweep.workloads.base import Workload, load
 
-    device = open_device(device_name)
     workloads: dict[str, Workload] = {}
 
     def workload_of(spec: WorkloadSpec) -> Workload:
         key = repr((spec.name, sorted(spec.settings.items())))
         if key not in workloads:
-            workloads[key] = load(spec, device)
+            workloads[key] = load(spec, open_device(device_name))
             warm_up(workloads[key])
         return workloads[key]
 
@@ -46,8 +46,12 @@ def main(fd: int, device_name: str) -> None:
             continue
         try:
             connection.send(workload_of(message.workload).facts)
+        except InvalidInput as error:
+            connection.send(CannotDescribe(str(error)))
         except Exception as error:
-            connection.send(CannotDescribe(f"{type(error).__name__}: {error}", traceback.format_exc()))
+            name = message.workload.name
+            text = f"workload {name!r} could not be loaded: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+            connection.send(CannotDescribe(text))
 
 
 def _listen(connection: Connection[object, object], inbox: queue.SimpleQueue[Describe | TrainingPlan]) -> None:

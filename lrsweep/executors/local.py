@@ -88,7 +88,7 @@ class LocalExecutor:
         except (EOFError, OSError):
             raise InvalidInput(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
         if isinstance(answer, CannotDescribe):
-            raise InvalidInput(f"workload {workload.name!r} could not be loaded: {answer.summary}\n{answer.traceback}")
+            raise InvalidInput(answer.text)
         assert isinstance(answer, WorkloadFacts)
         return answer
 

@@ -16,10 +16,9 @@ class Describe:
 
 @dataclass(frozen=True)
 class CannotDescribe:
-    """The workload could not be loaded: the last line of the traceback, and all of it."""
+    """The workload cannot be trained here, and why: a sentence where the input is wrong, a traceback where code is."""
 
-    summary: str
-    traceback: str
+    text: str
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which points of a curve MLflow gets, and the whole curve as a table. Pure: a curve in, points or text out.
 
-About 200 points say as much as a screen can show. They are chosen so that a curve may be sent in parts: whether a step
-is chosen depends on the horizon and on the rates up to one step later, never on how far the curve had come when it was
-sent. So the parts add up to what one sending of the whole would give, and a part may be sent again.
+About 200 points say as much as a screen can show. Which steps are shown depends on the horizon alone. So a curve may be
+sent in parts, and a part again; and all trainings of a horizon have their points at the same steps, without which
+MLflow's mean over a group of runs, taken step by step over the runs that have a point there, jumps up and down.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import numpy as np
 from lrsweep.records import Curve, Floats, Steps
 
 POINTS_PER_CURVE = 200
-MOST_TURNS = 200
-"""A rate that turns at every step would otherwise send all of its steps."""
 
 
 class Point(NamedTuple):
@@ -28,41 +26,26 @@ class Point(NamedTuple):
     step: int
 
 
-def chosen_steps(rates: Floats, horizon: int, *, ended: bool) -> Steps:
-    """The steps to show of the rates so far: an even grid over the horizon, the turns, and the last once it has ended.
+def chosen_steps(steps: int, horizon: int, *, ended: bool) -> Steps:
+    """The steps to show of the first ``steps``: an even grid over the horizon, and the last once it has ended.
 
     The grid has the first step and the last of the horizon.
 
-    >>> chosen_steps(np.array([0.1, 0.2, 0.2, 0.2, 0.1]), horizon=5, ended=True).tolist()
-    [0, 1, 2, 3, 4]
+    >>> chosen_steps(3, horizon=5, ended=False).tolist(), chosen_steps(600, 600, ended=True)[:3].tolist()
+    ([0, 1, 2], [0, 3, 6])
     """
-    steps = len(rates)
     grid = np.unique(np.rint(np.linspace(0, horizon - 1, POINTS_PER_CURVE)).astype(np.int64))
     last = np.array([steps - 1] if ended and steps else [], dtype=np.int64)
-    return np.unique(np.concatenate([grid[grid < steps], turns(rates)[:MOST_TURNS], last]))
-
-
-def turns(rates: Floats) -> Steps:
-    """Where the rate begins to rise, to fall or to stay: the peak, both ends of a plateau, both sides of a drop.
-
-    >>> turns(np.array([1.0, 1.0, 1.0, 0.5, 0.5])).tolist()
-    [2, 3]
-    """
-    direction = np.sign(np.diff(rates))
-    return np.flatnonzero(direction[1:] != direction[:-1]).astype(np.int64) + 1
+    return np.unique(np.concatenate([grid[grid < steps], last]))
 
 
 def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iterator[Point]:
-    """The points that MLflow lacks when it was sent the first ``since`` steps.
-
-    The last of those steps is looked at again: whether the rate turns there shows one step later.
-    """
-    begin = max(since - 1, 0)
-    steps = chosen_steps(curve.rates, horizon, ended=ended)
-    steps = steps[steps >= begin]
+    """The points that MLflow lacks when it was sent the first ``since`` steps, perhaps before their last evaluation."""
+    steps = chosen_steps(curve.steps, horizon, ended=ended)
+    steps = steps[steps >= since]
     for key, values in (("lr", curve.rates), ("train_loss", curve.train_losses)):
         yield from _finite(key, values[steps], steps)
-    late = curve.evaluation_steps >= begin
+    late = curve.evaluation_steps >= since
     for key, values in curve.evaluations.items():
         yield from _finite(key, values[late], curve.evaluation_steps[late])
 

@@ -1,43 +1,13 @@
-"""lrsweep sends nothing anywhere: a sweep succeeds without a route, and no process of it tries to use one."""
+"""The recorder that shows that lrsweep sends nothing anywhere; ``tests/integration/test_demo.py`` uses it."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.checks.watched import run_watched, without_route
-
-LRSWEEP = Path(sys.executable).with_name("lrsweep")
-STUDY = """
-[study]
-name = "quiet"
-workload = "digits"
-horizon = 30
-
-[space]
-families = ["cosine", "linear"]
-optimizers = ["sgd"]
-
-[budget]
-trials = 3
-"""
-
-
-def test_a_sweep_succeeds_without_a_way_out_and_never_looks_for_one(tmp_path: Path) -> None:
-    """Three trials from end to end: exit code 0, a result in JSON, no address outside the machine in any process."""
-    study = tmp_path / "quiet.toml"
-    study.write_text(STUDY)
-    home = tmp_path / "home"
-    command = [str(LRSWEEP), "run", str(study), "--json"]
-    watched = run_watched(command, tmp_path, environment={"LRSWEEP_HOME": str(home)}, timeout_seconds=240)
-    assert watched.returncode == 0, watched.stderr
-    result = json.loads(watched.stdout.splitlines()[-1])
-    assert (result["study"], result["trials"]) == ("quiet", 3)
-    assert result["home"] == str(home)
-    assert watched.attempts == ()
 
 
 @pytest.mark.parametrize(

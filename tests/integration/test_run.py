@@ -176,11 +176,14 @@ def test_a_sweep_runs_on_postgresql_with_a_tracking_server_over_http(tmp_path: P
     assert runs == ran.answer["trainings"] + 1
 
 
-def test_a_failing_sweep_stops_with_one_traceback(tmp_path: Path) -> None:
-    """Exit code 70: the device that was asked for does not exist, and the message says so once."""
-    ran = lrsweep("run", str(write_study(tmp_path)), "--device", "cuda:7", home=tmp_path / "home")
-    assert ran.code in (64, 70)
-    assert "cuda" in ran.err.lower()
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Exit code 64, in one sentence without a traceback, before any sweep is begun."""
+    ran = lrsweep("run", str(write_study(tmp_path)), "--device", "cuda:77", home=tmp_path / "home")
+    assert ran.code == 64
+    assert "--device is 'cuda:77', but PyTorch cannot use it" in ran.err
+    assert "There is: 'cpu'" in ran.err
+    assert "Traceback" not in ran.err
+    assert query(tmp_path / "home", "SELECT count(*) FROM lrs_sweep") == 0
 
 
 def query(home: Path, sql: str) -> Any:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 
-import torch
-
 from lrsweep.engines.device import open_device
 from lrsweep.engines.sequential import train
-from lrsweep.records import Record, TrainingPlan
+from lrsweep.records import Outcome, Record, TrainingPlan
 from lrsweep.schedules import family_names, schedule
 from lrsweep.study import OPTIMIZERS
 from lrsweep.workloads.base import load
-from tests.benchmarks.sweep.workload import Job, Result, study_of
+from tests.benchmarks.sweep.workload import Job, Result, study_of, warm_up
 
 PEAK_LR = {"sgd": 0.2, "adamw": 0.01}
 """Rates that train well, so that every training runs to its end."""
@@ -23,8 +21,7 @@ def sweep(job: Job) -> Result:
     """Families and optimizers in turn, each training at the full horizon."""
     study = study_of(job)
     workload = load(study.workload, open_device("cpu"))
-    assert workload.device == torch.device("cpu")
-    outcomes = []
+    outcomes: list[Outcome] = []
 
     def keep_outcome(record: Record) -> None:
         if record.outcome is not None:
@@ -44,6 +41,7 @@ def sweep(job: Job) -> Result:
         )
         for number, (family, optimizer) in enumerate(itertools.islice(kinds, job.trials))
     ]
+    warm_up(job)
     begin = time.perf_counter()
     for plan in plans:
         train(plan, workload, keep_outcome)

@@ -30,6 +30,7 @@ from tests.benchmarks.sweep.workload import (
     evaluations_at,
     make_model,
     make_sampler,
+    warm_up,
 )
 
 
@@ -59,7 +60,7 @@ def sweep(job: Job) -> Result:
                     optimizer.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
-                    mlflow.log_metric("lr", scheduler.get_last_lr()[0], step=done)
+                    mlflow.log_metric("lr", float(scheduler.get_last_lr()[0]), step=done)
                     mlflow.log_metric("train_loss", loss.item(), step=done)
                     scheduler.step()
                     done += 1
@@ -77,6 +78,7 @@ def sweep(job: Job) -> Result:
             return found["val_loss"]
 
     with mlflow.start_run(run_name="sweep"):
+        warm_up(job)
         begin = time.perf_counter()
         study.optimize(objective, n_trials=job.trials)
         seconds = time.perf_counter() - begin

@@ -7,10 +7,13 @@ Weights and batches come from PyTorch's own generator: that is what such loops u
 from __future__ import annotations
 
 import math
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import optuna
 import torch
@@ -20,8 +23,9 @@ from torch.nn import functional
 
 from lrsweep.engines.sequential import evaluation_steps, make_optimizer
 from lrsweep.records import EVALUATIONS_PER_TRAINING, Json, WorkloadSpec
+from lrsweep.schedules import schedule
 from lrsweep.space import Candidate, candidate, suggest
-from lrsweep.study import ResolvedStudy, parse_study
+from lrsweep.study import OPTIMIZERS, ResolvedStudy, parse_study
 from lrsweep.workloads.base import load
 from lrsweep.workloads.digits import BATCH_SIZE, HELD_OUT, SPLIT_SEED, TRAIN
 from lrsweep.workloads.draw import epoch_order
@@ -30,6 +34,9 @@ EXPERIMENT = "sweep"
 OPTUNA_DATABASE = "optuna.db"
 MLFLOW_DATABASE = "mlflow.db"
 """Relative: every contender works in a fresh folder of its own."""
+
+WARM_UP_STEPS = 20
+WARM_UP_LR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,7 @@ class Job:
     def study_text(self) -> str:
         """The study file; with 60 trials and 600 steps it is the one that ``lrsweep demo`` runs."""
         return (
-            f'[study]\nname = "demo"\nworkload = "digits"\nhorizon = {self.horizon}\n'
-            f"[budget]\ntrials = {self.trials}\n"
+            f'[study]\nname = "demo"\nworkload = "digits"\nhorizon = {self.horizon}\n[budget]\ntrials = {self.trials}\n'
         )
 
 
@@ -58,6 +64,12 @@ class Result:
     steps: int
     """updates done, over all trainings"""
     best_val_loss: float
+
+
+def use_wal(database: str) -> None:
+    """Switches an SQLite file to write-ahead logging, for good: a commit then syncs one file, once."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 # ── the search ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,10 +116,11 @@ def data() -> Data:
     order = epoch_order(SPLIT_SEED, 0, len(labels))
     inputs = (torch.from_numpy(pixels).float() / 16.0)[order]
     targets = torch.from_numpy(labels).long()[order]
-    train, search, decide, _test = (
-        list(part) for part in zip(*(each.split([TRAIN, *[HELD_OUT] * 3]) for each in (inputs, targets)), strict=True)
+    train, search, decide = (
+        (inputs[begin:end], targets[begin:end])
+        for begin, end in pairwise([0, TRAIN, TRAIN + HELD_OUT, TRAIN + 2 * HELD_OUT])
     )
-    return Data((train[0], train[1]), (search[0], search[1]), (decide[0], decide[1]))
+    return Data(train, search, decide)
 
 
 def make_model() -> nn.Module:
@@ -160,7 +173,7 @@ def train(point: Candidate, horizon: int, seed: int) -> Iterator[Stretch]:
         for step in range(done, end):
             chosen = next(batches, None)
             if chosen is None:
-                batches = iter(torch.randperm(TRAIN).split(BATCH_SIZE))
+                batches = iter(torch.split(torch.randperm(TRAIN), BATCH_SIZE))
                 chosen = next(batches)
             for group in optimizer.param_groups:
                 group["lr"] = rates[step]
@@ -179,3 +192,15 @@ def train(point: Candidate, horizon: int, seed: int) -> Iterator[Stretch]:
         if diverged:
             return
         done = end
+
+
+def warm_up(job: Job) -> None:
+    """Loads the data, and all that PyTorch imports at the very first step: seconds that no step of a sweep should bear.
+
+    The few trials of a slow peer stand for a whole sweep: what happens once would weigh too much. lrsweep's own sweep
+    has this on its clock.
+    """
+    for spec in OPTIMIZERS.values():
+        for _ in train(Candidate(schedule("constant"), WARM_UP_LR, spec), WARM_UP_STEPS, seed=0):
+            pass
+    study_of(job)
