@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import optuna
 
 from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
+from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import open_store
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 from lrsweep.tracking import load_mlflow
@@ -21,9 +24,10 @@ MLFLOW_STATUS = {
 }
 
 
-def assert_agreement(home: Path, study: str, *, trials: int) -> None:
-    """The finished sweep of the study in that home, seen through its three databases."""
-    store = open_store(f"sqlite:///{home / 'results.db'}")
+def assert_agreement(home: Path, study: str, *, trials: int, environ: Mapping[str, str] = MappingProxyType({})) -> None:
+    """The finished sweep of the study in that home (and those settings), seen through its three databases."""
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home)} | dict(environ)))
+    store = open_store(homes.results_url)
     try:
         rows, trainings = list(store.trials(study)), list(store.trainings(study))
         curves = {row.training_id: store.curve(row.training_id) for row in trainings}
@@ -45,15 +49,17 @@ def assert_agreement(home: Path, study: str, *, trials: int) -> None:
         assert curve.steps == row.steps
         if row.status is Status.COMPLETED:
             assert row.steps == row.horizon
-    assert_optuna_agrees(home, rows)
-    assert_mlflow_agrees(home, study, trainings)
+    assert_optuna_agrees(homes.optuna_url, rows)
+    assert_mlflow_agrees(homes.mlflow_uri, study, trainings)
 
 
-def assert_optuna_agrees(home: Path, rows: list[TrialRow]) -> None:
+def assert_optuna_agrees(url: str, rows: list[TrialRow]) -> None:
     """One finished copy per trial, with its value; nothing RUNNING."""
-    url = f"sqlite:///{home / 'optuna.db'}"
-    [name] = optuna.get_all_study_names(url)
-    copies = {copy.user_attrs[TRIAL_ATTRIBUTE]: copy for copy in optuna.load_study(study_name=name, storage=url).trials}
+    storage = optuna.storages.RDBStorage(url)
+    [study] = storage.get_all_studies()
+    copies = {copy.user_attrs[TRIAL_ATTRIBUTE]: copy for copy in storage.get_all_trials(study._study_id)}
+    storage.remove_session()
+    storage.engine.dispose()
     assert sorted(copies) == [row.number for row in rows]
     for row in rows:
         copy = copies[row.number]
@@ -63,12 +69,12 @@ def assert_optuna_agrees(home: Path, rows: list[TrialRow]) -> None:
             assert copy.value == row.value
 
 
-def assert_mlflow_agrees(home: Path, study: str, trainings: list[TrainingRow]) -> None:
+def assert_mlflow_agrees(uri: str, study: str, trainings: list[TrainingRow]) -> None:
     """One active run per training with its status and its rate curve; a finished parent; nothing RUNNING."""
     load_mlflow()
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=5000)
@@ -86,3 +92,6 @@ def assert_mlflow_agrees(home: Path, study: str, trainings: list[TrainingRow]) -
         assert np.isfinite([point.value for point in rates]).all()
     parents = {run.data.tags["mlflow.parentRunId"] for run in nested.values()}
     assert parents == {run.info.run_id for run in runs if run.info.run_id not in nested}
+    database = getattr(client._tracking_client.store, "engine", None)
+    if database is not None:  # an open connection at the end of the test would be a warning, and so an error
+        database.dispose()

@@ -164,21 +164,20 @@ def test_a_device_that_does_not_exist_is_told_from_the_start() -> None:
 DRIVER = """
 import sys
 from lrsweep.executors.local import LocalExecutor
-from tests.integration.test_executor import ENDLESS
+from lrsweep.records import WorkloadSpec
 
 executor = LocalExecutor("cpu")
-executor.submit(ENDLESS)
-while not executor.poll(0.1):
-    pass
+executor.describe(WorkloadSpec("digits"))
 print(executor.pid, sys.stdin.readline(), sep=",", end="", flush=True)
-print(executor.poll(600))
+executor.poll(600)
 """
 
 
 def test_a_child_ends_with_its_driver_and_leaves_its_terminal_alone(tmp_path: Path) -> None:
     """The driver's own line of input and output pass by the child; killed, the driver takes it along.
 
-    A file of the working folder that has a standard module's name is not taken for it.
+    It waits for work at that time, so that no broken pipe could tell it. A file of the working folder that has a
+    standard module's name is not taken for it.
     """
     script, folder = tmp_path / "scripts" / "driver.py", tmp_path / "work"
     script.parent.mkdir()
@@ -188,7 +187,6 @@ def test_a_child_ends_with_its_driver_and_leaves_its_terminal_alone(tmp_path: Pa
     driver = subprocess.Popen(
         [sys.executable, script],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

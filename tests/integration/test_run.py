@@ -155,25 +155,24 @@ def test_an_unreachable_database_is_said_at_the_start(tmp_path: Path) -> None:
     assert "hush" not in ran.err + ran.out
 
 
-def test_a_sweep_runs_on_postgresql_with_a_tracking_server_over_http(tmp_path: Path, postgres_url: str) -> None:
-    """One database with a schema per tool for results and Optuna; runs and curves through MLflow's own server."""
-    store = f"sqlite:///{tmp_path / 'server.db'}"
-    with MlflowServer(store, str(tmp_path / "served"), port=0) as server:
-        ran = lrsweep(
-            "run",
-            str(write_study(tmp_path)),
-            "--json",
-            home=tmp_path / "home",
-            environ={"LRSWEEP_DATABASE_URL": postgres_url, "MLFLOW_TRACKING_URI": server.url},
-        )
+def test_one_postgresql_database_holds_it_all(tmp_path: Path, postgres_url: str) -> None:
+    """A schema each for results, Optuna and MLflow; the three agree, and the home has no database file."""
+    environ = {"LRSWEEP_DATABASE_URL": postgres_url}
+    ran = lrsweep("run", str(write_study(tmp_path)), "--json", home=tmp_path / "home", environ=environ)
     assert ran.code == 0, ran.err
-    assert ran.answer["not_mirrored"] == 0
-    assert not (tmp_path / "home" / "results.db").exists()
-    with closing(sqlite3.connect(tmp_path / "server.db")) as database:
-        [statuses] = database.execute("SELECT group_concat(DISTINCT status) FROM runs").fetchone()
-        assert "RUNNING" not in statuses
-        [runs] = database.execute("SELECT count(*) FROM runs").fetchone()
-    assert runs == ran.answer["trainings"] + 1
+    assert_agreement(tmp_path / "home", "tiny", trials=4, environ=environ)
+    assert not list((tmp_path / "home").glob("*.db"))
+
+
+def test_runs_go_to_a_tracking_server_over_http(tmp_path: Path) -> None:
+    """MLflow's own server, with its own store and artifacts: the same agreement, and no MLflow database in the home."""
+    with MlflowServer(f"sqlite:///{tmp_path / 'server.db'}", str(tmp_path / "served"), port=0) as server:
+        environ = {"MLFLOW_TRACKING_URI": server.url}
+        ran = lrsweep("run", str(write_study(tmp_path)), "--json", home=tmp_path / "home", environ=environ)
+        assert ran.code == 0, ran.err
+        assert_agreement(tmp_path / "home", "tiny", trials=4, environ=environ)
+    assert not (tmp_path / "home" / "mlflow.db").exists()
+    assert len(list((tmp_path / "served").rglob("curve.csv"))) == ran.answer["trainings"]
 
 
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ def picture(result: Mapping[str, Any]) -> str:
     panels = [
         ("Seconds per 1,000 training steps", _bars(contenders, "seconds_per_1000_steps", "times_ours_per_step")),
         (
-            f"Seconds per sweep of {TRIALS_OF_A_SWEEP} trials, start-up apart",
+            f"Seconds per sweep of {TRIALS_OF_A_SWEEP} trials, start-up apart{_scaled(contenders)}",
             _bars(contenders, f"seconds_per_{TRIALS_OF_A_SWEEP}_trials", "times_ours_per_sweep"),
         ),
     ]
     machine, versions = result["machine"], result["versions"]
     about = (
-        f"median and range of {result['rounds']} rounds · {machine['cpu']}, {machine['cores']} cores, "
+        f"median and range of {_counted(result['rounds'], 'run')} each · {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']:g} GiB · {result['date']}"
     )
     stack = " · ".join(f"{name} {version}" for name, version in versions.items() if name != "numpy")
@@ -83,13 +83,32 @@ def _bars(contenders: Mapping[str, Any], figure: str, ratio: str) -> list[Bar]:
             low=each[figure]["min"],
             median=each[figure]["median"],
             high=each[figure]["max"],
-            note=f"{each[ratio]['median']:.2g} × lrsweep" if ratio in each else "",
+            note=f"{_short(each[ratio]['median'])} × lrsweep" if ratio in each else "",
             colour=OUR_COLOUR if name == OURS else PEER_COLOUR if "seconds_per_trial" in each else FLOOR_COLOUR,
         )
         for name, each in contenders.items()
         if figure in each
     ]
     return sorted(bars, key=lambda bar: bar.median)
+
+
+def _scaled(contenders: Mapping[str, Any]) -> str:
+    """Who ran fewer trials than a sweep has, as a clause for the title."""
+    fewer = {
+        name: each["trials_per_run"]
+        for name, each in contenders.items()
+        if "seconds_per_trial" in each and each["trials_per_run"] != TRIALS_OF_A_SWEEP
+    }
+    clauses = [f"{name} scaled up from {trials}" for name, trials in fewer.items()]
+    return f" ({', '.join(clauses)})" if clauses else ""
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _panel(top: float, bars: Sequence[Bar]) -> list[str]:

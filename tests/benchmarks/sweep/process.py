@@ -105,7 +105,9 @@ def run(contender: Contender, job: Job, *, round_number: int) -> Run:
 
 
 def _rows(database: Path) -> tuple[int, int]:
-    """MLflow's runs and points."""
+    """MLflow's runs and points; none where there is no database."""
+    if not database.exists():
+        return 0, 0
     with closing(sqlite3.connect(database)) as connection:
         runs, points = (
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("runs", "metrics")

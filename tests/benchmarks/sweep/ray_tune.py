@@ -64,12 +64,13 @@ def sweep(job: Job) -> Result:
         ray.shutdown()
     if results.errors:
         raise RuntimeError(f"{len(results.errors)} of Ray's trials failed; the first: {results.errors[0]}")
+    last_results = [results[place].metrics or {} for place in range(len(results))]
     ends = evaluations_at(job.horizon)
     return Result(
         seconds=seconds_of_rows(),
         trials=len(results),
-        steps=sum(ends[each.metrics["training_iteration"] - 1] for each in results),
-        best_val_loss=results.get_best_result("val_loss", "min").metrics["val_loss"],
+        steps=sum(ends[last["training_iteration"] - 1] for last in last_results),
+        best_val_loss=min(last["val_loss"] for last in last_results),
     )
 
 
