@@ -121,7 +121,7 @@ def sparkline(schedule: Schedule, width: int = SPARK_WIDTH) -> str:
 
 def pasteable(best: Best) -> str:
     """Code that gives the best trial's rates, peak and all."""
-    return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr:.4g})"
+    return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr!r})"
 
 
 def _view(progress: Progress) -> RenderableType:
@@ -156,8 +156,8 @@ def _plain_line(progress: Progress) -> str:
 
 
 def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("family")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 72 columns wide
+    table.add_column("family", no_wrap=True)
     table.add_column("best", justify="right")
     table.add_column("peak rate", justify="right")
     table.add_column("optimizer")

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.records import StudyRow
 from lrsweep.store import open_store
 from lrsweep.sweep.run import Homes
 from lrsweep.tracking import Tracker
@@ -15,13 +16,14 @@ from lrsweep.tracking.views import view_link
 
 def serve_ui(homes: Homes, study: str | None, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serves until it is interrupted. Where the user has a tracking server of their own, only prints the link."""
-    name = _study_to_show(homes, study)
-    experiment = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root).experiment(name)
+    shown = _study_to_show(homes, study)
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    experiment = tracker.experiment(shown.name, horizon=int(shown.spec["horizon"]))
     if homes.mlflow_uri.startswith(("http://", "https://")):
         say(view_link(homes.mlflow_uri, experiment))
         return
     with MlflowServer(homes.mlflow_uri, str(homes.artifact_root or ""), host=host, port=port) as server:
-        say(f"study {name!r}: {view_link(server.url, experiment)}")
+        say(f"study {shown.name!r}: {view_link(server.url, experiment)}")
         say("Ctrl-C stops the server.")
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive us
         try:
@@ -30,18 +32,19 @@ def serve_ui(homes: Homes, study: str | None, *, host: str, port: int, say: Call
             say("stopped")
 
 
-def _study_to_show(homes: Homes, given: str | None) -> str:
+def _study_to_show(homes: Homes, given: str | None) -> StudyRow:
+    """The newest generation of the study; of the study that ran last, where none is named."""
     store = open_store(homes.results_url)
     try:
-        names = list(dict.fromkeys(row.name for row in store.studies()))
+        newest = {row.name: row for row in store.studies()}
     finally:
         store.close()
-    if not names:
+    if not newest:
         raise SettingsError(f"there are no results in {homes.folder} yet. Run `lrsweep demo` or `lrsweep run STUDY`.")
     if given is None:
-        return names[-1]
-    if given not in names:
+        return list(newest.values())[-1]
+    if given not in newest:
         raise SettingsError(
-            f"there are no results of a study {given!r}.{did_you_mean(given, names)} There are: {', '.join(names)}."
+            f"there are no results of a study {given!r}.{did_you_mean(given, newest)} There are: {', '.join(newest)}."
         )
-    return given
+    return newest[given]

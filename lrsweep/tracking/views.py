@@ -19,8 +19,11 @@ from lrsweep.schedules import family_names
 BY_FAMILY: Final = "by-family"
 BEST: Final = "best"
 
-SHOWN_METRICS: Final = {"lr": "linear", "val_loss": "log", "train_loss": "log"}
-"""metric -> scale of its axis. MLflow titles a chart of this page with the metric's name, whatever else it is given."""
+SHOWN_METRICS: Final = {"lr": "log", "val_loss": "log", "train_loss": "log"}
+"""metric -> scale of its axis; on a linear one the trial with the largest peak rate would flatten all others.
+
+MLflow titles a chart of this page with the metric's name, whatever else it is given.
+"""
 
 CARD_HEIGHT: Final = 420
 """pixels; the page's own default, three cards of 360 to a row, is too small to tell eight curves apart"""

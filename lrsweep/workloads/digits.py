@@ -50,7 +50,8 @@ class Digits(Workload):
         parts = [(inputs[a:b], targets[a:b]) for a, b in pairwise(bounds)]
         self._train = parts[0]
         self._held_out: dict[Half, tuple[Tensor, Tensor]] = {"search": parts[1], "decide": parts[2], "test": parts[3]}
-        self._order = (-1, -1, torch.empty(0, dtype=torch.int64))
+        self._epoch: tuple[int, int] | None = None
+        self._shuffled = self._train
 
     def model(self, seed: int) -> nn.Module:
         model = _mlp() if self._kind == "mlp" else _cnn()
@@ -58,10 +59,12 @@ class Digits(Workload):
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         epoch, position = divmod(step, STEPS_PER_EPOCH)
-        if self._order[:2] != (seed, epoch):
-            self._order = (seed, epoch, epoch_order(seed, epoch, TRAIN, device=self.device))
-        chosen = self._order[2][position * BATCH_SIZE : (position + 1) * BATCH_SIZE]
-        inputs, targets = self._train[0][chosen], self._train[1][chosen]
+        if self._epoch != (seed, epoch):  # shuffled once an epoch: slices are cheaper than two gathers at each step
+            order = epoch_order(seed, epoch, TRAIN, device=self.device)
+            self._shuffled = (self._train[0][order], self._train[1][order])
+            self._epoch = (seed, epoch)
+        chosen = slice(position * BATCH_SIZE, (position + 1) * BATCH_SIZE)
+        inputs, targets = self._shuffled[0][chosen], self._shuffled[1][chosen]
         if self._noise:
             noise = normal(seed, step, "noise", inputs.numel(), device=self.device)
             inputs = inputs + self._noise * noise.view_as(inputs).float()

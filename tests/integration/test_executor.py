@@ -151,16 +151,6 @@ def test_a_process_that_makes_no_step_is_killed(executor: LocalExecutor) -> None
     assert not lives(pid)
 
 
-def test_a_device_that_does_not_exist_is_told_from_the_start() -> None:
-    """The process has ended before it is asked, as it does while the driver connects to MLflow."""
-    with_nonsense = LocalExecutor("nonsense")
-    with_nonsense.start()
-    assert with_nonsense.pid is not None
-    os.waitid(os.P_PID, with_nonsense.pid, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(InvalidInput, match=r"(?s)ended with exit code 1; it wrote:.*nonsense"):
-        with_nonsense.describe(WorkloadSpec("digits"))
-
-
 DRIVER = """
 import sys
 from lrsweep.executors.local import LocalExecutor
@@ -216,6 +206,18 @@ def a_child_that(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lo
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     return LocalExecutor("cpu")
+
+
+def test_a_process_that_ended_before_it_was_asked_is_told_as_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts while the driver connects to MLflow, so it may be gone when the question comes."""
+    executor = a_child_that("sys.exit('no torch here')", tmp_path, monkeypatch)
+    executor.start()
+    assert executor.pid is not None
+    os.waitid(os.P_PID, executor.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(InvalidInput, match=r"'digits' could not be loaded: .* exit code 1; it wrote:\nno torch here"):
+        executor.describe(WorkloadSpec("digits"))
 
 
 def test_a_process_that_ends_in_the_middle_of_a_record_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

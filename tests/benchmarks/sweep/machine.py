@@ -15,7 +15,7 @@ PACKAGES = ("torch", "optuna", "mlflow", "ray", "sqlalchemy", "numpy")
 def machine() -> dict[str, str | int | float]:
     return {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count() or 1,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -15,7 +15,7 @@ from tests.benchmarks.sweep.figures import OURS, TRIALS_OF_A_SWEEP
 WIDTH = 900
 MARGIN = 28
 BAR_LEFT = 330
-BAR_RIGHT = 740
+BAR_RIGHT = 715
 ROW_HEIGHT = 34
 BAR_HEIGHT = 16
 PANEL_GAP = 30
@@ -103,6 +103,11 @@ def _scaled(contenders: Mapping[str, Any]) -> str:
     return f" ({', '.join(clauses)})" if clauses else ""
 
 
+def _seconds(median: float) -> str:
+    """Three digits, but no power of ten."""
+    return f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+
+
 def _short(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"
 
@@ -123,7 +128,7 @@ def _panel(top: float, bars: Sequence[Bar]) -> list[str]:
             f'<rect x="{BAR_LEFT}" y="{middle - BAR_HEIGHT / 2:g}" width="{end - BAR_LEFT:.1f}" height="{BAR_HEIGHT}" '
             f'fill="{bar.colour}"/>',
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle:g}" y2="{middle:g}" stroke="{INK}" stroke-width="1.5"/>',
-            _text(max(end, high) + 8, middle + 4.5, f"{bar.median:.3g} s", 13, INK, bold=bar.name == OURS),
+            _text(max(end, high) + 8, middle + 4.5, f"{_seconds(bar.median)} s", 13, INK, bold=bar.name == OURS),
         ]
         if bar.note:
             lines.append(_text(max(end, high) + 64, middle + 4.5, bar.note, 12, FAINT))

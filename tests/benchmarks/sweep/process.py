@@ -64,7 +64,7 @@ class Run:
     startup_seconds: float
     """all of the process's life but ``seconds``: imports, databases, workers, and the way out"""
     load_before: float
-    """how many processes wanted a core just before, averaged over a minute: a quiet machine has less than 1"""
+    """how many processes wanted a core, averaged over the minute before; about 1 is due to the contender before it"""
     mlflow_runs: int
     mlflow_points: int
     """rows in MLflow's table of metrics"""
