@@ -68,9 +68,15 @@ def make_homes(settings: Settings) -> Homes:
 
 def _home(given: str) -> Path:
     try:
-        return Path(given).expanduser().absolute()
+        home = Path(given).expanduser().absolute()
     except RuntimeError:
         raise SettingsError(f"{HOME} is {given!r}, but there is no such user here. Set it to a folder.") from None
+    if "?" in str(home) or "%" in str(home):  # the databases in it would quietly lie somewhere else
+        raise SettingsError(
+            f"the folder {home} has a ? or % in its path; addresses of databases read them as signs of "
+            f"their own. Set {HOME} to another folder."
+        )
+    return home
 
 
 def _make_folder(home: Path) -> None:

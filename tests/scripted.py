@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Outcome, Record, Status, StudyRow, SweepRow, TrainingPlan, TrainingRow, TrialState
 from lrsweep.store import MemoryStore
@@ -151,7 +150,7 @@ class Bench:
             sweep=self.sweep,
             store=self.store,
             lease=self.lease,
-            executor=cast(LocalExecutor, executor),
+            executor=executor,
             mirror=cast(Mirror, self.mirror),
             stop=stop or Stop(),
             faults=Faults(),

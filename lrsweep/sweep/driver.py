@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.base import Executor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import (
     Curve,
@@ -71,7 +71,7 @@ class Driver:
         sweep: SweepRow,
         store: Store,
         lease: Lease,
-        executor: LocalExecutor,
+        executor: Executor,
         mirror: Mirror,
         stop: Stop,
         faults: Faults,
@@ -111,10 +111,10 @@ class Driver:
         self._began = time.monotonic()
         try:
             while True:
-                self._stop.check()
                 self._fill(search)
                 if not self._executor.in_flight:
                     break
+                self._stop.check()
                 for message in self._executor.poll(POLL_SECONDS):
                     if isinstance(message, Lost):
                         self._handle_loss(search, message)
@@ -211,10 +211,10 @@ class Driver:
     # ── handle ───────────────────────────────────────────────────────────────────────────────────────────────────
     def _handle(self, search: Search, record: Record) -> None:
         row = self._trainings[record.training_id]
-        if row.status is Status.QUEUED:
+        if row.status is Status.QUEUED and record.attempt == row.attempt + 1:
             row = self._store.start_training(self._lease, row.training_id, device=record.device)
             self._trainings[row.training_id] = row
-        if record.attempt != row.attempt:
+        if row.status is not Status.RUNNING or record.attempt != row.attempt:
             return  # a late word of an attempt that was given up
         self._curves[row.training_id] = self._curves[row.training_id].extended(record)
         if record.outcome is not None:
@@ -252,7 +252,7 @@ class Driver:
             self._trainings[queued.training_id] = queued
             self._queue.append(queued.training_id)
         if following.tell is None:
-            if ended.status is Status.COMPLETED:
+            if ended.status is Status.COMPLETED and self._study.metric in ended.metrics:
                 search.report(trial.number, ended.rung, ended.metrics[self._study.metric])
         else:
             search.tell(trial.number, following.tell, rung=ended.rung)

@@ -120,7 +120,9 @@ class Mirror:
     def _run(self) -> None:
         pause = LOOK_EVERY
         while True:
-            self._woken.wait(pause)
+            # in an outage only the end cuts the pause short: each commit would be one more call into the void
+            is_away = self.outage is not None and not self._ending.is_set()
+            (self._ending if is_away else self._woken).wait(pause)
             self._woken.clear()
             ending = self._ending.is_set()
             try:

@@ -118,6 +118,7 @@ def run_sweep(
             _leave(store, lease, tracker, mirror, driver, sweep, None, "KILLED")
             raise
         except SweepFailed:
+            driver.queue_running_again(reason="the sweep was stopped")
             _leave(store, lease, tracker, mirror, driver, sweep, SweepStatus.STOPPED, "FAILED")
             raise
         mirrored = mirror.finish(_renewing(store, lease), patience_seconds=PATIENCE_AT_THE_END)

@@ -37,6 +37,13 @@ def test_a_home_of_an_unknown_user_is_refused() -> None:
         read_settings({"LRSWEEP_HOME": "~nosuchuser/x"})
 
 
+@pytest.mark.parametrize("name", ["a?b", "a%41b"])
+def test_a_home_that_no_address_can_name_is_refused(name: str) -> None:
+    """SQLite would open ``a`` and ``aAb``."""
+    with pytest.raises(SettingsError, match=r"has a \? or % in its path.* Set LRSWEEP_HOME to another folder"):
+        read_settings({"LRSWEEP_HOME": f"/tmp/{name}"})
+
+
 def test_one_home_holds_three_files_and_the_artifacts(tmp_path: Path) -> None:
     """Results, Optuna's copies and MLflow's runs; the folder is made and git does not see it."""
     home = tmp_path / "deep" / "home"

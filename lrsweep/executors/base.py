@@ -1,0 +1,28 @@
+"""What the driver asks of an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lrsweep.executors.messages import Lost
+from lrsweep.records import Record, TrainingPlan
+
+
+class Executor(Protocol):
+    @property
+    def free(self) -> int:
+        """How many more plans it takes now."""
+
+    @property
+    def in_flight(self) -> Sequence[str]:
+        """Training ids in the order in which they run."""
+
+    def submit(self, plan: TrainingPlan) -> None:
+        """Takes the plan; what comes of it comes from ``poll``."""
+
+    def poll(self, seconds: float) -> list[Record | Lost]:
+        """What has come within that time, in order: all that is there, or nothing."""
+
+    def close(self) -> None:
+        """Ends all engines at once; what was in flight is lost, and it is for the driver to queue it again."""
