@@ -110,11 +110,9 @@ class Driver:
         search = self._recover()
         self._began = time.monotonic()
         try:
-            while True:
-                self._fill(search)
-                if not self._executor.in_flight:
-                    break
+            while self._executor.in_flight or self._queue or len(self._trials) < self._study.trials:
                 self._stop.check()
+                self._fill(search)
                 for message in self._executor.poll(POLL_SECONDS):
                     if isinstance(message, Lost):
                         self._handle_loss(search, message)

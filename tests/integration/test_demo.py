@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import sqlite3
 import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 import lrsweep
 from tests.agreement import assert_agreement
+from tests.browser import chromium_page
 from tests.checks.watched import Watched, run_watched
+from tests.commands import start_lrsweep
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,31 @@ def test_what_it_found_is_good(demo: tuple[Path, Watched]) -> None:
     best = json.loads(demo[1].stdout.splitlines()[-1])["best"]
     assert best["metrics"]["val_acc"] > 0.95
     assert best["metrics"]["decide_acc"] > 0.95
+
+
+@pytest.mark.browser
+def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watched]) -> None:
+    """The printed link, in a real browser: rate and loss charts, large, with every family. SIGTERM leaves no server."""
+    process = start_lrsweep("ui", "demo", "--port", "0", home=demo[0])
+    try:
+        assert process.stdout is not None
+        link = next(word for line in process.stdout for word in line.split() if word.startswith("http"))
+        with chromium_page() as page:
+            page.context.set_default_timeout(60_000)
+            page.goto(link)
+            page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
+            page.get_by_text("one_cycle (lr)").first.wait_for()
+            text = page.inner_text("body")
+            sizes = page.evaluate(
+                "[...document.querySelectorAll('.js-plotly-plot')].map(plot => [plot.clientWidth, plot.clientHeight])"
+            )
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert "demo by family" in text
+    assert all(f"{family} (lr)" in text for family in lrsweep.family_names())
+    assert all(width >= 350 and height >= 300 for width, height in sizes)
+    port = urlsplit(link).port
+    assert port is not None
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0

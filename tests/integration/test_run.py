@@ -6,12 +6,14 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 import lrsweep as package
 from lrsweep.tracking.server import MlflowServer
@@ -162,6 +164,52 @@ def test_one_postgresql_database_holds_it_all(tmp_path: Path, postgres_url: str)
     assert ran.code == 0, ran.err
     assert_agreement(tmp_path / "home", "tiny", trials=4, environ=environ)
     assert not list((tmp_path / "home").glob("*.db"))
+
+
+def test_a_database_that_goes_away_is_said_and_the_same_command_continues(tmp_path: Path, postgres_url: str) -> None:
+    """Exit code 75 with the remedy when PostgreSQL drops the driver midway; later the same command ends the sweep."""
+    environ = {"LRSWEEP_DATABASE_URL": postgres_url}
+    study, home = write_study(tmp_path, trials=200), tmp_path / "home"
+    driver = start_lrsweep("run", str(study), home=home, environ=environ)
+    with administrator(postgres_url) as (execute, database):
+        wait_for(lambda: "lrs_trial" in tables(postgres_url) and count_of_told_trials(postgres_url) >= 2)
+        execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+        _, err = driver.communicate(timeout=60)
+        execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+    assert driver.returncode == 75, err
+    assert "the same command" in err
+
+    told = count_of_told_trials(postgres_url)
+    study = write_study(tmp_path, trials=told + 1)
+    again = lrsweep("run", str(study), "--json", home=home, environ=environ)
+    assert again.code == 0, again.err
+    assert again.answer["status"] == "finished"
+    assert_agreement(home, "tiny", trials=again.answer["trials"], environ=environ)
+
+
+@contextmanager
+def administrator(url: str) -> Iterator[tuple[Callable[[str], object], str]]:
+    """Runs statements on the server from outside of the test's own database, whose name comes with it."""
+    address = make_url(url)
+    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield lambda statement: connection.execute(sa.text(statement)), str(address.database)
+    engine.dispose()
+
+
+def tables(url: str) -> set[str]:
+    return {name for (name,) in rows(url, "SELECT table_name FROM information_schema.tables")}
+
+
+def count_of_told_trials(url: str) -> int:
+    return int(rows(url, "SELECT count(*) FROM lrsweep.lrs_trial WHERE state <> 'running'")[0][0])
+
+
+def rows(url: str, statement: str) -> list[Any]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return list(connection.execute(sa.text(statement)))
 
 
 def test_runs_go_to_a_tracking_server_over_http(tmp_path: Path) -> None:
