@@ -66,7 +66,7 @@ class SweepStatus(StrEnum):
     FINISHED = "finished"
     """the budget is used up"""
     STOPPED = "stopped"
-    """failures stopped it"""
+    """failures stopped it, or another sweep was started beside it"""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from lrsweep.errors import SettingsError
 from lrsweep.store import ensure_schemas, normalised, with_schema
 from lrsweep.sweep.faults import Faults
-from lrsweep.sweep.run import Homes
+from lrsweep.sweep.homes import Homes
 
 HOME = "LRSWEEP_HOME"
 DATABASE_URL = "LRSWEEP_DATABASE_URL"

@@ -23,8 +23,8 @@ from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding
 from lrsweep.settings import DEFAULT_HOME, HOME
 from lrsweep.study import Study
+from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, SweepResult
-from lrsweep.sweep.run import Homes
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
@@ -67,7 +67,7 @@ class Display:
             self._plain_line_at = time.monotonic()
             self._console.print(_plain_line(progress), highlight=False, soft_wrap=True)
 
-    def report(self, result: SweepResult, *, command: str) -> None:
+    def report(self, result: SweepResult, *, again: str) -> None:
         """The table by family, the best schedule as a line to paste, and what to type next."""
         self._console.print(_families_table(result.families, result.best))
         ended = len(result.trainings)
@@ -78,10 +78,10 @@ class Display:
             highlight=False,
         )
         self._console.print(_best_lines(result.best), highlight=False, soft_wrap=True)
-        if result.not_mirrored:
+        if result.outage is not None:
             self.say(
-                f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage}. Nothing is lost: "
-                f"`{command}` sends them as soon as it answers."
+                f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage} "
+                f"Nothing is lost; to send what is missing: {again}"
             )
         self._console.print(
             f"\nNext:\n{escape(next_commands(result.sweep.study, self._homes.folder))}", highlight=False, soft_wrap=True
@@ -90,22 +90,20 @@ class Display:
 
 def next_commands(study: str, home: Path) -> str:
     """What to type after a sweep, with the home where it is not the one that the commands would find."""
-    prefix = "" if home == Path(DEFAULT_HOME).absolute() else f"{HOME}={shlex.quote(str(home))} "
-    command = f"{prefix}{_command()}"
     commands = {
-        f"{command} ui {study}": "rate and loss curves of all trainings, by family, in MLflow",
-        f"{command} run STUDY.toml": "a study of your own",
+        retyped(f"ui {study}", home): "rate and loss curves of all trainings, by family, in MLflow",
+        retyped("run STUDY.toml", home): "a study of your own",
     }
     width = max(map(len, commands))
     return "\n".join(f"  {command:<{width}}   {about}" for command, about in commands.items())
 
 
-def _command() -> str:
-    """``lrsweep``, or its path as it was typed where the shell would not find it by that name."""
+def retyped(arguments: str, home: Path) -> str:
+    """A command to paste: with the home, and with the path of ``lrsweep``, where the shell would not find them."""
+    prefix = "" if home == Path(DEFAULT_HOME).absolute() else f"{HOME}={shlex.quote(str(home))} "
     typed = Path(sys.argv[0])
-    if typed.name != "lrsweep" or shutil.which("lrsweep") == str(typed.absolute()):
-        return "lrsweep"
-    return shlex.quote(sys.argv[0])
+    known = typed.name != "lrsweep" or shutil.which("lrsweep") == str(typed.absolute())
+    return f"{prefix}{'lrsweep' if known else shlex.quote(sys.argv[0])} {arguments}"
 
 
 def sparkline(schedule: Schedule, width: int = SPARK_WIDTH) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from importlib import resources
@@ -14,22 +15,24 @@ from rich.console import Console
 from rich.markup import escape
 
 from lrsweep import __version__
-from lrsweep.errors import LrsweepError, SettingsError
+from lrsweep.errors import DeadlinePassed, Interrupted, InvalidInput, LrsweepError, SettingsError, TryAgain
 
 if TYPE_CHECKING:
     from lrsweep.study import Study
     from lrsweep.sweep.driver import Stop
+    from lrsweep.sweep.homes import When
 
 EXIT_CODES = """\
 Exit codes: 0 done · 64 bad study or setting · 69 database or tracking unreachable at the start · 70 failures stopped
 the sweep, or every training failed · 75 try again · 99 held by another driver · 124 the deadline passed first ·
 130, 143 a signal."""
 
+USAGE_ERROR = 2
+
 app = typer.Typer(
     name="lrsweep",
     help="Finds the learning-rate schedule that trains your model best, and keeps every curve.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,11 +53,14 @@ DeadlineOption = Annotated[
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
     if version:
         typer.echo(f"lrsweep {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command(epilog=EXIT_CODES)
@@ -72,9 +78,8 @@ def run(
     """
     from lrsweep.study import load_study
 
-    _sweep(
-        load_study(study), new=new, device=device, deadline=deadline, as_json=as_json, command=f"lrsweep run {study}"
-    )
+    another: When = "always" if new else "never"
+    _sweep(load_study(study), another, device, deadline, as_json=as_json, command=f"run {shlex.quote(study)}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -91,7 +96,7 @@ def demo(
 
     text = resources.files("lrsweep.cli").joinpath("demo.toml").read_text(encoding="utf-8")
     study = parse_study(text, "demo.toml")
-    _sweep(study, new=None, device=device, deadline=deadline, as_json=as_json, command="lrsweep demo")
+    _sweep(study, "when over", device, deadline, as_json=as_json, command="demo")
 
 
 @app.command()
@@ -107,27 +112,33 @@ def ui(
     serve_ui(make_homes(read_settings(os.environ)), study, host=host, port=port, say=typer.echo)
 
 
-def _sweep(study: Study, *, new: bool | None, device: str, deadline: str | None, as_json: bool, command: str) -> None:
-    """Drives one sweep and shows it; ``new=None`` starts another exactly where the last one is finished."""
+def _sweep(study: Study, another: When, device: str, deadline: str | None, *, as_json: bool, command: str) -> None:
+    """Drives one sweep and shows it. ``command`` is what the user typed, for the sentence that says how to go on."""
     import json
 
-    from lrsweep.cli.live import Display
+    from lrsweep.cli.live import Display, retyped
     from lrsweep.settings import make_homes, read_settings
-    from lrsweep.sweep.run import Options, run_sweep
+    from lrsweep.sweep.homes import Options
+    from lrsweep.sweep.run import run_sweep
 
     settings = read_settings(os.environ)
     homes = make_homes(settings)
     options = Options(
         device=device,
-        new=new,
+        another=another,
         deadline_seconds=seconds_of(deadline) if deadline is not None else None,
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it
     console = Console(stderr=as_json)
+    again = retyped(command, homes.folder)
     with Display(console, study, homes) as display:
-        result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
-    display.report(result, command=command)
+        try:
+            result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
+        except (Interrupted, DeadlinePassed, TryAgain):
+            display.say(f"to continue: {again}")
+            raise
+    display.report(result, again=again)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
 
@@ -163,6 +174,8 @@ def main() -> None:
     """The entry point: what goes wrong is told in a sentence, not in a traceback, and has its exit code."""
     try:
         app()
+    except SystemExit as leaving:  # Typer says 2 for an option that is wrong; for us that is an input like others
+        sys.exit(InvalidInput.exit_code if leaving.code == USAGE_ERROR else leaving.code)
     except LrsweepError as error:
         Console(stderr=True).print(f"[bold red]lrsweep:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.records import StudyRow
+from lrsweep.redaction import public_link
 from lrsweep.store import open_store
-from lrsweep.sweep.run import Homes
+from lrsweep.sweep.homes import Homes
 from lrsweep.tracking import Tracker
 from lrsweep.tracking.server import MlflowServer
 from lrsweep.tracking.views import view_link
@@ -20,31 +21,31 @@ def serve_ui(homes: Homes, study: str | None, *, host: str, port: int, say: Call
     tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
     experiment = tracker.experiment(shown.name, horizon=int(shown.spec["horizon"]))
     if homes.mlflow_uri.startswith(("http://", "https://")):
-        say(view_link(homes.mlflow_uri, experiment))
+        say(view_link(public_link(homes.mlflow_uri), experiment))
         return
-    with MlflowServer(homes.mlflow_uri, str(homes.artifact_root or ""), host=host, port=port) as server:
-        say(f"study {shown.name!r}: {view_link(server.url, experiment)}")
-        say("Ctrl-C stops the server.")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive us
-        try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server, once started, must not outlive us
+    try:
+        with MlflowServer(homes.mlflow_uri, str(homes.artifact_root or ""), host=host, port=port) as server:
+            say(f"study {shown.name!r}: {view_link(server.url, experiment)}")
+            say("Ctrl-C stops the server.")
             server.wait()
-        except KeyboardInterrupt:
-            say("stopped")
+    except KeyboardInterrupt:
+        say("stopped")
 
 
 def _study_to_show(homes: Homes, given: str | None) -> StudyRow:
-    """The newest generation of the study; of the study that ran last, where none is named."""
+    """The study as its newest sweep asked it; of the study with the newest sweep, where none is named."""
     store = open_store(homes.results_url)
     try:
-        newest = {row.name: row for row in store.studies()}
+        generations = {(row.name, row.generation): row for row in store.studies()}
+        newest = {name: sweeps[-1] for name, _ in generations if (sweeps := store.sweeps(name))}
     finally:
         store.close()
     if not newest:
         raise SettingsError(f"there are no results in {homes.folder} yet. Run `lrsweep demo` or `lrsweep run STUDY`.")
-    if given is None:
-        return list(newest.values())[-1]
-    if given not in newest:
+    if given is not None and given not in newest:
         raise SettingsError(
             f"there are no results of a study {given!r}.{did_you_mean(given, newest)} There are: {', '.join(newest)}."
         )
-    return newest[given]
+    sweep = newest[given] if given is not None else max(newest.values(), key=lambda sweep: sweep.created_at)
+    return generations[sweep.study, sweep.generation]

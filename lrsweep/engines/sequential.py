@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lrsweep.records import Floats, OptimizerSpec, Outcome, Record, Status, TrainingPlan
 from lrsweep.workloads.base import Workload
 
 Emit = Callable[[Record], None]
+
+LONGEST_SILENCE = 5.0
+"""Seconds without a record. The driver commits a curve every 30 s, and kills an engine that says nothing for long."""
+CLOCK_EVERY = 16
+"""Steps between two looks at the clock, so that they cost nothing."""
 
 EXPLODED_FACTOR = 4.0
 EXPLODED_EVALUATIONS = 3
@@ -41,7 +46,6 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple
     model = workload.model(plan.seed)
     optimizer = make_optimizer(plan.optimizer, model.parameters())
     losses = torch.empty(plan.horizon, dtype=torch.float32, device=workload.device)
-    exploded_above = math.inf
     exploded = 0
     search: dict[str, float] = {}
 
@@ -56,18 +60,14 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses[step] = loss.detach()
+            if step % CLOCK_EVERY == 0 and recorder.is_due() and not recorder.add(losses[: step + 1]):
+                return Status.DIVERGED, {}
 
-        # the only copies from the device to the host: one stretch of losses and one evaluation per evaluation point
-        stretch = losses[done:point].cpu().double().numpy()
-        if not np.isfinite(stretch).all():
-            first_bad = int(np.argmin(np.isfinite(stretch)))
-            recorder.add(stretch[: first_bad + 1], {})
+        if not recorder.add(losses[:point]):
             return Status.DIVERGED, {}
-        if done == 0:
-            exploded_above = EXPLODED_FACTOR * float(stretch[0])
         search = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
-        recorder.add(stretch, search)
-        exploded = exploded + 1 if search["val_loss"] > exploded_above else 0
+        recorder.evaluated(search)
+        exploded = exploded + 1 if search["val_loss"] > EXPLODED_FACTOR * losses[0].item() else 0
         if exploded == EXPLODED_EVALUATIONS or not math.isfinite(search["val_loss"]):
             return Status.DIVERGED, {}
         done = point
@@ -77,40 +77,63 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple
 
 
 class _Recorder:
-    """Counts the updates done and wraps each stretch of them into a record."""
+    """Counts the updates done and sends each new stretch of them as a record."""
 
     def __init__(self, plan: TrainingPlan, device: str, emit: Emit) -> None:
         self._plan = plan
         self._device = device
         self._emit = emit
+        self._sent_at = time.monotonic()
         self.steps = 0
         # a list: an element of a numpy array would cost a conversion at each step
         self.rates: list[float] = plan.schedule.rates(plan.horizon, plan.peak_lr).tolist()
 
     def begin(self) -> None:
         """An empty record: now it runs, and no longer waits."""
-        self._emit(self._record(0, np.empty(0), {}, outcome=None))
+        self._send(self.steps, np.empty(0), {})
 
-    def add(self, losses: Floats, evaluation: Mapping[str, float]) -> None:
-        begin, self.steps = self.steps, self.steps + len(losses)
-        self._emit(self._record(begin, losses, evaluation, outcome=None))
+    def is_due(self) -> bool:
+        """Whether the driver has heard nothing for so long that it may commit too little, or think that we hang."""
+        return time.monotonic() - self._sent_at > LONGEST_SILENCE
+
+    def add(self, losses: Tensor) -> bool:
+        """Sends what is new among ``losses``, the training losses so far; False where one of them is not finite.
+
+        This copies from the device to the host: at an evaluation, and every few seconds.
+        """
+        stretch = losses[self.steps :].cpu().double().numpy()
+        finite = np.isfinite(stretch)
+        if not finite.all():
+            stretch = stretch[: int(np.argmin(finite)) + 1]
+        begin, self.steps = self.steps, self.steps + len(stretch)
+        self._send(begin, stretch, {})
+        return bool(finite.all())
+
+    def evaluated(self, evaluation: Mapping[str, float]) -> None:
+        """Sends the values after the steps so far."""
+        self._send(self.steps, np.empty(0), evaluation)
 
     def end(self, outcome: Outcome) -> None:
-        self._emit(self._record(self.steps, np.empty(0), {}, outcome))
+        self._send(self.steps, np.empty(0), {}, outcome)
 
-    def _record(self, begin: int, losses: Floats, evaluation: Mapping[str, float], outcome: Outcome | None) -> Record:
+    def _send(
+        self, begin: int, losses: Floats, evaluation: Mapping[str, float], outcome: Outcome | None = None
+    ) -> None:
         end = begin + len(losses)
-        return Record(
-            training_id=self._plan.training_id,
-            attempt=self._plan.attempt,
-            device=self._device,
-            first_step=begin,
-            rates=np.array(self.rates[begin:end]),
-            train_losses=losses,
-            evaluation_steps=np.array([end] if evaluation else [], dtype=np.int64),
-            evaluations={name: np.array([value]) for name, value in evaluation.items()},
-            outcome=outcome,
+        self._emit(
+            Record(
+                training_id=self._plan.training_id,
+                attempt=self._plan.attempt,
+                device=self._device,
+                first_step=begin,
+                rates=np.array(self.rates[begin:end]),
+                train_losses=losses,
+                evaluation_steps=np.array([end] if evaluation else [], dtype=np.int64),
+                evaluations={name: np.array([value]) for name, value in evaluation.items()},
+                outcome=outcome,
+            )
         )
+        self._sent_at = time.monotonic()
 
 
 def warm_up(workload: Workload) -> None:

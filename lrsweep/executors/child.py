@@ -47,11 +47,11 @@ def main(fd: int, device_name: str) -> None:
         try:
             connection.send(workload_of(message.workload).facts)
         except InvalidInput as error:
-            connection.send(CannotDescribe(str(error)))
+            connection.send(CannotDescribe(str(error), is_input=True))
         except Exception as error:
             name = message.workload.name
             text = f"workload {name!r} could not be loaded: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-            connection.send(CannotDescribe(text))
+            connection.send(CannotDescribe(text, is_input=False))
 
 
 def _listen(connection: Connection[object, object], inbox: queue.SimpleQueue[Describe | TrainingPlan]) -> None:

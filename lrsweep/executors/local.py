@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import IO
 
-from lrsweep.errors import InvalidInput, TryAgain
+from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
 from lrsweep.executors.messages import CannotDescribe, Describe, Lost
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts, WorkloadSpec
 
@@ -22,6 +22,7 @@ AHEAD = 2
 
 STALL_SECONDS = 300.0
 ENDING_SECONDS = 10.0
+TICK_SECONDS = 0.1
 ERROR_TAIL = 2000
 
 
@@ -75,20 +76,29 @@ class LocalExecutor:
         self._connection = ours
         self._heard_at = time.monotonic()
 
-    def describe(self, workload: WorkloadSpec) -> WorkloadFacts:
-        """What the workload says of itself. Raises InvalidInput when it cannot be loaded."""
+    def describe(self, workload: WorkloadSpec, tick: Callable[[], None] = lambda: None) -> WorkloadFacts:
+        """What the workload says of itself; ``tick`` is called while it loads, and may raise.
+
+        Raises InvalidInput where the study or an option is wrong, SweepFailed where loading fails.
+        """
         self.start()
+        give_up = time.monotonic() + self.stall_seconds
         try:
             self._send(Describe(workload))
             assert self._connection is not None
-            if not self._connection.poll(self.stall_seconds):
-                self.close()
-                raise TryAgain(f"workload {workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded")
+            while not self._connection.poll(TICK_SECONDS):
+                tick()
+                if time.monotonic() > give_up:
+                    self.close()
+                    raise TryAgain(
+                        f"workload {workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded"
+                    )
             answer = self._connection.recv()
         except (EOFError, OSError):
-            raise InvalidInput(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
+            tick()  # a signal to all of us is the reason that counts
+            raise SweepFailed(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
         if isinstance(answer, CannotDescribe):
-            raise InvalidInput(answer.text)
+            raise InvalidInput(answer.text) if answer.is_input else SweepFailed(answer.text)
         assert isinstance(answer, WorkloadFacts)
         return answer
 

@@ -16,9 +16,10 @@ class Describe:
 
 @dataclass(frozen=True)
 class CannotDescribe:
-    """The workload cannot be trained here, and why: a sentence where the input is wrong, a traceback where code is."""
+    """The workload cannot be trained here, and why: a sentence where the input is wrong, else a traceback."""
 
     text: str
+    is_input: bool
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,10 @@ from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.halting import Next, after, calibrates
 from lrsweep.sweep.mirror import Mirror
+from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
 from lrsweep.sweep.progress import Best, Progress
 from lrsweep.sweep.search import Search
 
-LEASE_SECONDS = 30.0
-RENEW_EVERY = 5.0
 COMMIT_CURVES_EVERY = 30.0
 SHOW_EVERY = 0.2
 POLL_SECONDS = 0.1
@@ -97,6 +96,7 @@ class Driver:
         self._began = 0.0
         self._steps_before = 0
         self._told_before = 0
+        self._counted_to = 0.0
         self._renewed_at = self._committed_at = time.monotonic()
         self._shown_at = 0.0
 
@@ -104,6 +104,20 @@ class Driver:
     def seconds(self) -> float:
         """Since the first ask."""
         return time.monotonic() - self._began if self._began else 0.0
+
+    def keep(self) -> None:
+        """Keeps the study ours and counts the seconds, every few of them; call it often, also while others work."""
+        if time.monotonic() - self._renewed_at > RENEW_EVERY:
+            self._store.renew_lease(self._lease, seconds=LEASE_SECONDS)
+            self._renewed_at = time.monotonic()
+            self.count_seconds()
+
+    def count_seconds(self) -> SweepRow:
+        """Adds what has passed since the last time to the sweep's row, so that a kill loses little of it."""
+        seconds = self.seconds
+        row = self._store.update_sweep(self._lease, self._sweep.sweep_id, add_seconds=seconds - self._counted_to)
+        self._counted_to = seconds
+        return row
 
     def run(self) -> None:
         """Until the budget is used up. Raises Interrupted, DeadlinePassed, SweepFailed, LeaseLost or TryAgain."""
@@ -140,8 +154,9 @@ class Driver:
         by_trial: dict[int, list[TrainingRow]] = defaultdict(list)
         generation = self._store.trials(self._study.name, generation=self._study.generation)
         families = {trial.number: str(trial.params["family"]) for trial in generation}
-        self._places = {trial.number: place for place, trial in enumerate(generation)}
         self._trials = {trial.number: trial for trial in generation if trial.sweep_id == self._sweep.sweep_id}
+        counted = [trial for trial in generation if trial.is_told or trial.number in self._trials]
+        self._places = {trial.number: place for place, trial in enumerate(counted)}
         for found in rows:
             row = found
             if row.sweep_id == self._sweep.sweep_id:
@@ -295,9 +310,7 @@ class Driver:
     def _tick(self) -> None:
         now = time.monotonic()
         self._mirror.check()
-        if now - self._renewed_at > RENEW_EVERY:
-            self._store.renew_lease(self._lease, seconds=LEASE_SECONDS)
-            self._renewed_at = now
+        self.keep()
         if now - self._committed_at > COMMIT_CURVES_EVERY:
             for identity in self._executor.in_flight:
                 row, curve = self._trainings[identity], self._curves[identity]

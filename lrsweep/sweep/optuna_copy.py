@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 
 from lrsweep.errors import StoreUnavailable
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 
 
 def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
@@ -29,12 +30,27 @@ def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
         raise _translated(error) from None
 
 
+def copied_numbers(copy: optuna.Study) -> set[int]:
+    """The numbers of the trials that are there."""
+    try:
+        return {trial.user_attrs[TRIAL_ATTRIBUTE] for trial in copy.get_trials(deepcopy=False)}
+    except Exception as error:
+        raise _translated(error) from None
+
+
 def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
     """Raises StoreUnavailable when Optuna's database does not take it."""
     try:
         copy.add_trial(trial)
     except Exception as error:
+        if not _is_of_the_database(error):
+            raise
         raise _translated(error) from None
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    home = type(error).__module__.partition(".")[0]
+    return home in ("sqlalchemy", "sqlite3", "psycopg") or isinstance(error, optuna.exceptions.StorageInternalError)
 
 
 def _translated(error: Exception) -> StoreUnavailable:

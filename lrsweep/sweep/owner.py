@@ -11,6 +11,9 @@ import re
 import socket
 from pathlib import Path
 
+LEASE_SECONDS = 30.0
+RENEW_EVERY = 5.0
+
 _FORM = re.compile(r"process (?P<pid>\d+) on (?P<host>\S+) \[(?P<machine>[^ \]]*) (?P<started>\d*)\]")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lrsweep.records import Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.schedules import Schedule
@@ -66,7 +66,6 @@ class SweepResult:
     """What a sweep came to. ``seconds`` runs from the first ask to the last mirrored row, over all its processes."""
 
     sweep: SweepRow
-    metric: str
     trials: Sequence[TrialRow]
     trainings: Sequence[TrainingRow]
     families: Sequence[FamilyStanding]
@@ -76,7 +75,7 @@ class SweepResult:
     not_mirrored: int = 0
     """trainings that MLflow still lacks; the same command sends them"""
     outage: str | None = None
-    notes: Sequence[str] = field(default_factory=tuple)
+    """why something is not mirrored yet"""
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -5,54 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
-import optuna
-
-from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed, TrackingUnavailable
+from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SweepFailed, TrackingUnavailable
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.records import StudyRow, SweepRow, SweepStatus
+from lrsweep.records import Status, StudyRow, SweepRow, SweepStatus
 from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, Study
-from lrsweep.sweep.driver import LEASE_SECONDS, RENEW_EVERY, Driver, Stop, best_of
-from lrsweep.sweep.faults import Faults
+from lrsweep.sweep.driver import Driver, Stop, best_of
+from lrsweep.sweep.homes import Homes, Options, When
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
-from lrsweep.sweep.owner import is_dead, this_owner
+from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Progress, SweepResult
-from lrsweep.tracking import RunEnd, Tracker
-
-STARTUP_LEASE_SECONDS = 120.0
-"""The first start creates MLflow's 71 tables, and nothing renews the lease meanwhile."""
+from lrsweep.tracking import RunEnd, Tracker, load_mlflow
 
 PATIENCE_AT_THE_END = 20.0
 PATIENCE_WHEN_LEAVING = 3.0
-"""How long an outage of the tracking server may hold up the end; what is left is sent by the next start."""
-
-
-@dataclass(frozen=True)
-class Homes:
-    """Where results, copies and artifacts live; made by ``lrsweep.settings``."""
-
-    folder: Path
-    results_url: str
-    optuna_url: str
-    mlflow_uri: str
-    artifact_root: Path | None
-    """None where a tracking server decides"""
-
-
-@dataclass(frozen=True)
-class Options:
-    device: str = "auto"
-    new: bool | None = False
-    """True: another sweep in any case; None: another one only where the last is finished"""
-    deadline_seconds: float | None = None
-    faults: Faults = field(default_factory=Faults)
+"""How long an outage of a copy may hold up the end; what is left is sent by the next start."""
+LIMIT_WHEN_LEAVING = 10.0
+"""How long the mirror may go on sending after a signal or the deadline."""
 
 
 def run_sweep(
@@ -75,16 +50,25 @@ def run_sweep(
     with ExitStack() as stack:
         store = open_store(homes.results_url)
         stack.callback(store.close)
-        lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
-        stack.callback(store.release_lease, lease)
+        lease = store.acquire_lease(study.name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
+        stack.callback(_give_back, store, lease)
         executor = LocalExecutor(options.device)
         stack.callback(executor.close)
-        resolved, tracker, copy = _open_rest(study, homes, executor)
-        stop.check()
-        sweep = _choose(store, lease, resolved, options.new, say)
-        if _is_finished(store, sweep, resolved):
+        keep = _keeping(store, lease, stop)
+        executor.start()  # it imports torch while this process imports MLflow: seconds each
+        load_mlflow()
+        keep()
+        resolved = study.resolved(executor.describe(study.workload, keep))
+        store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
+        found = _newest(store, resolved)
+        is_done = found is not None and found.status is SweepStatus.FINISHED and _is_over(store, found, resolved)
+        if found is not None and is_done and options.another == "never":
             say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
-            return _result(store, resolved, sweep, homes, startup_seconds=time.monotonic() - began)
+            return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
+        copy = open_copy(homes.optuna_url, resolved)
+        tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+        keep()
+        sweep = _continued_or_new(store, lease, resolved, found, options.another, say)
         sweep = _open_sweep(store, lease, tracker, resolved, sweep)
         assert sweep.mlflow_run_id is not None
         mirror = Mirror(
@@ -97,6 +81,7 @@ def run_sweep(
             copy=copy,
             faults=options.faults,
         )
+        stack.callback(mirror.abandon)
         mirror.adopt()
         mirror.start()
         driver = Driver(
@@ -111,57 +96,90 @@ def run_sweep(
             observe=observe,
         )
         startup_seconds = time.monotonic() - began
+
+        def keep_on() -> None:
+            stop.check()
+            driver.keep()
+
         try:
             driver.run()
+            mirrored = mirror.finish(keep_on, patience_seconds=PATIENCE_AT_THE_END)
         except (Interrupted, DeadlinePassed) as leaving:
             driver.queue_running_again(reason=type(leaving).__name__)
-            _leave(store, lease, tracker, mirror, driver, sweep, None, "KILLED")
+            _leave(tracker, mirror, driver, sweep, "KILLED")
             raise
         except SweepFailed:
             driver.queue_running_again(reason="the sweep was stopped")
-            _leave(store, lease, tracker, mirror, driver, sweep, SweepStatus.STOPPED, "FAILED")
+            _leave(tracker, mirror, driver, sweep, "FAILED")
+            store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.STOPPED)
             raise
-        mirrored = mirror.finish(_renewing(store, lease), patience_seconds=PATIENCE_AT_THE_END)
-        sweep = store.update_sweep(lease, sweep.sweep_id, add_seconds=driver.seconds)
+        sweep = driver.count_seconds()
         driver.show()
         result = _result(store, resolved, sweep, homes, startup_seconds=startup_seconds)
+        outage = mirror.outage
         if mirrored:
-            mirrored = _close_parent(tracker, sweep, "FINISHED", result.best)
-        if mirrored:  # only now: a sweep is finished when all that it found can be seen
+            outage = _close_parent(tracker, sweep, "FINISHED", result.best)
+        if outage is None:  # only now: a sweep is finished when all that it found can be seen
             sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
-        return _result(
-            store,
-            resolved,
-            sweep,
-            homes,
-            startup_seconds=startup_seconds,
-            outage=None if mirrored else mirror.outage or "the tracking server did not answer",
-        )
+        return replace(result, sweep=sweep, outage=outage)
 
 
-def _open_rest(study: Study, homes: Homes, executor: LocalExecutor) -> tuple[ResolvedStudy, Tracker, optuna.Study]:
-    """The child imports torch while this process imports MLflow: seconds each."""
-    executor.start()
-    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
-    resolved = study.resolved(executor.describe(study.workload))
-    return resolved, tracker, open_copy(homes.optuna_url, resolved)
+def _keeping(store: Store, lease: Lease, stop: Stop) -> Callable[[], None]:
+    """What to call while the parts are opened: it obeys signals, and keeps the lease."""
+    renewed_at = time.monotonic()
+
+    def keep() -> None:
+        nonlocal renewed_at
+        stop.check()
+        if time.monotonic() - renewed_at > RENEW_EVERY:
+            store.renew_lease(lease, seconds=LEASE_SECONDS)
+            renewed_at = time.monotonic()
+
+    return keep
 
 
-def _choose(store: Store, lease: Lease, study: ResolvedStudy, new: bool | None, say: Callable[[str], None]) -> SweepRow:
-    """The newest sweep of the file's generation, or a new one whose id is committed before the first ask."""
+def _give_back(store: Store, lease: Lease) -> None:
+    """Releases the lease; where the database is gone it expires by itself, and the first error is the one to show."""
+    with suppress(LrsweepError):
+        store.release_lease(lease)
+
+
+def _newest(store: Store, study: ResolvedStudy) -> SweepRow | None:
+    """The newest sweep of the file's generation."""
+    same = [sweep for sweep in store.sweeps(study.name) if sweep.generation == study.generation]
+    return same[-1] if same else None
+
+
+def _continued_or_new(
+    store: Store,
+    lease: Lease,
+    study: ResolvedStudy,
+    found: SweepRow | None,
+    another: When,
+    say: Callable[[str], None],
+) -> SweepRow:
+    """The sweep to drive; a new one has its id committed before the first ask. Others that were left are stopped."""
+    wanted_new = another == "always" or (another == "when over" and found and _is_over(store, found, study))
     sweeps = store.sweeps(study.name)
-    same = [sweep for sweep in sweeps if sweep.generation == study.generation]
-    store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, study.spec()))
-    if same and (new is False or (new is None and not _is_finished(store, same[-1], study))):
-        return same[-1]
-    if sweeps and not same:
+    if found is None and sweeps:
         say(
             f"the study's meaning or space has changed since its last sweep (generation {sweeps[-1].generation[:8]}, "
             f"now {study.generation[:8]}): this is a new sweep; the earlier results stay"
         )
-    for unfinished in [sweep for sweep in same if sweep.status is SweepStatus.RUNNING]:
-        store.update_sweep(lease, unfinished.sweep_id, status=SweepStatus.STOPPED)
-    return store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation))
+    chosen = None if wanted_new else found
+    for left in sweeps:
+        if left.status is SweepStatus.RUNNING and (chosen is None or left.sweep_id != chosen.sweep_id):
+            for row in store.trainings(study.name, sweep_id=left.sweep_id):
+                if row.status is Status.RUNNING:
+                    store.queue_again(lease, row.training_id, reason="another sweep was started")
+            store.update_sweep(lease, left.sweep_id, status=SweepStatus.STOPPED)
+    return chosen or store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation))
+
+
+def _is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
+    """Whether it has used up the budget that the file has now, well or not."""
+    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
+    return sweep.status is not SweepStatus.RUNNING and sum(trial.is_told for trial in trials) >= study.trials
 
 
 def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> SweepRow:
@@ -174,70 +192,38 @@ def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStu
         "trials": str(study.trials),
     }
     parent = tracker.open_sweep(sweep, row, params=params)
+    tracker.end_running(sweep, others=True)  # the lease says that nobody works on what an earlier sweep left
     return store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.RUNNING, mlflow_run_id=parent)
 
 
-def _leave(
-    store: Store,
-    lease: Lease,
-    tracker: Tracker,
-    mirror: Mirror,
-    driver: Driver,
-    sweep: SweepRow,
-    status: SweepStatus | None,
-    mlflow_status: RunEnd,
-) -> None:
-    """Leaves early and in order; what MLflow does not hear now it hears at the next start."""
-    mirror.finish(_renewing(store, lease), patience_seconds=PATIENCE_WHEN_LEAVING)
-    store.update_sweep(lease, sweep.sweep_id, status=status, add_seconds=driver.seconds)
-    _close_parent(tracker, sweep, mlflow_status, None)
+def _leave(tracker: Tracker, mirror: Mirror, driver: Driver, sweep: SweepRow, status: RunEnd) -> None:
+    """Leaves early and in order, within seconds; what MLflow does not hear now it hears at the next start."""
+    if mirror.finish(driver.keep, patience_seconds=PATIENCE_WHEN_LEAVING, limit_seconds=LIMIT_WHEN_LEAVING):
+        with suppress(TrackingUnavailable):
+            tracker.end_running(sweep, others=False)
+        _close_parent(tracker, sweep, status, None)
+    driver.count_seconds()
 
 
-def _close_parent(tracker: Tracker, sweep: SweepRow, status: RunEnd, best: Best | None) -> bool:
+def _close_parent(tracker: Tracker, sweep: SweepRow, status: RunEnd, best: Best | None) -> str | None:
+    """Ends the sweep's run; comes back with the reason where MLflow does not answer."""
     assert sweep.mlflow_run_id is not None
     tags = {} if best is None else {"lrsweep.best": best.schedule.to_json(), "lrsweep.best_trial": str(best.trial)}
     metrics = {} if best is None else {"best_val_loss": best.value}
     try:
         tracker.close_sweep(sweep.mlflow_run_id, status=status, metrics=metrics, tags=tags)
-    except TrackingUnavailable:
-        return False
-    return True
-
-
-def _renewing(store: Store, lease: Lease) -> Callable[[], None]:
-    """Renews the lease when it is called often, but not each time."""
-    renewed_at = 0.0
-
-    def renew() -> None:
-        nonlocal renewed_at
-        if time.monotonic() - renewed_at > RENEW_EVERY:
-            store.renew_lease(lease, seconds=LEASE_SECONDS)
-            renewed_at = time.monotonic()
-
-    return renew
-
-
-def _is_finished(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
-    """Finished, and not because of a smaller budget than the file has now."""
-    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
-    told = sum(trial.is_told for trial in trials)
-    return sweep.status is SweepStatus.FINISHED and told >= study.trials
+    except TrackingUnavailable as error:
+        return str(error)
+    return None
 
 
 def _result(
-    store: Store,
-    study: ResolvedStudy,
-    sweep: SweepRow,
-    homes: Homes,
-    *,
-    startup_seconds: float,
-    outage: str | None = None,
+    store: Store, study: ResolvedStudy, sweep: SweepRow, homes: Homes, *, startup_seconds: float
 ) -> SweepResult:
     trials = list(store.trials(study.name, sweep_id=sweep.sweep_id))
     trainings = list(store.trainings(study.name, sweep_id=sweep.sweep_id))
     return SweepResult(
         sweep=sweep,
-        metric=study.metric,
         trials=trials,
         trainings=trainings,
         families=by_family(trials),
@@ -245,5 +231,4 @@ def _result(
         home=str(homes.folder),
         startup_seconds=startup_seconds,
         not_mirrored=sum(not training.is_mirrored for training in trainings),
-        outage=outage,
     )

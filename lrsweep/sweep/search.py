@@ -61,7 +61,9 @@ class Search:
         for trial in trials:
             if trial.state is TrialState.RUNNING and trial.sweep_id == sweep_id:
                 self._resume(trial, rung_values(trainings.get(trial.number, ()), study.metric))
-        self._enqueue_equal_start(Counter(str(trial.params["family"]) for trial in trials))
+        # an unfinished trial that another sweep left behind will never say anything
+        counted = [trial for trial in trials if trial.is_told or trial.sweep_id == sweep_id]
+        self._enqueue_equal_start(Counter(str(trial.params["family"]) for trial in counted))
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Json], dict[str, Json]]:
         """The trial, its parameters and its distributions; it exists once the store has it (see ``accept``)."""
@@ -87,7 +89,6 @@ class Search:
             trial,
             values=end.value if end.state is TrialState.COMPLETE else None,
             state=_OPTUNA_STATES[end.state],
-            skip_if_finished=True,
         )
 
     def _resume(self, trial: TrialRow, values: Mapping[int, float]) -> None:

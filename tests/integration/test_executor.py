@@ -15,7 +15,7 @@ from textwrap import dedent
 import numpy as np
 import pytest
 
-from lrsweep.errors import InvalidInput, TryAgain
+from lrsweep.errors import Interrupted, InvalidInput, SweepFailed, TryAgain
 from lrsweep.executors.local import STALL_SECONDS, LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, Record, Status, TrainingPlan, WorkloadSpec
@@ -216,8 +216,20 @@ def test_a_process_that_ended_before_it_was_asked_is_told_as_what_it_wrote(
     executor.start()
     assert executor.pid is not None
     os.waitid(os.P_PID, executor.pid, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(InvalidInput, match=r"'digits' could not be loaded: .* exit code 1; it wrote:\nno torch here"):
+    with pytest.raises(SweepFailed, match=r"'digits' could not be loaded: .* exit code 1; it wrote:\nno torch here"):
         executor.describe(WorkloadSpec("digits"))
+
+
+def test_while_a_workload_loads_a_signal_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``tick`` raises leaves ``describe`` at once, although the process would load for another minute."""
+    executor = a_child_that("time.sleep(60)", tmp_path, monkeypatch)
+
+    def tick() -> None:
+        raise Interrupted(15, "stopped")
+
+    with pytest.raises(Interrupted):
+        executor.describe(WorkloadSpec("digits"), tick)
+    executor.close()
 
 
 def test_a_process_that_ends_in_the_middle_of_a_record_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 import pytest
 
-from lrsweep.errors import LeaseLost, StoreUnavailable, TrackingUnavailable
+from lrsweep.errors import Interrupted, LeaseLost, StoreUnavailable, TrackingUnavailable
 from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, TrainingRow, TrialState
 from lrsweep.store import MemoryStore, TrialEnd
 from lrsweep.sweep.faults import Faults
@@ -165,6 +165,51 @@ def test_a_running_training_is_sent_as_far_as_it_is_committed() -> None:
     assert finished(mirror)
     assert bench.rows()[0].is_mirrored
     assert bench.tracker.steps == {"run-0": 30}
+
+
+def test_a_training_that_began_again_since_it_was_listed_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its curve is gone with its attempt: nothing is sent of it, and the mirror lives on and sends the next."""
+    bench = Bench()
+    lost = bench.begin(0)
+    bench.store.save_curve(bench.lease, lost.training_id, lost.attempt, a_curve(10))
+    curve = bench.store.curve
+    monkeypatch.setattr(bench.store, "curve", lambda each: None if each == lost.training_id else curve(each))
+    bench.done(1)
+    mirror = bench.mirror()
+    mirror.start()
+    until(lambda: bench.rows()[1].is_mirrored)
+    assert [row.training_id for row in bench.tracker.runs.values()] == ["training-1-0"]
+    mirror.check()
+    mirror.abandon()
+
+
+def test_an_abandoned_mirror_sends_nothing_more() -> None:
+    """A driver that leaves gives its store and its lease away; the thread ends by itself."""
+    bench = Bench()
+    mirror = bench.mirror()
+    mirror.start()
+    mirror.abandon()
+    until(lambda: not mirror._thread.is_alive())
+    bench.done(0)
+    mirror.wake(told=0)
+    assert bench.tracker.runs == {}
+
+
+def test_a_signal_while_the_rest_is_sent_ends_the_waiting() -> None:
+    """What ``tick`` raises leaves ``finish`` at once, and a limit ends it in order."""
+    bench = Bench()
+    bench.tracker.error = TrackingUnavailable("no answer")
+    bench.done(0)
+    mirror = bench.mirror()
+    mirror.start()
+
+    def tick() -> None:
+        raise Interrupted(15, "stopped")
+
+    with pytest.raises(Interrupted):
+        mirror.finish(tick, patience_seconds=PATIENCE)
+    assert not mirror.finish(lambda: None, patience_seconds=PATIENCE, limit_seconds=0.1)
+    mirror.abandon()
 
 
 def test_an_outage_is_shown_and_then_everything_is_sent() -> None:

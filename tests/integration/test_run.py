@@ -134,6 +134,15 @@ def test_a_bad_study_is_refused_with_all_its_problems(tmp_path: Path) -> None:
     assert "Did you mean 'digits'?" in ran.err
 
 
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--nope"], ["rnu"], ["ui", "--port", "x"]])
+def test_a_wrong_command_or_option_is_an_input_like_others(tmp_path: Path, arguments: list[str]) -> None:
+    """Exit code 64, with the usage; help alone is no error."""
+    ran = lrsweep(*arguments, home=tmp_path / "home")
+    assert ran.code == 64
+    assert "Usage:" in ran.err
+    assert lrsweep(home=tmp_path / "home").code == 0
+
+
 def test_an_unreachable_tracking_server_is_said_at_the_start(tmp_path: Path) -> None:
     """Exit code 69 within seconds, with what to check; no sweep is begun."""
     with closing(socket.socket()) as free:

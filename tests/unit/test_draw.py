@@ -65,10 +65,3 @@ def test_an_epoch_order_is_a_permutation_and_fresh_each_epoch() -> None:
     assert sorted(order.tolist()) == list(range(1152))
     assert not order.equal(epoch_order(0, 1, 1152))
     assert not order.equal(epoch_order(1, 0, 1152))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_draws_the_same_bits() -> None:
-    """Integers wrap alike on every device."""
-    assert draw(7, 3, "order", 1000, device="cuda").cpu().equal(draw(7, 3, "order", 1000))

@@ -17,8 +17,8 @@ from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.selection import by_family
 from lrsweep.study import OPTIMIZERS, SpaceSpec, Study
+from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, SweepResult
-from lrsweep.sweep.run import Homes
 from tests.sweeps import a_complete_trial, a_training, a_trial
 
 STUDY = Study(
@@ -78,7 +78,6 @@ SOMETHING = replace(
 def a_result(**changes: Any) -> SweepResult:
     result = SweepResult(
         sweep=SweepRow("s", "quick", "g", seconds=12.34),
-        metric="val_loss",
         trials=TRIALS,
         trainings=[a_training(0, value=0.3), a_training(0, 1, value=0.25), a_training(1, value=0.5)],
         families=by_family(TRIALS),
@@ -95,7 +94,7 @@ def recorded(*, terminal: bool = False) -> Console:
 
 def reported(result: SweepResult) -> list[str]:
     console = recorded()
-    Display(console, STUDY, HOMES).report(result, command="lrsweep run quick")
+    Display(console, STUDY, HOMES).report(result, again="lrsweep run quick")
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -155,9 +154,9 @@ def test_a_report_without_any_trial_says_so() -> None:
 
 def test_what_mlflow_lacks_is_said_with_the_command_that_sends_it() -> None:
     """Brackets in an address are text, not markup."""
-    text = "\n".join(reported(a_result(not_mirrored=2, outage="no answer from http://[::1]:5000")))
+    text = "\n".join(reported(a_result(not_mirrored=2, outage="no answer from http://[::1]:5000.")))
     assert "MLflow still lacks 2 of 3 trainings: no answer from http://[::1]:5000." in text
-    assert "`lrsweep run quick` sends them" in text
+    assert "Nothing is lost; to send what is missing: lrsweep run quick" in text
 
 
 def test_the_live_view_shows_progress_families_the_best_and_the_running_training() -> None:

@@ -185,6 +185,14 @@ def test_the_equal_start_goes_on_after_a_restart_and_over_sweeps() -> None:
     assert had + more == dict.fromkeys(study.space.families, 3)
 
 
+def test_what_another_sweep_left_unfinished_does_not_count_for_the_equal_start() -> None:
+    """It will never say anything: its family is asked for as if it had not been begun."""
+    left = [replace(trial, sweep_id="another") for trial in (a_trial(0, family="constant"), a_trial(1, family="step"))]
+    study = a_study(trials=16)
+    search = Search(study, left, {}, sweep_id="s")
+    assert [search.ask()[1]["family"] for _ in range(8)] == list(study.space.families)
+
+
 def test_a_restart_does_not_draw_the_same_points_again() -> None:
     """Nor does another seed; the same rows and seed, however, give the same points."""
     study = a_study()

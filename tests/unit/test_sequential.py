@@ -97,6 +97,18 @@ def test_a_training_is_evaluated_as_often_at_any_horizon(digits: Workload, horiz
     assert curve.steps == horizon
 
 
+def test_a_slow_training_is_heard_of_between_its_evaluations(monkeypatch: pytest.MonkeyPatch, digits: Workload) -> None:
+    """Its driver commits curves by time and kills what is silent; the curve is the same as that of a quick one."""
+    quick, few = trained(replace(PLAN, horizon=640), digits)
+    monkeypatch.setattr("lrsweep.engines.sequential.LONGEST_SILENCE", 0.0)
+    slow, many = trained(replace(PLAN, horizon=640), digits)
+    stretches = [len(record.train_losses) for record in many if len(record.train_losses)]
+    assert max(len(record.train_losses) for record in few) == 32
+    assert max(stretches) <= 16
+    np.testing.assert_array_equal(slow.train_losses, quick.train_losses)
+    np.testing.assert_array_equal(slow.evaluation_steps, quick.evaluation_steps)
+
+
 def test_a_rate_far_too_large_is_divergence_with_its_step(digits: Workload) -> None:
     """A peak of 1e30 overflows: the outcome is `diverged`, without error, before the horizon, at the first bad loss."""
     curve, records = trained(replace(PLAN, peak_lr=1e30), digits)

@@ -1,0 +1,33 @@
+"""Where a sweep keeps things, and how it is asked to run: plain values, made by settings and commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lrsweep.sweep.faults import Faults
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where results, copies and artifacts live."""
+
+    folder: Path
+    results_url: str
+    optuna_url: str
+    mlflow_uri: str
+    artifact_root: Path | None
+    """None where a tracking server decides"""
+
+
+When = Literal["never", "when over", "always"]
+
+
+@dataclass(frozen=True)
+class Options:
+    device: str = "auto"
+    another: When = "never"
+    """whether to start another sweep although one of the same generation exists"""
+    deadline_seconds: float | None = None
+    faults: Faults = field(default_factory=Faults)
