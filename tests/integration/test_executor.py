@@ -91,6 +91,7 @@ def test_a_workload_says_what_it_is(executor: LocalExecutor) -> None:
 
 def test_an_unknown_workload_says_why_and_the_process_lives_on(executor: LocalExecutor) -> None:
     """With a guess; the next question is answered by the same process."""
+    executor.start()
     before = executor.pid
     with pytest.raises(InvalidInput, match=r"unknown workload 'digit'\. Did you mean 'digits'\?"):
         executor.describe(WorkloadSpec("digit"))
