@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from lrsweep.errors import StoreUnavailable
+from lrsweep.redaction import without_secrets
 from lrsweep.study import ResolvedStudy
 
 
@@ -26,7 +27,7 @@ def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        raise _translated(error) from None
+        raise _translated(error, url) from None
 
 
 def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
@@ -37,9 +38,12 @@ def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
         raise _translated(error) from None
 
 
-def _translated(error: Exception) -> StoreUnavailable:
-    """Optuna lets the errors of SQLAlchemy, the driver and Alembic through; their first line says what happened."""
-    lines = str(error).strip().splitlines() or [""]
+def _translated(error: Exception, url: str = "") -> StoreUnavailable:
+    """Optuna lets the errors of SQLAlchemy, the driver and Alembic through; their first line says what happened.
+
+    Without ``url``, which a study does not give back, passwords are recognised by where they stand alone.
+    """
+    lines = without_secrets(str(error), url).strip().splitlines() or [""]
     return StoreUnavailable(
         f"Optuna's storage cannot be used: {type(error).__name__}: {lines[0]}. It holds copies only; "
         "check that its database answers and may be written, then run the same command again."
