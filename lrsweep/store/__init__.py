@@ -1,6 +1,6 @@
 """The store keeps every result in SQL; ``base.py`` is its contract, ``open_store`` the way in.
 
-addresses.py ── which databases, no password shown      rules.py ── what each change means, pure
+addresses.py ── which databases, which schema           rules.py ── what each change means, pure
 opening.py ──── engine, checks, migrations              memory.py ─ the contract in dictionaries
 faults.py ───── a database's errors in our words        sql.py ──── the contract in SQL, tables in models.py
 """

@@ -1,12 +1,11 @@
-"""Database addresses (URLs): which are understood, and how one is shown without its password."""
+"""Database addresses (URLs): which are understood, and which schema they open."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from lrsweep import redaction
 from lrsweep.errors import SettingsError, did_you_mean
 
 POSTGRESQL = "postgresql+psycopg"
@@ -19,7 +18,6 @@ _READ_AS = {
     POSTGRESQL: POSTGRESQL,
 }
 _WANTED = "Use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
-_SECRET_OPTIONS = ("password", "sslpassword")
 
 
 def parsed(url: str) -> URL:
@@ -51,7 +49,7 @@ def normalised(url: str) -> str:
     >>> normalised("postgres://ann@db/results")
     'postgresql+psycopg://ann@db/results'
     """
-    return parsed(url).render_as_string(hide_password=False)
+    return as_text(parsed(url))
 
 
 def with_schema(url: str, schema: str) -> str:
@@ -72,7 +70,7 @@ def with_schema(url: str, schema: str) -> str:
                 "their own. Leave search_path out of its options."
             )
         address = address.update_query_dict({"options": " ".join([*given, wanted])})
-    return address.render_as_string(hide_password=False)
+    return as_text(address)
 
 
 def without_schema(address: URL) -> URL:
@@ -82,19 +80,14 @@ def without_schema(address: URL) -> URL:
     return address.update_query_dict({"options": " ".join(others)}) if others else address
 
 
+def as_text(address: URL) -> str:
+    """Password and all: for libraries, not for people."""
+    return address.render_as_string(hide_password=False)
+
+
 def shown(address: URL) -> str:
-    """The address for people: without a password, wherever it stands."""
-    secrets = {name: "***" for name in _SECRET_OPTIONS if name in address.query}
-    return address.update_query_dict(secrets).render_as_string(hide_password=True)
-
-
-def without_secrets(text: str, address: URL) -> str:
-    """The text with every password of the address struck out."""
-    given: list[Any] = [address.password, *(address.query.get(name) for name in _SECRET_OPTIONS)]
-    for secret in given:
-        if secret:
-            text = text.replace(str(secret), "***")
-    return text
+    """For people: without a password, wherever it stands."""
+    return redaction.shown(as_text(address))
 
 
 def _options(address: URL) -> list[str]:

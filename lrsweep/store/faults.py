@@ -9,7 +9,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from lrsweep.errors import StoreUnavailable, TryAgain
-from lrsweep.store.addresses import shown, without_secrets
+from lrsweep.redaction import without_secrets
+from lrsweep.store.addresses import as_text, shown
 
 # What the database says, and what to do about it; the first that fits is used.
 _ADVICE = (
@@ -74,5 +75,5 @@ def while_open(address: URL) -> Iterator[None]:
 def _told(error: Exception, address: URL) -> str:
     """The database's own words on one line, then the advice for them."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    words = without_secrets(" ".join(str(cause).split()), address).rstrip(".")
+    words = without_secrets(" ".join(str(cause).split()), as_text(address)).rstrip(".")
     return " ".join([f"{words}.", *[advice for mark, advice in _ADVICE if mark in words][:1]])

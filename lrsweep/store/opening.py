@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from lrsweep.errors import StoreUnavailable
-from lrsweep.store.addresses import SQLITE, parsed, shown, with_schema, without_schema
+from lrsweep.store.addresses import SQLITE, as_text, parsed, shown, with_schema, without_schema
 from lrsweep.store.faults import while_opening
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
 from lrsweep.store.sql import SqlStore, writing
@@ -112,7 +112,7 @@ def _check_schema(engine: Engine) -> None:
     """Our tables must not fall into somebody else's schema."""
     if _current_schema(engine) == SCHEMA:
         return
-    ensure_schemas(engine.url.render_as_string(hide_password=False), [SCHEMA])
+    ensure_schemas(as_text(engine.url), [SCHEMA])
     found = _current_schema(engine)
     if found != SCHEMA:
         raise StoreUnavailable(

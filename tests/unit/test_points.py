@@ -72,19 +72,37 @@ def test_the_last_step_is_sent_only_once_the_training_has_ended() -> None:
     family=st.sampled_from(lrsweep.schedules.family_names()),
     warmup=st.sampled_from([0.0, 0.07]),
     horizon=st.integers(1, 700),
+    end=st.floats(0, 1),
     cuts=st.lists(st.floats(0, 1), max_size=4),
+    nothing_new=st.booleans(),
 )
-def test_parts_add_up_to_the_whole(family: str, warmup: float, horizon: int, cuts: list[float]) -> None:
-    """Sent in any parts, a curve gives the points that it gives when it is sent at once: none less, none other."""
-    rates = lrsweep.schedule(family, warmup=warmup).rates(horizon)
-    whole = made(rates.tolist(), {step: step / 7 for step in range(0, horizon + 1, 13)})
+def test_parts_add_up_to_the_whole(
+    family: str, warmup: float, horizon: int, end: float, cuts: list[float], nothing_new: bool
+) -> None:
+    """Sent in any parts, a curve gives the points that it gives when it is sent at once: none less, none other.
+
+    It may end anywhere, also off the grid, and also where all of its steps were sent before it had ended.
+    """
+    length = round(end * horizon)
+    rates = lrsweep.schedule(family, warmup=warmup).rates(horizon)[:length]
+    whole = made(rates.tolist(), {step: step / 7 for step in range(0, length + 1, 13)})
     sent: set[Point] = set()
     since = 0
-    for steps in sorted(round(cut * horizon) for cut in cuts):
+    for steps in sorted(round(cut * length) for cut in [*cuts, *[1.0] * nothing_new]):
         sent |= set(curve_points(part(whole, steps), horizon, since=since, ended=False))
         since = steps
     sent |= set(curve_points(whole, horizon, since=since, ended=True))
     assert sent == set(curve_points(whole, horizon, since=0, ended=True))
+
+
+def test_the_last_step_is_sent_when_only_the_end_is_new() -> None:
+    """All 15 steps were sent while it ran, but step 14, off the grid, was no point then; once it has ended it is."""
+    curve = made([0.1] * 15)
+    assert list(curve_points(curve, 1991, since=15, ended=False)) == []
+    assert list(curve_points(curve, 1991, since=15, ended=True)) == [
+        Point("lr", 0.1, 14),
+        Point("train_loss", 14.0, 14),
+    ]
 
 
 def test_an_evaluation_that_comes_after_its_step_was_sent_is_not_lost() -> None:

@@ -1,0 +1,93 @@
+"""Secrets, taken out of what people read: addresses, error texts, links.
+
+The secrets of an address are its passwords: what stands between ``user:`` and ``@``, and its parameters ``password``
+and ``sslpassword``. They are found by patterns, because urllib refuses addresses that a database driver still takes,
+and this runs while an error is being told. Where it is doubtful what belongs to a password, more is hidden, not less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+HIDDEN = "***"
+LONGEST_WORD = 10
+
+
+def shown(uri: str) -> str:
+    """The address without its passwords; the user stays, who is often what is wrong.
+
+    >>> shown("postgresql://ann:secret@db/lrsweep?sslpassword=x")
+    'postgresql://ann:***@db/lrsweep?sslpassword=***'
+    """
+    return _hidden(uri, _IN_ADDRESS)
+
+
+def public_link(uri: str) -> str:
+    """The address for a link that is printed: nothing of who logs in, which a browser asks for.
+
+    >>> public_link("http://ann:secret@host:5000/mlflow")
+    'http://host:5000/mlflow'
+    """
+    return re.sub(r"(?<=://)[^/?#]*@", "", shown(uri), count=1)
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """``text`` without the passwords of ``uri``, in any mix of quoted and unquoted signs, nor those of other addresses.
+
+    A password that may be an ordinary word or number (up to ten letters, up to ten digits, or under three signs:
+    `postgres`, `5432`) is hidden only where a password stands: before an ``@``, or as the value of a ``password``.
+    Elsewhere it would blank harmless words, and show by that what it is. Any other password is hidden wherever it
+    stands, also within a longer word.
+    """
+    secrets = {match["secret"] for pattern in _IN_ADDRESS for match in pattern.finditer(uri)}
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
+        text = _hidden(text, _patterns_of(secret))
+    return _hidden(text, _IN_TEXT)
+
+
+def _hidden(text: str, patterns: Iterable[re.Pattern[str]]) -> str:
+    for pattern in patterns:
+        text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+    return text
+
+
+def _patterns_of_addresses(*, begin: str, end: str) -> tuple[re.Pattern[str], ...]:
+    """``begin`` stands before a parameter; the signs ``end`` are in no address.
+
+    A password goes to the last @ before the path, as urllib reads it. One with a bare / ? or # goes to its first @, as
+    SQLAlchemy reads it; but what looks like a port (`http://host:5000/a@b`) begins no password.
+    """
+    return (
+        re.compile(
+            rf"(?P<before>://[^:/?#@\[{end}]*:)"  # [ begins an IPv6 host, whose colons mean something else
+            rf"(?P<secret>[^/?#{end}]+|(?!\d*[/?#])[^@{end}]+)(?=@)"
+        ),
+        re.compile(rf"(?P<before>{begin}(?i:password|sslpassword)=)(?P<secret>[^&#{end}]+)"),
+    )
+
+
+_IN_ADDRESS = _patterns_of_addresses(begin="[?&]", end="")
+_IN_TEXT = _patterns_of_addresses(begin=r"\b", end=r"\s'\"")  # a blank may stand in an address, but ends one in a text
+
+
+def _patterns_of(secret: str) -> tuple[re.Pattern[str], ...]:
+    """Where a text holds the secret: as it is written, or as it is meant with each sign quoted or not."""
+    meant = unquote(secret)
+    forms = f"(?:{re.escape(secret)}|{''.join(map(_either_form, meant))})"
+    is_a_word = len(meant) < 3 or (len(meant) <= LONGEST_WORD and (meant.isalpha() or meant.isdecimal()))
+    if not is_a_word:
+        return (re.compile(f"(?P<before>){forms}"),)
+    return (
+        re.compile(f"(?P<before>:){forms}(?=@)"),
+        re.compile(rf"(?P<before>(?i:password)['\"]?\s*[=:]\s*['\"]?){forms}(?!\w)"),
+    )
+
+
+def _either_form(sign: str) -> str:
+    """``a`` is a or %61; a blank and a plus stand for each other in parameters."""
+    if sign in " +":
+        return r"(?: |\+|(?i:%20|%2b))"
+    quoted = "".join(f"%{byte:02x}" for byte in sign.encode(errors="replace"))
+    return f"(?:{re.escape(sign)}|(?i:{quoted}))"

@@ -1,0 +1,49 @@
+"""What a row of the store is in MLflow's words. Pure: a row in, text and numbers out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from lrsweep.records import OptimizerSpec, TrainingRow
+from lrsweep.schedules import Schedule
+
+LONGEST_TAG = 5_000  # MLflow's limit is 8,000, some databases' 5,000
+
+
+def training_params(
+    training: TrainingRow, *, schedule: Schedule, peak_lr: float, optimizer: OptimizerSpec
+) -> dict[str, str]:
+    """What MLflow's table shows of a training; ``peak_lr`` there is the largest rate of this very training."""
+    given = json.loads(schedule.to_json())
+    own = {key: value for key, value in given.items() if key not in ("version", "family", "warmup", "floor")}
+    params = {
+        "family": schedule.family,
+        "optimizer": optimizer.name,
+        "peak_lr": peak_lr * training.rate_scale,
+        **{f"{schedule.family}.{key}": value for key, value in own.items()},
+        "warmup": schedule.warmup,
+        "floor": schedule.floor,
+        **{f"{optimizer.name}.{key}": value for key, value in optimizer.settings.items()},
+        "horizon": training.horizon,
+        "seed": training.seed,
+        "rung": training.rung,
+        "rate_scale": training.rate_scale,
+    }
+    return {key: str(value) for key, value in params.items()}
+
+
+def last_line(error: str) -> str:
+    """The line of a traceback that says what happened: the last; whole tracebacks are in the store."""
+    lines: Iterable[str] = (line.strip() for line in reversed(error.splitlines()))
+    return next((line for line in lines if line), "")[:LONGEST_TAG]
+
+
+def started_at(training: TrainingRow) -> float:
+    if training.started_at is None:
+        raise ValueError(f"training {training.training_id} was never started, so there is nothing of it to send")
+    return training.started_at
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,140 @@
+"""Passwords are taken out of addresses, texts and links, and harmless words stay."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrsweep.redaction import public_link, shown, without_secrets
+
+SECRET_URI = "postgresql+psycopg://me:s%40cret@127.0.0.1:1/db?options=-csearch_path%3Dmlflow"
+COMMON = "postgresql://postgres:postgres@postgres:5432/postgres"
+
+
+@pytest.mark.parametrize(
+    ("uri", "wanted"),
+    [
+        ("postgresql://ann:secret@db/lrsweep", "postgresql://ann:***@db/lrsweep"),
+        (SECRET_URI, "postgresql+psycopg://me:***@127.0.0.1:1/db?options=-csearch_path%3Dmlflow"),
+        ("postgresql://ann:p@ss@db/x", "postgresql://ann:***@db/x"),
+        ("postgresql://ann:a/b?c#d@db/x", "postgresql://ann:***@db/x"),
+        ("postgresql+psycopg://ann:two words@db/x", "postgresql+psycopg://ann:***@db/x"),
+        ("postgresql://me:a[b@h/db", "postgresql://me:***@h/db"),
+        ("https://:token@host/mlflow", "https://:***@host/mlflow"),
+        ("postgresql://db/x?user=ann&password=p%20w&a=b", "postgresql://db/x?user=ann&password=***&a=b"),
+        ("postgresql://db/x?sslpassword=key#part", "postgresql://db/x?sslpassword=***#part"),
+        ("postgresql://ann:one@db/x?password=two&sslpassword=three", "postgresql://ann:***@db/x?password=***&sslpassword=***"),
+        (COMMON, "postgresql://postgres:***@postgres:5432/postgres"),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_its_passwords(uri: str, wanted: str) -> None:
+    """Quoted or not, in front of the host or among the parameters; the user, the host and the rest stay."""
+    assert shown(uri) == wanted
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:5000/a@b",
+        "http://[::1]:5000/a@b",
+        "http://host:5000?mail=a@b",
+        "postgresql://ann@db/x",
+        "sqlite:////data/results.db",
+        "http://[x",
+        "",
+    ],
+)
+def test_an_address_without_a_password_is_shown_as_it_is(uri: str) -> None:
+    """A port is no password, also where an @ follows later; an address that nobody can read is no error here."""
+    assert shown(uri) == uri
+
+
+@pytest.mark.parametrize(
+    ("text", "uri", "wanted"),
+    [
+        ("to me:pw@h", "postgresql://me:pw@h/db", "to me:***@h"),
+        ("tried s%40cret and s@cret", SECRET_URI, "tried *** and ***"),
+        ("as s%40%63ret", SECRET_URI, "as ***"),
+        ("glued_s@cret2", SECRET_URI, "glued_***2"),
+        ("conninfo password=p w", "postgresql://h/db?user=me&password=p%20w", "conninfo password=***"),
+        ("or p+w", "postgresql://h/db?user=me&password=p%20w", "or ***"),
+        ("the key's k%2f1", "postgresql://h/db?sslpassword=k/1", "the key's ***"),
+        ("with a[b", "postgresql://me:a[b@h/db", "with ***"),
+        ("für %c3%bc-%C3%BC", "postgresql://me:ü-ü@h/db", "für ***"),
+        ("nobody at h", "postgresql://h/db", "nobody at h"),
+        ("abc-de then abc-def", "postgresql://me:abc-de@h/db?password=abc-def", "*** then ***"),
+    ],
+)
+def test_a_text_loses_the_passwords_of_the_address(text: str, uri: str, wanted: str) -> None:
+    """As written in the address, as meant by it, and in any mix of quoted and unquoted signs."""
+    assert without_secrets(text, uri) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("to mysql://other:word@h/db", "to mysql://other:***@h/db"),
+        ("host=h password=word user=me", "host=h password=*** user=me"),
+        ("at http://127.0.0.1:5000/a@b", "at http://127.0.0.1:5000/a@b"),
+        ("see http://h:80/x and write to a@b", "see http://h:80/x and write to a@b"),
+        ('password authentication failed for user "me"', 'password authentication failed for user "me"'),
+    ],
+)
+def test_a_text_loses_the_passwords_of_other_addresses_too(text: str, wanted: str) -> None:
+    """They are known by where they stand; a port, a mail address and the word itself are none."""
+    assert without_secrets(text, "sqlite:///a.db") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"no route to {COMMON}", "no route to postgresql://postgres:***@postgres:5432/postgres"),
+        ('role "postgres" does not exist', 'role "postgres" does not exist'),
+        ("postgres:postgres@postgres", "postgres:***@postgres"),
+        ("connect(user='postgres', password='postgres')", "connect(user='postgres', password='***')"),
+        ("{'user': 'postgres', 'password': 'postgres'}", "{'user': 'postgres', 'password': '***'}"),
+    ],
+)
+def test_a_common_word_is_hidden_only_where_a_password_stands(text: str, wanted: str) -> None:
+    """``postgres`` is the user, the host, the database and the password: three of the four stay readable."""
+    assert without_secrets(text, COMMON) == wanted
+
+
+@pytest.mark.parametrize(
+    ("password", "is_hidden"),
+    [("5432", False), ("a", False), (".", False), ("tenletters", False), ("elevenlongs", True), ("pw1", True)],
+)
+def test_what_may_be_an_ordinary_word_is_decided_by_its_length_and_signs(password: str, is_hidden: bool) -> None:
+    """Up to ten letters or digits alone, or under three signs: such a password stays where it stands by itself."""
+    wanted = "port *** is taken" if is_hidden else f"port {password} is taken"
+    assert without_secrets(f"port {password} is taken", f"postgresql://ann:{password}@h/x") == wanted
+
+
+@given(password=st.text(min_size=1), in_front=st.booleans())
+def test_no_quoted_password_is_left(password: str, in_front: bool) -> None:
+    """Whatever the password, and wherever it stands: the address, and a text about it, have *** in its place."""
+    quoted = quote(password, safe="")
+    before, after = ("postgresql://ann:", "@db/x") if in_front else ("postgresql://ann@db/x?password=", "&a=b")
+    uri = f"{before}{quoted}{after}"
+    assert shown(uri) == f"{before}***{after}"
+    assert f"{quoted}{after}" not in without_secrets(f"no route to {uri}", uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "wanted"),
+    [
+        ("http://user:pw@host", "http://host"),
+        ("https://token@host:5000/mlflow", "https://host:5000/mlflow"),
+        ("http://ann:a/b@host:5000/", "http://host:5000/"),
+        ("http://ann:p@ss@host/a@b", "http://host/a@b"),
+        ("http://host:5000/a@b", "http://host:5000/a@b"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+        ("http://host/?password=pw", "http://host/?password=***"),
+    ],
+)
+def test_a_printed_link_names_nobody(uri: str, wanted: str) -> None:
+    """Neither user, token nor password; a browser asks for them. An @ in the path is no user's."""
+    assert public_link(uri) == wanted
