@@ -121,7 +121,7 @@ def test_another_kind_of_database_is_refused_while_it_is_read(url: str, kind: st
     )
 
 
-@pytest.mark.parametrize("url", ["ann:hush@db.example/results", "postgresql://ann:hush@db:port/results"])
+@pytest.mark.parametrize("url", ["hush", "ann:hush@db.example/results", "postgresql://ann:hush@db:port/results"])
 def test_what_is_no_address_is_refused_without_being_shown(url: str) -> None:
     """A password may stand anywhere in it."""
     with pytest.raises(SettingsError, match="cannot be read") as caught:
