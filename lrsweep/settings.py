@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrsweep.errors import SettingsError
+from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.store import ensure_schemas, normalised, with_schema
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
@@ -23,8 +23,10 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 FAULT = "LRSWEEP_FAULT"
 
 DEFAULT_HOME = ".lrsweep"
+POSTGRESQL = ("postgresql", "postgres")
 SCHEMAS = ["lrsweep", "optuna", "mlflow"]
 """one per tool: Optuna and MLflow both insist on a table ``alembic_version``"""
+FILES = ["results.db", "optuna.db", "mlflow.db"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     url = environ.get(DATABASE_URL) or None
     return Settings(
         home=_home(environ.get(HOME) or DEFAULT_HOME),
-        database_url=normalised(url) if url else None,
+        database_url=_database_url(url) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
     )
@@ -49,13 +51,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 def make_homes(settings: Settings) -> Homes:
     """Makes the folder and the schemas where they are missing, and says where each tool keeps its part."""
     _make_folder(settings.home)
-    database = settings.database_url
-    if database is not None and not database.startswith("sqlite"):
-        ensure_schemas(database, SCHEMAS)
-        results, copies, tracking = (with_schema(database, schema) for schema in SCHEMAS)
+    if settings.database_url is not None:
+        ensure_schemas(settings.database_url, SCHEMAS)
+        results, copies, tracking = (with_schema(settings.database_url, schema) for schema in SCHEMAS)
     else:
-        results = database or f"sqlite:///{settings.home / 'results.db'}"
-        copies, tracking = (f"sqlite:///{settings.home / name}" for name in ("optuna.db", "mlflow.db"))
+        results, copies, tracking = (f"sqlite:///{settings.home / name}" for name in FILES)
     theirs = settings.tracking_uri is not None
     return Homes(
         folder=settings.home,
@@ -79,12 +79,25 @@ def _home(given: str) -> Path:
     return home
 
 
+def _database_url(given: str) -> str:
+    """PostgreSQL alone: an SQLite file would hold the results, and the copies would stay behind in the home."""
+    scheme, separator, _ = given.partition("://")
+    kind = scheme.partition("+")[0]
+    if separator and kind.isalnum() and kind not in POSTGRESQL:  # what is no kind may be a password: it is not shown
+        raise SettingsError(
+            f"{DATABASE_URL} names a database of the kind {kind!r}; wanted is PostgreSQL: "
+            f"postgresql://USER:PASSWORD@HOST/DATABASE.{did_you_mean(kind.lower(), POSTGRESQL)} "
+            f"For files, unset it and set {HOME} to a folder."
+        )
+    return normalised(given)
+
+
 def _make_folder(home: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        ignored = home / ".gitignore"
-        if not ignored.exists():
-            ignored.write_text("*\n")
+        if not home.is_dir():
+            home.mkdir(parents=True, exist_ok=True)
+            # not in a folder that was there: it may be a repository, and git would see nothing new in it
+            (home / ".gitignore").write_text("*\n")
     except OSError as error:
         raise SettingsError(
             f"the folder {home} cannot be written ({error.strerror}). Set {HOME} to a folder that can."

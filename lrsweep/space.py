@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 
 from lrsweep.records import Json, OptimizerSpec
 from lrsweep.schedules import Schedule, family, schedule
-from lrsweep.study import OPTIMIZERS, ResolvedStudy
+from lrsweep.study import OPTIMIZERS, Range, ResolvedStudy
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,32 @@ def suggest(trial: optuna.Trial, study: ResolvedStudy) -> None:
             trial.suggest_float(
                 f"{name}.{setting.name}", setting.search.low, setting.search.high, log=setting.search.log
             )
-    for shared in ("warmup", "floor"):
-        given = getattr(study.space, shared)
+    for shared, given in _shared_settings(name, study).items():
         if isinstance(given, tuple):
             trial.suggest_float(shared, *given)
 
 
 def candidate(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
-    """The point that the parameters name.
-
-    A family that rises by itself (``one_cycle``) gets no warm-up before it: the rate would fall back in between.
-    """
+    """The point that the parameters name."""
     name, optimizer = params["family"], params["optimizer"]
     settings = {key.removeprefix(f"{name}."): params[key] for key in params if _is_setting_of(name, key)}
-    for shared in ("warmup", "floor"):
-        given = getattr(study.space, shared)
+    for shared, given in _shared_settings(name, study).items():
         settings[shared] = params[shared] if isinstance(given, tuple) else given
-    if schedule(name).factor(0.0) < 1.0:
-        settings["warmup"] = 0.0
     return Candidate(schedule(name, **settings), params[peak_lr_name(name, optimizer)], OPTIMIZERS[optimizer])
 
 
 def peak_lr_name(family_name: str, optimizer: str) -> str:
     return f"{family_name}.{optimizer}.peak_lr"
+
+
+def _shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | Range]:
+    """What the study says of the settings that every family has: a number, or a range that is searched.
+
+    A family that rises by itself (``one_cycle``) gets no warm-up before it, since the rate would fall back in between;
+    nor is one searched for it, since the sampler would learn from a parameter that does nothing.
+    """
+    rises_by_itself = schedule(family_name).factor(0.0) < 1.0
+    return {"warmup": 0.0 if rises_by_itself else study.space.warmup, "floor": study.space.floor}
 
 
 def _is_setting_of(family_name: str, key: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -15,6 +17,10 @@ from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import open_store
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 from lrsweep.tracking import load_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 MLFLOW_STATUS = {
     Status.COMPLETED: "FINISHED",
@@ -71,27 +77,43 @@ def assert_optuna_agrees(url: str, rows: list[TrialRow]) -> None:
 
 def assert_mlflow_agrees(uri: str, study: str, trainings: list[TrainingRow]) -> None:
     """One active run per training with its status and its rate curve; a finished parent; nothing RUNNING."""
+    with mlflow_client(uri) as client:
+        runs = runs_of(client, study)
+        assert not [run.info.run_name for run in runs if run.info.status == "RUNNING"]
+        nested = {run.info.run_id: run for run in runs if "lrsweep.training" in run.data.tags}
+        assert sorted(nested) == sorted(row.mlflow_run_id or "" for row in trainings)
+        for row in trainings:
+            run = nested[row.mlflow_run_id or ""]
+            assert run.data.tags["lrsweep.training"] == row.training_id
+            assert run.info.status == MLFLOW_STATUS[row.status]
+            rates = client.get_metric_history(run.info.run_id, "lr")
+            steps = [point.step for point in rates]
+            assert len(steps) == len(set(steps))
+            assert max(steps) == row.steps - 1
+            assert np.isfinite([point.value for point in rates]).all()
+        parents = {run.data.tags["mlflow.parentRunId"] for run in nested.values()}
+        assert parents == {run.info.run_id for run in runs if run.info.run_id not in nested}
+
+
+@contextmanager
+def mlflow_client(uri: str) -> Iterator[MlflowClient]:
     load_mlflow()
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
+    try:
+        yield client
+    finally:
+        database = getattr(client._tracking_client.store, "engine", None)
+        if database is not None:  # an open connection at the end of the test would be a warning, and so an error
+            database.dispose()
+
+
+def runs_of(client: MlflowClient, study: str, *, deleted: bool = False) -> list[Run]:
+    """Every run of the study's experiment that MLflow shows; or those in its bin."""
+    from mlflow.entities import ViewType
+
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=5000)
-    assert not [run.info.run_name for run in runs if run.info.status == "RUNNING"]
-    nested = {run.info.run_id: run for run in runs if "lrsweep.training" in run.data.tags}
-    assert sorted(nested) == sorted(row.mlflow_run_id or "" for row in trainings)
-    for row in trainings:
-        run = nested[row.mlflow_run_id or ""]
-        assert run.data.tags["lrsweep.training"] == row.training_id
-        assert run.info.status == MLFLOW_STATUS[row.status]
-        rates = client.get_metric_history(run.info.run_id, "lr")
-        steps = [point.step for point in rates]
-        assert len(steps) == len(set(steps))
-        assert max(steps) == row.steps - 1
-        assert np.isfinite([point.value for point in rates]).all()
-    parents = {run.data.tags["mlflow.parentRunId"] for run in nested.values()}
-    assert parents == {run.info.run_id for run in runs if run.info.run_id not in nested}
-    database = getattr(client._tracking_client.store, "engine", None)
-    if database is not None:  # an open connection at the end of the test would be a warning, and so an error
-        database.dispose()
+    kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    return list(client.search_runs([experiment.experiment_id], run_view_type=kind, max_results=5000))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +66,21 @@ def write_study(folder: Path, *, name: str = "tiny", trials: int = 4, horizon: i
     file = folder / f"{name}.toml"
     file.write_text(STUDY.format(name=name, trials=trials, horizon=horizon))
     return file
+
+
+def query(home: Path, sql: str) -> Any:
+    """The first column of the first row that the results in that home give; 0 while there are no tables yet."""
+    if not (home / "results.db").exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{home / 'results.db'}?mode=ro", uri=True, timeout=20)) as database:
+        try:
+            return database.execute(sql).fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)

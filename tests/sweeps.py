@@ -31,7 +31,6 @@ def a_study(*, trials: int = 60, horizon: int = 90, seed: int = 0, **space: Any)
         name="quick",
         facts=FACTS,
         metric="val_loss",
-        direction="minimize",
         horizon=horizon,
         seed=seed,
         space=SpaceSpec(**given),

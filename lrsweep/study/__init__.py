@@ -13,12 +13,23 @@
 """
 
 from lrsweep.study.file import load_study, parse_study
-from lrsweep.study.values import OPTIMIZERS, RATE_EXPONENTS, REDUCTION_FACTOR, ResolvedStudy, SpaceSpec, Study
+from lrsweep.study.values import (
+    OPTIMIZERS,
+    RATE_EXPONENTS,
+    REDUCTION_FACTOR,
+    TRAINING_RULES,
+    Range,
+    ResolvedStudy,
+    SpaceSpec,
+    Study,
+)
 
 __all__ = [
     "OPTIMIZERS",
     "RATE_EXPONENTS",
     "REDUCTION_FACTOR",
+    "TRAINING_RULES",
+    "Range",
     "ResolvedStudy",
     "SpaceSpec",
     "Study",

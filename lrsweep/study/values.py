@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lrsweep.errors import Problem, StudyError
 from lrsweep.records import (
@@ -30,6 +30,10 @@ OPTIMIZERS: Mapping[str, OptimizerSpec] = MappingProxyType(
 # on the gradient's size. Without the correction a rung misjudges the rate of a schedule and with it the schedule.
 RATE_EXPONENTS: Mapping[str, float] = MappingProxyType({"sgd": 0.5, "adamw": 0.15})
 
+TRAINING_RULES = 1
+"""Changes when what a value means changes although no setting does: the rate exponents, an optimizer's fixed settings,
+the divergence rules, what an evaluation is. An optimizer that is added changes nothing for the others."""
+
 REDUCTION_FACTOR = 3
 """How much shorter the first rung is; at a ninth even the corrected rung picks badly."""
 
@@ -37,7 +41,6 @@ SHORTEST_HORIZON_WITH_A_RUNG = 30
 """Below it a third is under ten updates: too few for a curve to mean anything, and too cheap to be worth saving."""
 
 Range = tuple[float, float]
-Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,6 @@ class Study:
     """steps of a full training; None: the workload's own"""
     seed: int = 0
     metric: str = "val_loss"
-    direction: Direction = "minimize"
 
     def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
         """The study with the workload's horizon and rate ranges wherever the file gives none of its own.
@@ -92,7 +94,6 @@ class Study:
             name=self.name,
             facts=facts,
             metric=self.metric,
-            direction=self.direction,
             horizon=self.horizon if self.horizon is not None else facts.horizon,
             seed=self.seed,
             space=replace(self.space, peak_lr={name: searched for name, searched in ranges.items() if searched}),
@@ -105,10 +106,12 @@ class Study:
 class ResolvedStudy:
     """A study in which nothing is left to a default; two of them can be compared by their hashes."""
 
+    direction: ClassVar[Literal["minimize"]] = "minimize"
+    """what Optuna is told; halting and the choice of the best go by it too"""
+
     name: str
     facts: WorkloadFacts
     metric: str
-    direction: Direction
     horizon: int
     seed: int
     space: SpaceSpec
@@ -143,8 +146,7 @@ class ResolvedStudy:
         """Hash of all that makes two values comparable.
 
         The space, the budget and the seed are left out: they decide which values are drawn, not what one of them says.
-        The optimizers are those that lrsweep knows, not those of the space, so that searching fewer of them keeps the
-        meaning.
+        So are the optimizers: how they train is the same for every study, and ``TRAINING_RULES`` stands for it.
         """
         return stable_hash(self._comparable())
 
@@ -153,9 +155,10 @@ class ResolvedStudy:
         """Hash of the meaning and the space: sweeps of one generation share their trials.
 
         A larger budget continues a sweep, and so does another seed: trials that exist keep theirs, new ones get it.
-        What a release of lrsweep searches inside the families belongs to the space although no file says it.
+        What a release of lrsweep searches inside the families, and what it gives the searched optimizers, belongs to
+        the space although no file says it.
         """
-        return stable_hash({"meaning": self.meaning, "space": self._searched()})
+        return stable_hash({"meaning": self.meaning, "space": self._searched(), "optimizers": self._optimizers()})
 
     def spec(self) -> dict[str, Json]:
         """Everything, for people and for later releases that read a study back from the results."""
@@ -163,9 +166,9 @@ class ResolvedStudy:
             "name": self.name,
             "source": self.source,
             **self._comparable(),
-            "evaluations": self.evaluations,
             "seed": self.seed,
             "space": self._searched(),
+            "optimizers": self._optimizers(),
             "budget": {"trials": self.trials},
             "meaning": self.meaning,
             "generation": self.generation,
@@ -173,6 +176,12 @@ class ResolvedStudy:
 
     def _searched(self) -> dict[str, Json]:
         return {**self.space.to_json(), "settings": {name: _family_settings(name) for name in self.space.families}}
+
+    def _optimizers(self) -> dict[str, Json]:
+        return {
+            name: {"settings": dict(OPTIMIZERS[name].settings), "rate_exponent": RATE_EXPONENTS[name]}
+            for name in self.space.optimizers
+        }
 
     def _comparable(self) -> dict[str, Json]:
         return {
@@ -187,10 +196,8 @@ class ResolvedStudy:
             "direction": self.direction,
             "horizon": self.horizon,
             "rungs": list(self.rungs),
-            "optimizers": {
-                name: {"settings": dict(optimizer.settings), "rate_exponent": RATE_EXPONENTS[name]}
-                for name, optimizer in OPTIMIZERS.items()
-            },
+            "evaluations": self.evaluations,
+            "training_rules": TRAINING_RULES,
         }
 
 

@@ -19,6 +19,10 @@ from lrsweep.cli.main import app
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+READMES = [
+    path.relative_to(REPOSITORY)
+    for path in (REPOSITORY / "README.md", *sorted(REPOSITORY.glob("[a-z]*/**/README.md")))  # not those in .venv
+]
 CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
@@ -97,10 +101,18 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     assert set(re.findall(place + r"make ([a-z]+)", README, re.M)) <= targets
 
 
-def test_the_readme_links_to_files_that_exist() -> None:
-    """A relative link or picture leads to a file of the repository."""
-    targets = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", README)
-    assert [target for target in targets if not (REPOSITORY / target).exists()] == []
+@pytest.mark.parametrize("readme", READMES, ids=str)
+def test_a_readme_links_to_files_that_exist(readme: Path) -> None:
+    """A relative link or picture leads to a file, seen from the README that has it."""
+    text = (REPOSITORY / readme).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", text)
+    assert [target for target in targets if not (REPOSITORY / readme.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("readme", READMES, ids=str)
+def test_a_readme_has_no_gap_that_waits_to_be_filled(readme: Path) -> None:
+    """A figure that is still to be measured stands as ``@@NAME@@`` until it is there."""
+    assert re.findall(r".*@@.*", (REPOSITORY / readme).read_text(encoding="utf-8")) == []
 
 
 def test_the_examples_in_the_readme_run() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from sqlalchemy.engine import make_url
 import lrsweep as package
 from lrsweep.tracking.server import MlflowServer
 from tests.agreement import assert_agreement
-from tests.commands import lrsweep, start_lrsweep, write_study
+from tests.commands import lrsweep, query, start_lrsweep, wait_for, write_study
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +96,7 @@ def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> 
     """Exit code 99 and the first one's process id; the first one is not disturbed. A stopped one leaves in order."""
     study, home = write_study(tmp_path, trials=500, horizon=600), tmp_path / "home"
     first = start_lrsweep("run", str(study), home=home)
-    wait_for(lambda: (home / "results.db").exists() and query(home, "SELECT count(*) FROM lrs_training") > 0)
+    wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training") > 0)
 
     second = lrsweep("run", str(study), home=home)
     assert second.code == 99
@@ -113,14 +111,19 @@ def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> 
 
 
 def test_the_deadline_ends_a_sweep_in_order(tmp_path: Path) -> None:
-    """Exit code 124 after little more than the time given; the same command continues the same sweep."""
-    study, home = write_study(tmp_path, trials=2000, horizon=600), tmp_path / "home"
-    ran = lrsweep("run", str(study), "--deadline", "25s", home=home)
+    """Exit code 124 with hundreds of trials to go; the same command continues the same sweep."""
+    home = tmp_path / "home"
+    first = lrsweep("run", str(write_study(tmp_path, trials=1, horizon=600)), "--json", home=home).answer
+    # A start and several trials, by this machine's own measure; the first start also made the tables.
+    deadline = f"{first['startup_seconds'] + 5 * first['seconds']:.1f}s"
+    ran = lrsweep("run", str(write_study(tmp_path, trials=2000, horizon=600)), "--deadline", deadline, home=home)
     assert ran.code == 124, ran.err
-    sweep = query(home, "SELECT sweep_id FROM lrs_sweep")
-    again = lrsweep("run", str(write_study(tmp_path, trials=1, horizon=600)), "--json", home=home)
+    assert "the deadline passed" in ran.err
+    told = query(home, "SELECT count(*) FROM lrs_trial WHERE state <> 'running'")
+    assert 1 < told < 2000
+    again = lrsweep("run", str(write_study(tmp_path, trials=told, horizon=600)), "--json", home=home)
     assert again.code == 0, again.err
-    assert again.answer["sweep"] == sweep
+    assert (again.answer["sweep"], again.answer["status"]) == (first["sweep"], "finished")
 
 
 def test_a_bad_study_is_refused_with_all_its_problems(tmp_path: Path) -> None:
@@ -240,18 +243,3 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "There is: 'cpu'" in ran.err
     assert "Traceback" not in ran.err
     assert query(tmp_path / "home", "SELECT count(*) FROM lrs_sweep") == 0
-
-
-def query(home: Path, sql: str) -> Any:
-    with closing(sqlite3.connect(f"file:{home / 'results.db'}?mode=ro", uri=True, timeout=20)) as database:
-        try:
-            return database.execute(sql).fetchone()[0]
-        except sqlite3.OperationalError:  # its tables are still being made
-            return 0
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)

@@ -45,7 +45,7 @@ def test_a_home_that_no_address_can_name_is_refused(name: str) -> None:
 
 
 def test_one_home_holds_three_files_and_the_artifacts(tmp_path: Path) -> None:
-    """Results, Optuna's copies and MLflow's runs; the folder is made and git does not see it."""
+    """Results, Optuna's copies and MLflow's runs; the folder is made, and git does not see what is in it."""
     home = tmp_path / "deep" / "home"
     homes = make_homes(read_settings({"LRSWEEP_HOME": str(home)}))
     assert homes.folder == home
@@ -59,9 +59,17 @@ def test_one_home_holds_three_files_and_the_artifacts(tmp_path: Path) -> None:
 
 def test_what_a_user_wrote_into_gitignore_stays(tmp_path: Path) -> None:
     """It is written once."""
-    (tmp_path / ".gitignore").write_text("*.db\n")
+    home = tmp_path / "home"
+    make_homes(read_settings({"LRSWEEP_HOME": str(home)}))
+    (home / ".gitignore").write_text("*.db\n")
+    make_homes(read_settings({"LRSWEEP_HOME": str(home)}))
+    assert (home / ".gitignore").read_text() == "*.db\n"
+
+
+def test_a_folder_that_was_there_is_not_hidden_from_git(tmp_path: Path) -> None:
+    """With the home in a repository's own folder, git would no longer see anything new."""
     make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path)}))
-    assert (tmp_path / ".gitignore").read_text() == "*.db\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tracking_server_of_the_users_own_wins(tmp_path: Path) -> None:
@@ -72,15 +80,6 @@ def test_a_tracking_server_of_the_users_own_wins(tmp_path: Path) -> None:
     assert homes.mlflow_uri == "http://tracking.example:5000"
     assert homes.artifact_root is None
     assert homes.results_url == f"sqlite:///{tmp_path}/results.db"
-
-
-def test_an_sqlite_address_moves_the_results_alone(tmp_path: Path) -> None:
-    """Two tools in one file would break each other, so the copies stay where they are."""
-    home, elsewhere = tmp_path / "home", tmp_path / "other.db"
-    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home), "LRSWEEP_DATABASE_URL": f"sqlite:///{elsewhere}"}))
-    assert homes.results_url == f"sqlite:///{elsewhere}"
-    assert homes.optuna_url == f"sqlite:///{home}/optuna.db"
-    assert homes.mlflow_uri == f"sqlite:///{home}/mlflow.db"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
@@ -104,10 +103,30 @@ def test_a_postgresql_address_gets_a_schema_for_each_tool(
     assert homes.artifact_root == tmp_path / "artifacts"
 
 
-def test_another_kind_of_database_is_refused_while_it_is_read() -> None:
-    """Nothing has been touched by then."""
-    with pytest.raises(SettingsError, match="only in SQLite or PostgreSQL"):
-        read_settings({"LRSWEEP_DATABASE_URL": "mysql://ann@db.example/results"})
+@pytest.mark.parametrize(
+    ("url", "kind", "guess"),
+    [
+        ("sqlite:////data/other.db", "sqlite", ""),
+        ("mysql+pymysql://ann:hush@db.example/results", "mysql", ""),
+        ("Postgres://ann:hush@db.example/results", "Postgres", " Did you mean 'postgres'?"),
+    ],
+)
+def test_another_kind_of_database_is_refused_while_it_is_read(url: str, kind: str, guess: str) -> None:
+    """PostgreSQL alone, for an SQLite file would move the results without their copies; nothing has been touched."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"LRSWEEP_DATABASE_URL": url})
+    assert str(caught.value) == (
+        f"LRSWEEP_DATABASE_URL names a database of the kind {kind!r}; wanted is PostgreSQL: "
+        f"postgresql://USER:PASSWORD@HOST/DATABASE.{guess} For files, unset it and set LRSWEEP_HOME to a folder."
+    )
+
+
+@pytest.mark.parametrize("url", ["hush", "ann:hush@db.example/results", "postgresql://ann:hush@db:port/results"])
+def test_what_is_no_address_is_refused_without_being_shown(url: str) -> None:
+    """A password may stand anywhere in it."""
+    with pytest.raises(SettingsError, match="cannot be read") as caught:
+        read_settings({"LRSWEEP_DATABASE_URL": url})
+    assert "hush" not in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_family_that_rises_by_itself_gets_no_warm_up(warmup: float | tuple[flo
         assert (point.schedule.warmup == 0.0) == (name == "one_cycle"), name
 
 
+def test_a_warm_up_is_searched_only_where_it_does_something() -> None:
+    """The sampler is not asked for the warm-up of one_cycle, from which it would learn nothing; the floor it is."""
+    study = a_study(warmup=(0.05, 0.2), floor=(0.0, 0.1))
+    for name in family_names():
+        params = asked(study, family=name, optimizer="sgd").params
+        assert "floor" in params
+        assert ("warmup" in params) == (name != "one_cycle"), name
+
+
 @pytest.mark.parametrize("name", family_names())
 def test_distributions_come_back_from_json(name: str) -> None:
     """What the store keeps as JSON text builds the same distributions again."""

@@ -71,7 +71,6 @@ def test_name_workload_and_trials_make_a_study() -> None:
         horizon=None,
         seed=0,
         metric="val_loss",
-        direction="minimize",
     )
 
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from lrsweep.engines.sequential import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
 from lrsweep.errors import StudyError
-from lrsweep.records import EVALUATIONS_PER_TRAINING, WorkloadFacts
-from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, ResolvedStudy, parse_study
+from lrsweep.records import OptimizerSpec, WorkloadFacts
+from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, TRAINING_RULES, ResolvedStudy, parse_study
+from lrsweep.study import values as values_module
 
 SMALLEST = """
 [study]
@@ -136,6 +138,59 @@ def test_the_order_of_the_families_is_part_of_the_generation() -> None:
     assert resolved(small(space=one)).generation != resolved(small(space=other)).generation
 
 
+def test_hashes_stay_the_same_from_release_to_release() -> None:
+    """Where one of the two changes, earlier results no longer count: that must be on purpose, with a changelog line."""
+    study = resolved(small(space='families = ["cosine", "wsd"]'))
+    assert study.meaning == "b38c7b167920cb3fe7c58bb60658da0c36815387c735e0bc4b971f389b80e7ca"
+    assert study.generation == "c798e2635614f1a3c43487c0f56b939cbdd01ffaf1856df57a75d355a36c9ea9"
+
+
+def test_what_a_value_means_does_not_change_without_a_new_number_of_the_rules() -> None:
+    """Who changes these must raise TRAINING_RULES, here and there; a new optimizer is one more line, without that."""
+    assert TRAINING_RULES == 1
+    assert {name: (optimizer.name, dict(optimizer.settings)) for name, optimizer in OPTIMIZERS.items()} == {
+        "sgd": ("sgd", {"momentum": 0.9, "weight_decay": 0.0}),
+        "adamw": ("adamw", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01}),
+    }
+    assert dict(RATE_EXPONENTS) == {"sgd": 0.5, "adamw": 0.15}
+    assert (EXPLODED_FACTOR, EXPLODED_EVALUATIONS) == (4.0, 3)
+
+
+def test_the_rules_are_part_of_the_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of two releases with other rules are not compared."""
+    before = resolved().meaning
+    monkeypatch.setattr(values_module, "TRAINING_RULES", TRAINING_RULES + 1)
+    assert resolved().meaning != before
+
+
+def test_a_new_optimizer_leaves_every_study_that_does_not_search_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that knows one more keeps the meaning of all studies and the generation of those without it."""
+    text = small(space='optimizers = ["sgd", "adamw"]')
+    before = resolved(text)
+    meaning, generation = before.meaning, before.generation
+    monkeypatch.setattr(values_module, "OPTIMIZERS", {**OPTIMIZERS, "lion": OptimizerSpec("lion", {"beta1": 0.9})})
+    monkeypatch.setattr(values_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, "lion": 0.1})
+    after = resolved(text)
+    assert (after.meaning, after.generation) == (meaning, generation)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_the_settings_of_a_searched_optimizer_are_part_of_the_generation(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two releases that give it other settings, or another rate rule, do not search one space; others do not care."""
+    [other_name] = OPTIMIZERS.keys() - {name}
+    study, other = (resolved(small(space=f'optimizers = ["{each}"]')) for each in (name, other_name))
+    generation, others = study.generation, other.generation
+    changed = OptimizerSpec(name, {**OPTIMIZERS[name].settings, "weight_decay": 0.1})
+    monkeypatch.setattr(values_module, "OPTIMIZERS", {**OPTIMIZERS, name: changed})
+    with_settings = study.generation
+    monkeypatch.setattr(values_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, name: 0.3})
+    with_both = study.generation
+    assert len({generation, with_settings, with_both}) == 3
+    assert other.generation == others
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -187,14 +242,8 @@ def test_the_spec_says_everything_in_json() -> None:
         "direction": "minimize",
         "horizon": 600,
         "rungs": [200, 600],
-        "optimizers": {
-            "sgd": {"settings": {"momentum": 0.9, "weight_decay": 0.0}, "rate_exponent": 0.5},
-            "adamw": {
-                "settings": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
-                "rate_exponent": 0.15,
-            },
-        },
-        "evaluations": EVALUATIONS_PER_TRAINING,
+        "evaluations": 20,
+        "training_rules": 1,
         "seed": 0,
         "space": {
             "families": ["constant", "step"],
@@ -204,6 +253,7 @@ def test_the_spec_says_everything_in_json() -> None:
             "peak_lr": {"sgd": [0.01, 2.0]},
             "settings": {"constant": {}, "step": {"every": [0.1, 0.5, False], "gamma": [0.05, 0.7, True]}},
         },
+        "optimizers": {"sgd": {"settings": {"momentum": 0.9, "weight_decay": 0.0}, "rate_exponent": 0.5}},
         "budget": {"trials": 60},
         "meaning": study.meaning,
         "generation": study.generation,
