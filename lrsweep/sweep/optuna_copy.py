@@ -51,8 +51,10 @@ def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def _is_of_the_database(error: Exception) -> bool:
+    """An outage passes; anything else is a fault that must be seen, and would otherwise be tried for ever."""
     home = type(error).__module__.partition(".")[0]
-    return home in ("sqlalchemy", "sqlite3", "psycopg") or isinstance(error, optuna.exceptions.StorageInternalError)
+    known = isinstance(error, OSError | optuna.exceptions.StorageInternalError)
+    return known or home in ("sqlalchemy", "sqlite3", "psycopg")
 
 
 def _translated(error: Exception, url: str = "") -> StoreUnavailable:
