@@ -19,9 +19,12 @@ from lrsweep.sweep.driver import Driver, Stop, best_of
 from lrsweep.sweep.homes import Homes, Options, When
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
-from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
+from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Progress, SweepResult
 from lrsweep.tracking import RunEnd, Tracker, load_mlflow
+
+STARTUP_LEASE_SECONDS = 120.0
+"""The first start makes MLflow's 71 tables, in one call during which nothing renews the lease."""
 
 PATIENCE_AT_THE_END = 20.0
 PATIENCE_WHEN_LEAVING = 3.0
@@ -50,7 +53,7 @@ def run_sweep(
     with ExitStack() as stack:
         store = open_store(homes.results_url)
         stack.callback(store.close)
-        lease = store.acquire_lease(study.name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
+        lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
         stack.callback(_give_back, store, lease)
         executor = LocalExecutor(options.device)
         stack.callback(executor.close)
@@ -116,9 +119,10 @@ def run_sweep(
         sweep = driver.count_seconds()
         driver.show()
         result = _result(store, resolved, sweep, homes, startup_seconds=startup_seconds)
-        outage = mirror.outage
         if mirrored:
             outage = _close_parent(tracker, sweep, "FINISHED", result.best)
+        else:
+            outage = mirror.outage or "it was away for too long."
         if outage is None:  # only now: a sweep is finished when all that it found can be seen
             sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
         return replace(result, sweep=sweep, outage=outage)
@@ -132,7 +136,7 @@ def _keeping(store: Store, lease: Lease, stop: Stop) -> Callable[[], None]:
         nonlocal renewed_at
         stop.check()
         if time.monotonic() - renewed_at > RENEW_EVERY:
-            store.renew_lease(lease, seconds=LEASE_SECONDS)
+            store.renew_lease(lease, seconds=STARTUP_LEASE_SECONDS)
             renewed_at = time.monotonic()
 
     return keep
