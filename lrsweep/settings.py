@@ -89,7 +89,13 @@ def _database_url(given: str) -> str:
             f"postgresql://USER:PASSWORD@HOST/DATABASE.{did_you_mean(kind.lower(), POSTGRESQL)} "
             f"For files, unset it and set {HOME} to a folder."
         )
-    return normalised(given)
+    try:
+        return normalised(given)
+    except SettingsError:  # its text offers SQLite too
+        raise SettingsError(
+            f"{DATABASE_URL} cannot be read as an address; wanted is postgresql://USER:PASSWORD@HOST/DATABASE. "
+            "In a password, write @ as %40, : as %3A and / as %2F."
+        ) from None
 
 
 def _make_folder(home: Path) -> None:

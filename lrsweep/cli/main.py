@@ -109,7 +109,12 @@ def ui(
     from lrsweep.cli.ui import serve_ui
     from lrsweep.settings import make_homes, read_settings
 
-    serve_ui(make_homes(read_settings(os.environ)), study, host=host, port=port, say=typer.echo)
+    settings = read_settings(os.environ)
+    if settings.database_url is None and not settings.home.is_dir():  # looking must not make anything
+        raise SettingsError(
+            f"there are no results in {settings.home}. After `make demo`, `make ui` opens the newest demo."
+        )
+    serve_ui(make_homes(settings), study, host=host, port=port, say=typer.echo)
 
 
 def _sweep(study: Study, another: When, device: str, deadline: str | None, *, as_json: bool, command: str) -> None:

@@ -62,8 +62,10 @@ def run_sweep(
         load_mlflow()
         keep()
         resolved = study.resolved(executor.describe(study.workload, keep))
-        store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
         found = _newest(store, resolved)
+        if found is not None and options.another == "never":
+            _say_of_another_seed(store, resolved, say)
+        store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
         is_done = found is not None and found.status is SweepStatus.FINISHED and _is_over(store, found, resolved)
         if found is not None and is_done and options.another == "never":
             say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
@@ -146,6 +148,15 @@ def _give_back(store: Store, lease: Lease) -> None:
     """Releases the lease; where the database is gone it expires by itself, and the first error is the one to show."""
     with suppress(LrsweepError):
         store.release_lease(lease)
+
+
+def _say_of_another_seed(store: Store, study: ResolvedStudy, say: Callable[[str], None]) -> None:
+    [before] = [row for row in store.studies(study.name) if row.generation == study.generation]
+    if before.spec.get("seed") != study.seed:
+        say(
+            f"study.seed is {study.seed} and was {before.spec.get('seed')}: trials that exist keep theirs, new ones "
+            "take the new one; `--new` starts a sweep of it alone"
+        )
 
 
 def _newest(store: Store, study: ResolvedStudy) -> SweepRow | None:

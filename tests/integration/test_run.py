@@ -92,6 +92,24 @@ def test_a_study_keeps_its_sweep_when_the_budget_grows_and_gets_another_when_the
     assert newer["trials"] == 2
 
 
+def test_another_seed_is_said(finished: tuple[Path, Path, dict[str, object]], tmp_path: Path) -> None:
+    """It is no part of the generation, so the finished sweep is printed; but not without a word."""
+    study, home, answer = finished
+    changed = tmp_path / "tiny.toml"
+    changed.write_text(study.read_text().replace("horizon = 60", "horizon = 60\nseed = 5"))
+    ran = lrsweep("run", str(changed), "--json", home=home)
+    assert ran.answer["sweep"] == answer["sweep"]
+    assert "study.seed is 5 and was 0" in ran.err
+
+
+def test_looking_for_results_makes_no_folder(tmp_path: Path) -> None:
+    """Exit code 64 and where a demo would be; the folder in which one looked is as it was."""
+    ran = lrsweep("ui", home=tmp_path / "home")
+    assert ran.code == 64
+    assert "there are no results in" in ran.err
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> None:
     """Exit code 99 and the first one's process id; the first one is not disturbed. A stopped one leaves in order."""
     study, home = write_study(tmp_path, trials=500, horizon=600), tmp_path / "home"
