@@ -34,7 +34,8 @@ help:
 install: $(STAMP)
 	@echo "lrsweep is installed: $(BIN)/lrsweep --help"
 
-# One step for users and developers: what only developers need adds 20 seconds to three minutes, most of them PyTorch.
+# One step for users and developers: what only developers need, with the peers of tests/crosscheck, adds a minute to
+# three, most of them PyTorch.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "lrsweep needs Python >= 3.11; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." >&2; \
@@ -43,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Making $(VENV) with Python $(PYTHON_VERSION)"; $(PYTHON) -m venv --clear $(VENV); } || { \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): about 7 GB and 3 minutes the first time; progress is in $(VENV)/install.log"
-	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,peers]'
 	@rm -f $(VENV)/.installed-with-*
 	@touch $@
 
@@ -75,7 +76,7 @@ bench: $(STAMP)
 		echo "── $$benchmark"; $(BIN)/python -m tests.benchmarks.$$benchmark || exit 1; done
 
 constraints: $(STAMP)
-	@$(BIN)/python -m pip install -qq --dry-run --ignore-installed --report $(VENV)/resolved.json '.[dev,ray,service]'
+	@$(BIN)/python -m pip install -qq --dry-run --ignore-installed --report $(VENV)/resolved.json '.[dev,peers,ray,service]'
 	@$(BIN)/python -m tests.checks.pins $(VENV)/resolved.json constraints.txt
 	@echo "constraints.txt is written; run: make test"
 

@@ -14,29 +14,59 @@ __version__ = "0.1.0"
 
 # A name here is loaded from its home when it is first used: `import lrsweep` itself loads none of them, nor numpy.
 _HOMES = {
+    "Grouped": "lrsweep.schedules",
     "Schedule": "lrsweep.schedules",
     "family_names": "lrsweep.schedules",
+    "grouped": "lrsweep.schedules",
+    "grouped_from_json": "lrsweep.schedules",
+    "layerwise": "lrsweep.schedules",
     "schedule": "lrsweep.schedules",
     "schedule_from_json": "lrsweep.schedules",
+    "schedule_from_params": "lrsweep.schedules",
+    "sequence": "lrsweep.schedules",
+    "rates_from_torch": "lrsweep.integrations",
+    "schedule_from_torch": "lrsweep.integrations",
     "LrsweepError": "lrsweep.errors",
+    "NeedsMetric": "lrsweep.errors",
     "ScheduleError": "lrsweep.errors",
     "StudyError": "lrsweep.errors",
 }
 
 __all__ = [
+    "Grouped",
     "LrsweepError",
+    "NeedsMetric",
     "Schedule",
     "ScheduleError",
     "StudyError",
     "__version__",
     "family_names",
+    "grouped",
+    "grouped_from_json",
+    "layerwise",
+    "rates_from_torch",
     "schedule",
     "schedule_from_json",
+    "schedule_from_params",
+    "schedule_from_torch",
+    "sequence",
 ]
 
 if TYPE_CHECKING:
-    from lrsweep.errors import LrsweepError, ScheduleError, StudyError
-    from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
+    from lrsweep.errors import LrsweepError, NeedsMetric, ScheduleError, StudyError
+    from lrsweep.integrations import rates_from_torch, schedule_from_torch
+    from lrsweep.schedules import (
+        Grouped,
+        Schedule,
+        family_names,
+        grouped,
+        grouped_from_json,
+        layerwise,
+        schedule,
+        schedule_from_json,
+        schedule_from_params,
+        sequence,
+    )
 
 
 def __getattr__(name: str) -> object:

@@ -3,6 +3,7 @@
     LrsweepError
     ├── InvalidInput (also a ValueError)   what was given cannot be meant
     │   ├── ScheduleError                  an unknown family or setting, a value out of range, bad JSON
+    │   │   └── NeedsMetric                a rate was asked of a schedule that reacts to a metric
     │   ├── StudyError                     a study file; lists all its problems at once      exit 64
     │   └── SettingsError                  an environment variable or an option              exit 64
     ├── Unavailable                        something outside does not answer as it must      exit 69
@@ -37,6 +38,10 @@ class InvalidInput(LrsweepError, ValueError):
 
 class ScheduleError(InvalidInput):
     """A schedule that cannot be meant: an unknown family or setting, a value out of range, bad JSON."""
+
+
+class NeedsMetric(ScheduleError):
+    """A rate was asked of a schedule that reacts to a metric; ``s.replay(metrics, total_steps)`` has one."""
 
 
 class SettingsError(InvalidInput):

@@ -116,6 +116,8 @@ class TrainingPlan:
     horizon: int
     seed: int
     evaluations: int = EVALUATIONS_PER_TRAINING
+    metric: str = "val_loss"
+    """what the search goes by; a schedule that reacts hears it"""
 
 
 def training_id(sweep_id: str, trial: int, horizon: int, seed: int, rate_scale: float) -> str:

@@ -2,11 +2,13 @@
 
 The parameters' names are the ones that people read in MLflow and in SQL: ``family``, ``optimizer``,
 ``cosine.sgd.peak_lr`` (the rate is searched per family and optimizer: comparing shapes at one shared rate picks the
-wrong shape), a family's own settings as ``wsd.cooldown``, and ``warmup`` and ``floor`` where the study gives ranges.
+wrong shape), a family's own settings as ``wsd.cooldown``, the numbers of a list as ``knots.points.1``, and ``warmup``
+and ``floor`` where the study gives ranges.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +17,11 @@ import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
 from lrsweep.records import Json, OptimizerSpec
-from lrsweep.schedules import Schedule, family, schedule
+from lrsweep.schedules import Options, Schedule, Search, family, schedule
 from lrsweep.study import OPTIMIZERS, Range, ResolvedStudy
+
+STEPS_TO_LOOK_AT = 100
+"""Enough to see a curve's shape."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +40,33 @@ def suggest(trial: optuna.Trial, study: ResolvedStudy) -> None:
     low, high = study.space.peak_lr[optimizer]
     trial.suggest_float(peak_lr_name(name, optimizer), low, high, log=True)
     for setting in family(name).settings():
-        if setting.search is not None:
-            trial.suggest_float(
-                f"{name}.{setting.name}", setting.search.low, setting.search.high, log=setting.search.log
-            )
+        for drawn, search in setting.searched().items():
+            _suggest(trial, f"{name}.{drawn}", search)
     for shared, given in _shared_settings(name, study).items():
         if isinstance(given, tuple):
             trial.suggest_float(shared, *given)
 
 
+def _suggest(trial: optuna.Trial, name: str, search: Search | Options) -> None:
+    if isinstance(search, Options):
+        trial.suggest_categorical(name, search.names)
+    elif search.whole:
+        trial.suggest_int(name, int(search.low), int(search.high), log=search.log)
+    else:
+        trial.suggest_float(name, search.low, search.high, log=search.log)
+
+
 def candidate(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
-    """The point that the parameters name."""
+    """The point that the parameters name.
+
+    Boundaries are drawn in any order. The parameters stay as they were drawn; the schedule has them in order.
+    """
     name, optimizer = params["family"], params["optimizer"]
-    settings = {key.removeprefix(f"{name}."): params[key] for key in params if _is_setting_of(name, key)}
+    settings = {
+        setting.name: setting.drawn({drawn: params[f"{name}.{drawn}"] for drawn in setting.searched()})
+        for setting in family(name).settings()
+        if setting.search
+    }
     for shared, given in _shared_settings(name, study).items():
         settings[shared] = params[shared] if isinstance(given, tuple) else given
     return Candidate(schedule(name, **settings), params[peak_lr_name(name, optimizer)], OPTIMIZERS[optimizer])
@@ -60,15 +79,21 @@ def peak_lr_name(family_name: str, optimizer: str) -> str:
 def _shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | Range]:
     """What the study says of the settings that every family has: a number, or a range that is searched.
 
-    A family that rises by itself (``one_cycle``) gets no warm-up before it, since the rate would fall back in between;
-    nor is one searched for it, since the sampler would learn from a parameter that does nothing.
+    A family that rises by itself (``one_cycle``, ``cyclic``) gets no warm-up before it, since the rate would fall back
+    in between; nor is one searched for it, since the sampler would learn from a parameter that does nothing.
     """
-    rises_by_itself = schedule(family_name).factor(0.0) < 1.0
-    return {"warmup": 0.0 if rises_by_itself else study.space.warmup, "floor": study.space.floor}
+    return {"warmup": 0.0 if rises_by_itself(family_name) else study.space.warmup, "floor": study.space.floor}
 
 
-def _is_setting_of(family_name: str, key: str) -> bool:
-    return key.startswith(f"{family_name}.") and key.count(".") == 1
+@functools.cache
+def rises_by_itself(family_name: str) -> bool:
+    """Whether the family, as it is without settings, begins below a height that it reaches later.
+
+    A reactive one is asked as it stands before its first metric: what metrics make of it is not its own rise.
+    """
+    course = schedule(family_name).course(STEPS_TO_LOOK_AT)
+    factors = course.factors(course.begin())
+    return bool(factors.max() > factors[0])
 
 
 def distributions_to_json(distributions: Mapping[str, BaseDistribution]) -> dict[str, Json]:

@@ -96,11 +96,15 @@ class ScriptedExecutor:
             self._waiting.clear()
             return [begin, *lost] if end.begun else [*lost]
         steps = end.steps if isinstance(end, Outcome) else 10
-        rates = plan.schedule.rates(plan.horizon, plan.peak_lr)[:steps].tolist()
+        rates = plan.schedule.replay((), plan.horizon, plan.peak_lr)[:steps].tolist()
         stretch = a_record(0, rates, training_id=plan.training_id, attempt=plan.attempt)
         records = [begin, stretch, *self.late(plan)]
         if isinstance(end, Outcome):
-            records.append(a_record(steps, outcome=end, training_id=plan.training_id, attempt=plan.attempt))
+            loss = end.metrics.get(plan.metric)
+            last = {} if loss is None else {steps: {plan.metric: loss}}
+            records.append(
+                a_record(steps, evaluations=last, outcome=end, training_id=plan.training_id, attempt=plan.attempt)
+            )
             self._waiting.pop(0)
         return [*records]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsweep.records import Outcome, Record, Status, TrainingRow, TrialRow, TrialState, WorkloadFacts
-from lrsweep.schedules import family_names
+from lrsweep.schedules import core_names
 from lrsweep.space import distributions_to_json, peak_lr_name
 from lrsweep.study import ResolvedStudy, SpaceSpec
 
@@ -25,8 +25,8 @@ FACTS = WorkloadFacts(
 
 
 def a_study(*, trials: int = 60, horizon: int = 90, seed: int = 0, **space: Any) -> ResolvedStudy:
-    """All families and both optimizers unless told otherwise; rungs of 30 and 90 steps."""
-    given = {"families": family_names(), "optimizers": ("sgd", "adamw"), "peak_lr": FACTS.peak_lr, **space}
+    """The core families and both optimizers unless told otherwise; rungs of 30 and 90 steps."""
+    given = {"families": core_names(), "optimizers": ("sgd", "adamw"), "peak_lr": FACTS.peak_lr, **space}
     return ResolvedStudy(
         name="quick",
         facts=FACTS,
@@ -50,7 +50,7 @@ def a_trial(number: int, *, family: str = "cosine", optimizer: str = "sgd", **ch
         params={"family": family, "optimizer": optimizer, peak_lr_name(family, optimizer): 0.1},
         distributions=distributions_to_json(
             {
-                "family": optuna.distributions.CategoricalDistribution(family_names()),
+                "family": optuna.distributions.CategoricalDistribution(core_names()),
                 "optimizer": optuna.distributions.CategoricalDistribution(("sgd", "adamw")),
                 peak_lr_name(family, optimizer): optuna.distributions.FloatDistribution(
                     *FACTS.peak_lr[optimizer], log=True

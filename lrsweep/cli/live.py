@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import shutil
 import sys
@@ -106,19 +107,33 @@ def retyped(arguments: str, home: Path) -> str:
     return f"{prefix}{'lrsweep' if known else shlex.quote(sys.argv[0])} {arguments}"
 
 
-def sparkline(schedule: Schedule, width: int = SPARK_WIDTH) -> str:
+def sparkline(schedule: Schedule, horizon: int, width: int = SPARK_WIDTH, *, heard: Sequence[float] = ()) -> str:
     """The rate from the first step to the last as a row of bars, the peak as the highest.
 
+    A schedule that reacts is drawn as it was in the training that ``heard`` these metrics, evenly spaced.
+
     >>> import lrsweep
-    >>> sparkline(lrsweep.schedule("linear"), 8)
+    >>> sparkline(lrsweep.schedule("linear"), horizon=600, width=8)
     '█▇▆▅▄▃▂▁'
     """
-    factors = schedule.factor((np.arange(width) + 0.5) / width)
+    factors = _factors_shown(schedule, horizon, width, tuple(heard))
     return "".join(BARS[min(int(factor * len(BARS)), len(BARS) - 1)] for factor in factors)
 
 
+@functools.lru_cache(maxsize=1)  # the live view asks five times a second, and the best is seldom another
+def _factors_shown(schedule: Schedule, horizon: int, width: int, heard: tuple[float, ...]) -> list[float]:
+    """The factor in the middle of each of ``width`` parts of the training."""
+    middles = (np.arange(width) + 0.5) / width
+    if schedule.needs_metric:
+        factors: list[float] = schedule.replay(heard, horizon)[(middles * horizon).astype(int)].tolist()
+        return factors
+    return [float(factor) for factor in schedule.factor(middles, horizon)]
+
+
 def pasteable(best: Best) -> str:
-    """Code that gives the best trial's rates, peak and all."""
+    """Code that gives the best trial's rates, peak and all; of one that reacts, code that trains with it."""
+    if best.schedule.needs_metric:
+        return f"{best.schedule!r}.torch(optimizer, {best.horizon}, peak_lr={best.peak_lr!r})"
     return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr!r})"
 
 
@@ -180,7 +195,7 @@ def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Ta
 def _best_line(best: Best) -> str:
     return (
         f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
-        f"val_loss {best.value:.4f}  [cyan]{sparkline(best.schedule)}[/]"
+        f"val_loss {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
     )
 
 
@@ -188,8 +203,12 @@ def _best_lines(best: Best | None) -> str:
     if best is None:
         return "No training reached the full horizon, so there is no best schedule."
     settings = ", ".join(f"{name}={value:g}" for name, value in best.optimizer_settings.items())
+    reacts = (
+        "It reacts to val_loss: after each update call `.step()` on it, or `.step(val_loss)` after one that was "
+        f"evaluated; here {len(best.heard)} of {best.horizon} were.\n"
+    )
     return (
-        f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n"
+        f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n{reacts if best.schedule.needs_metric else ''}"
         f"for {best.optimizer} ({settings}). Best of its trials on one seed each: partly luck, see the README."
     )
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from importlib import resources
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,6 +116,95 @@ def ui(
             f"there are no results in {settings.home}. After `make demo`, `make ui` opens the newest demo."
         )
     serve_ui(make_homes(settings), study, host=host, port=port, say=typer.echo)
+
+
+@app.command()
+def families(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="FAMILY", help="Only these; by default all families.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of objects instead of the tables.")] = False,
+) -> None:
+    """Shows every schedule family: its formula, its settings and what a search tries, and when to use it."""
+    import json
+
+    from lrsweep.cli.families import families_json, show_families
+
+    if as_json:
+        typer.echo(json.dumps(families_json(names or ()), indent=1))
+    else:
+        show_families(Console(), names or ())
+
+
+@app.command()
+def preview(
+    schedules: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FAMILY|FILE.json",
+            help="Families by name, and files with what to_json wrote ('-': standard input); by default all families.",
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of every family named that has it, or of one: FAMILY.NAME=VALUE. Values are as in JSON, or "
+            "a bare text: --set warmup=0.1 --set 'wsd.cooldown=200 steps'. May be repeated.",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="The number of updates of the training.")] = 1000,
+    peak_lr: Annotated[float, typer.Option("--peak-lr", help="The largest rate.")] = 1.0,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics",
+            metavar="FILE",
+            help="A JSON list of metrics, evenly spaced, to replay reactive schedules on; by default an example.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object with every rate instead of the drawing.")
+    ] = False,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="Write the drawing to this PNG file instead.")
+    ] = None,
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code", help="Let the family 'function' import and call the function that its path names."
+        ),
+    ] = False,
+) -> None:
+    """Draws the rates of one or more schedules in the terminal; nothing is trained."""
+    from lrsweep.cli.preview import make_preview, preview_json, show_preview
+
+    if png is not None:
+        if as_json:
+            raise SettingsError("--json and --png are both given; keep one: each says where the rates go")
+        from lrsweep.cli.picture import checked_target, write_png
+
+        checked_target(png)
+    if allow_code:
+        sys.path.insert(0, str(Path.cwd()))  # where a user's own module is, as for `python -m`
+    made = make_preview(
+        schedules or (),
+        sets or (),
+        steps=steps,
+        peak_lr=peak_lr,
+        metrics_file=metrics,
+        allow_code=allow_code,
+        exact=as_json,
+    )
+    if as_json:
+        for line in preview_json(made):
+            typer.echo(line)
+    elif png is not None:
+        write_png(made, png)
+        typer.echo(f"{len(made.curves)} schedules, {made.steps:,} steps: {png}")
+    else:
+        show_preview(Console(), made)
 
 
 def _sweep(study: Study, another: When, device: str, deadline: str | None, *, as_json: bool, command: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ def train(plan: TrainingPlan, workload: Workload, emit: Emit) -> None:
 def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple[Status, dict[str, float]]:
     model = workload.model(plan.seed)
     optimizer = make_optimizer(plan.optimizer, model.parameters())
+    applied = _Applied(plan)
     losses = torch.empty(plan.horizon, dtype=torch.float32, device=workload.device)
     exploded = 0
     search: dict[str, float] = {}
@@ -53,27 +55,53 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple
     for point in evaluation_steps(plan.horizon, plan.evaluations):
         for step in range(done, point):
             for group in optimizer.param_groups:
-                group["lr"] = recorder.rates[step]
+                group["lr"] = applied.rates[step]
+                if applied.momenta is not None:
+                    set_momentum(group, applied.momenta[step])
             inputs, targets = workload.batch(plan.seed, step)
             loss = workload.loss(model(inputs), targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses[step] = loss.detach()
-            if step % CLOCK_EVERY == 0 and recorder.is_due() and not recorder.add(losses[: step + 1]):
+            if step % CLOCK_EVERY == 0 and recorder.is_due() and not recorder.add(losses[: step + 1], applied.rates):
                 return Status.DIVERGED, {}
 
-        if not recorder.add(losses[:point]):
+        if not recorder.add(losses[:point], applied.rates):
             return Status.DIVERGED, {}
         search = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
         recorder.evaluated(search)
         exploded = exploded + 1 if search["val_loss"] > EXPLODED_FACTOR * losses[0].item() else 0
         if exploded == EXPLODED_EVALUATIONS or not math.isfinite(search["val_loss"]):
             return Status.DIVERGED, {}
+        applied.hear(search[plan.metric], point)
         done = point
 
     decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
     return Status.COMPLETED, search | decide
+
+
+class _Applied:
+    """What the plan's schedule gives each step: known before the first one, or changed by what it hears."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._course = plan.schedule.course(plan.horizon)
+        self._states = self._course.begin()
+        self._peak_lr = plan.peak_lr
+        # lists: an element of a numpy array would cost a conversion at each step
+        self.rates: list[float] = self._rates()
+        momenta = plan.schedule.momenta(plan.horizon)
+        self.momenta: list[float] | None = None if momenta is None else momenta.tolist()
+
+    def hear(self, metric: float, done: int) -> None:
+        """An evaluation after ``done`` updates: a reactive schedule may change the rates from there on."""
+        if self._course.reactors:
+            self._states = self._course.heard(self._states, metric, done)
+            self.rates[done:] = self._rates()[done:]
+
+    def _rates(self) -> list[float]:
+        rates: list[float] = (self._peak_lr * self._course.factors(self._states)[:-1]).tolist()
+        return rates
 
 
 class _Recorder:
@@ -85,19 +113,19 @@ class _Recorder:
         self._emit = emit
         self._sent_at = time.monotonic()
         self.steps = 0
-        # a list: an element of a numpy array would cost a conversion at each step
-        self.rates: list[float] = plan.schedule.rates(plan.horizon, plan.peak_lr).tolist()
 
     def begin(self) -> None:
         """An empty record: now it runs, and no longer waits."""
-        self._send(self.steps, np.empty(0), {})
+        self._send(self.steps, np.empty(0), np.empty(0), {})
 
     def is_due(self) -> bool:
         """Whether the driver has heard nothing for so long that it may commit too little, or think that we hang."""
         return time.monotonic() - self._sent_at > LONGEST_SILENCE
 
-    def add(self, losses: Tensor) -> bool:
+    def add(self, losses: Tensor, rates: Sequence[float]) -> bool:
         """Sends what is new among ``losses``, the training losses so far; False where one of them is not finite.
+
+        ``rates`` are those of all steps: what was applied so far, and what is to come.
 
         This copies from the device to the host: at an evaluation, and every few seconds.
         """
@@ -106,18 +134,23 @@ class _Recorder:
         if not finite.all():
             stretch = stretch[: int(np.argmin(finite)) + 1]
         begin, self.steps = self.steps, self.steps + len(stretch)
-        self._send(begin, stretch, {})
+        self._send(begin, np.array(rates[begin : self.steps]), stretch, {})
         return bool(finite.all())
 
     def evaluated(self, evaluation: Mapping[str, float]) -> None:
         """Sends the values after the steps so far."""
-        self._send(self.steps, np.empty(0), evaluation)
+        self._send(self.steps, np.empty(0), np.empty(0), evaluation)
 
     def end(self, outcome: Outcome) -> None:
-        self._send(self.steps, np.empty(0), {}, outcome)
+        self._send(self.steps, np.empty(0), np.empty(0), {}, outcome)
 
     def _send(
-        self, begin: int, losses: Floats, evaluation: Mapping[str, float], outcome: Outcome | None = None
+        self,
+        begin: int,
+        rates: Floats,
+        losses: Floats,
+        evaluation: Mapping[str, float],
+        outcome: Outcome | None = None,
     ) -> None:
         end = begin + len(losses)
         self._emit(
@@ -126,7 +159,7 @@ class _Recorder:
                 attempt=self._plan.attempt,
                 device=self._device,
                 first_step=begin,
-                rates=np.array(self.rates[begin:end]),
+                rates=rates,
                 train_losses=losses,
                 evaluation_steps=np.array([end] if evaluation else [], dtype=np.int64),
                 evaluations={name: np.array([value]) for name, value in evaluation.items()},
@@ -155,7 +188,7 @@ def evaluation_steps(horizon: int, evaluations: int) -> list[int]:
 
 
 def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """PyTorch's own optimizer in its fused form; its rate is overwritten before every update."""
+    """PyTorch's own optimizer in its fused form; rates, and momenta that cycle, are overwritten before every update."""
     settings = spec.settings
     if spec.name == "sgd":
         return torch.optim.SGD(
@@ -175,3 +208,11 @@ def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> t
             fused=True,
         )
     raise ValueError(f"no engine knows the optimizer {spec.name!r}; there are 'sgd' and 'adamw'")
+
+
+def set_momentum(group: MutableMapping[str, Any], momentum: float) -> None:
+    """The momentum of SGD, and what plays its part in Adam: the first beta."""
+    if "betas" in group:
+        group["betas"] = (momentum, *group["betas"][1:])
+    else:
+        group["momentum"] = momentum

@@ -1,48 +1,145 @@
-"""A schedule from its JSON text. Only data is read: nothing in a text can run code."""
+"""Schedules from their JSON texts. Only data is read: nothing in a text can run code.
+
+A schedule may lie inside another (the ``base`` of a reactive one, the parts of a sequence): any object that names a
+family is one. What is wrong inside is told with its place, as in ``parts[1].schedule: floor must be …``.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, TypeVar
 
 from lrsweep.errors import ScheduleError
 from lrsweep.schedules.base import JSON_VERSION, Schedule
-from lrsweep.schedules.families import family, schedule
-from lrsweep.schedules.setting import listing
+from lrsweep.schedules.families.constant import Constant
+from lrsweep.schedules.kinds import listing
+from lrsweep.schedules.registry import kind_of_schedule, made
 
 SMALLEST = '{"family": "cosine"}'
+STANDS_IN = Constant()
+MOST_ENTRIES = 1000
+"""Of an object, and objects in a list: more are no schedule, and to judge them all would take long."""
+
+Found = TypeVar("Found")
 
 
-def schedule_from_json(text: str) -> Schedule:
+def schedule_from_json(text: str, *, allow_code: bool = False) -> Schedule:
     """The schedule that ``to_json`` wrote; ``family`` alone is enough. All problems of a text are told at once.
+
+    ``allow_code`` lets it hold the family ``function``, which imports and calls the function that it names.
 
     >>> schedule_from_json('{"family": "rex", "warmup": 0.1}')
     lrsweep.schedule('rex', warmup=0.1)
     """
-    given, problems = _parsed(text)
-    version, name = given.pop("version", JSON_VERSION), given.pop("family", None)
-    if type(version) is int and version > JSON_VERSION:
-        # Whatever else looks wrong may be right in that version.
+    return read_json(
+        text,
+        "schedule JSON",
+        lambda given, problems: schedule_from_dict(given, problems, allow_code=allow_code),
+    )
+
+
+def read_json(
+    text: str, subject: str, read: Callable[[dict[str, Any], list[str]], Found | None], smallest: str = SMALLEST
+) -> Found:
+    """What ``read`` makes of the one object in a text; it appends what is wrong to a list."""
+    given, problems = parsed_object(text, subject, smallest)
+    if told := newer_version(given, subject):
+        raise ScheduleError(told)
+    try:
+        found = read(given, problems)
+    except RecursionError as error:
         raise ScheduleError(
-            f"schedule JSON: version {version} was written by a newer lrsweep; this one reads version {JSON_VERSION}. "
-            "Upgrade lrsweep, or write the schedule again with this one"
-        )
-    if type(version) is not int or version != JSON_VERSION:
-        problems.append(f"version must be {JSON_VERSION} or left out, not {shortened(version)}")
+            f"{subject}: {shortened(text)} is nested deeper than a schedule can be; wanted {smallest}"
+        ) from error
+    if problems or found is None:
+        raise ScheduleError(listing(subject, problems))
+    return found
+
+
+def schedule_from_dict(
+    given: Mapping[str, Any], problems: list[str], *, allow_code: bool = False, place: str = ""
+) -> Schedule | None:
+    """The schedule in a parsed object, inner schedules too; what is wrong is appended to ``problems`` with its place,
+    and then there is none."""
+    before = len(problems)
+    if len(given) > MOST_ENTRIES:
+        problems.append(f"{_where(place)}a schedule cannot have {len(given)} settings; wanted {SMALLEST}")
+        return None
+    settings = dict(given)
+    told = version_problems(settings.pop("version", JSON_VERSION))
+    name = settings.pop("family", None)
     if name is None:
-        problems.append(f"family is missing; the smallest schedule is {SMALLEST}")
-    else:
+        told.append(f"family is missing; the smallest schedule is {SMALLEST}")
+    inner: list[str] = []
+    settings = {
+        key: _with_schedules(value, inner, allow_code=allow_code, place=f"{place}{key}")
+        for key, value in settings.items()
+    }
+    if name is not None:
         try:
-            problems += family(name).problems_with(given)
+            told += kind_of_schedule(name).problems_with(settings)
         except ScheduleError as unknown:
-            problems.append(str(unknown))
-    if problems:
-        raise ScheduleError(listing("schedule JSON", problems))
-    return schedule(name, **given)
+            told.append(str(unknown))
+    where = _where(place)
+    problems += [*(f"{where}{problem}" for problem in told), *inner]
+    if len(problems) > before:
+        return None
+    try:
+        return made(name, settings, allow_code=allow_code)
+    except ScheduleError as refused:
+        problems.append(f"{where}{refused}")
+        return None
 
 
-def _parsed(text: str) -> tuple[dict[str, Any], list[str]]:
+def _with_schedules(value: Any, problems: list[str], *, allow_code: bool, place: str) -> Any:
+    """The value with every object in it that names a family turned into the schedule.
+
+    One that cannot be read is told, and a schedule stands in for it, so that what is around it is judged as well.
+    """
+    if isinstance(value, Mapping):
+        if "family" in value:
+            found = schedule_from_dict(value, problems, allow_code=allow_code, place=f"{place}.")
+            return STANDS_IN if found is None else found
+        return {
+            key: _with_schedules(one, problems, allow_code=allow_code, place=f"{place}.{key}")
+            for key, one in value.items()
+        }
+    if isinstance(value, list) and any(isinstance(one, (list, Mapping)) for one in value):
+        if len(value) > MOST_ENTRIES:
+            problems.append(f"{place}: {len(value)} entries are too many; wanted {MOST_ENTRIES} at most")
+            return []
+        return [
+            _with_schedules(one, problems, allow_code=allow_code, place=f"{place}[{at}]")
+            for at, one in enumerate(value)
+        ]
+    return value
+
+
+def _where(place: str) -> str:
+    return f"{place.rstrip('.')}: " if place else ""
+
+
+def version_problems(version: object) -> list[str]:
+    """What is wrong with the version that a text names."""
+    if type(version) is int and version == JSON_VERSION:
+        return []
+    return [f"version must be {JSON_VERSION} or left out, not {shortened(version)}"]
+
+
+def newer_version(given: Mapping[str, Any], subject: str) -> str | None:
+    """The refusal of a text from a newer lrsweep: whatever else looks wrong in it may be right in that version."""
+    version = given.get("version")
+    if type(version) is not int or version <= JSON_VERSION:
+        return None
+    return (
+        f"{subject}: version {shortened(version)} was written by a newer lrsweep; "
+        f"this one reads version {JSON_VERSION}. Upgrade lrsweep, or write the schedule again with this one"
+    )
+
+
+def parsed_object(text: str, subject: str, smallest: str = SMALLEST) -> tuple[dict[str, Any], list[str]]:
     """The object in ``text``, and what JSON readers let pass but a schedule must not hold."""
     problems: list[str] = []
 
@@ -55,11 +152,11 @@ def _parsed(text: str) -> tuple[dict[str, Any], list[str]]:
         return found
 
     if not isinstance(text, str):
-        raise ScheduleError(f"schedule JSON: wanted a text such as {SMALLEST}, not {shortened(text)}")
+        raise ScheduleError(f"{subject}: wanted a text such as {smallest}, not {shortened(text)}")
     try:
         parsed = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise ScheduleError(f"schedule JSON: {shortened(text)} is not JSON ({error}); wanted {SMALLEST}") from error
+        raise ScheduleError(f"{subject}: {shortened(text)} is not JSON ({error}); wanted {smallest}") from error
     if not isinstance(parsed, dict):
-        raise ScheduleError(f"schedule JSON: wanted one object such as {SMALLEST}, not {shortened(parsed)}")
+        raise ScheduleError(f"{subject}: wanted one object such as {smallest}, not {shortened(parsed)}")
     return parsed, problems

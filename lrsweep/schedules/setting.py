@@ -6,46 +6,41 @@ A family declares its settings as dataclass fields with ``setting(...)``; ``Fami
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field
-from numbers import Real
 from reprlib import repr as shortened
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """The numbers from ``low`` to ``high``; an open end is not one of them."""
-
-    low: float
-    high: float
-    open_low: bool = False
-    open_high: bool = False
-
-    def __contains__(self, number: float) -> bool:
-        above = number > self.low if self.open_low else number >= self.low
-        below = number < self.high if self.open_high else number <= self.high
-        return above and below
-
-    def __str__(self) -> str:
-        opening, closing = "(" if self.open_low else "[", ")" if self.open_high else "]"
-        return f"{opening}{self.low:g}, {self.high:g}{closing}"
+from lrsweep.schedules.kinds import Kind, NotOfThisKind
 
 
-UNIT = Interval(low=0, high=1)
-ABOVE_ZERO = Interval(low=0, high=1, open_low=True)
-BELOW_ONE = Interval(low=0, high=1, open_high=True)
+class _Required:
+    """The default of a setting that has none."""
+
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = _Required()
 
 
 @dataclass(frozen=True)
 class Search:
-    """The range that a search tries unless told otherwise, both ends included."""
+    """The range that a search tries unless told otherwise, both ends included; for a list, the range of each number."""
 
     low: float
     high: float
     log: bool = False
     """search on a log scale"""
+    whole: bool = False
+    """whole numbers only"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The names that a search tries unless told otherwise."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,40 +48,48 @@ class Setting:
     """One setting of a family. ``search`` is None where a search leaves the default alone."""
 
     name: str
-    default: float
-    allowed: Interval
-    search: Search | None
+    default: Any
+    """``REQUIRED`` where it must be given"""
+    allowed: Kind
+    search: Search | Options | None
     meaning: str
+    implied: bool
+    """the default is a rule of the format, fixed for ever: JSON leaves it out, and a search that knew nothing of the
+    setting did the same"""
 
     def problem_with(self, given: object) -> str | None:
         """What is wrong with a value, in a sentence; None when nothing is."""
-        if as_number(given) in self.allowed:
-            return None
-        return f"{self.name} must be a number in {self.allowed}, not {shortened(given)}: {self.meaning}"
+        try:
+            self.allowed.read(given)
+        except NotOfThisKind as refused:
+            wanted = str(refused) or f"must be {self.allowed}, not {shortened(given)}"
+            return f"{self.name} {wanted}: {self.meaning}"
+        return None
+
+    def searched(self) -> dict[str, Search | Options]:
+        """What a search draws, by name: the setting's own, or for a list ``points.1``, ``points.2``…"""
+        if self.search is None:
+            return {}
+        if isinstance(self.default, tuple):
+            return {f"{self.name}.{place}": self.search for place in range(1, len(self.default) + 1)}
+        return {self.name: self.search}
+
+    def drawn(self, values: Mapping[str, Any]) -> Any:
+        """The setting's value from what a search drew. A list that must ascend is put in order: its places are drawn
+        independently, and which of them is first carries no meaning."""
+        if not isinstance(self.default, tuple):
+            return values[self.name]
+        numbers = [values[name] for name in self.searched()]
+        return tuple(sorted(numbers) if getattr(self.allowed, "ascending", False) else numbers)
 
 
-def setting(default: float, *, allowed: Interval, meaning: str, search: Search | None = None) -> Any:
+def setting(
+    default: Any, *, allowed: Kind, meaning: str, search: Search | Options | None = None, implied: bool = False
+) -> Any:
     """A dataclass field that carries all of a ``Setting`` but its name, which it learns when the class is made."""
-    described = {"default": default, "allowed": allowed, "search": search, "meaning": meaning}
-    return field(default=default, metadata=described)
+    described = {"default": default, "allowed": allowed, "search": search, "meaning": meaning, "implied": implied}
+    return field(metadata=described) if default is REQUIRED else field(default=default, metadata=described)
 
 
 def setting_of(declared: Field[Any]) -> Setting:
     return Setting(name=declared.name, **declared.metadata)
-
-
-def as_number(given: object) -> float:
-    """``given`` as a float; NaN, which lies in no interval, for what is not a number (a bool or a string is none)."""
-    if isinstance(given, bool) or not isinstance(given, Real):
-        return math.nan
-    try:
-        return float(given) + 0.0  # turns -0.0 into 0.0: equal values then have equal texts
-    except OverflowError:
-        return math.nan
-
-
-def listing(subject: str, problems: Sequence[str]) -> str:
-    """One problem on the subject's own line, several below it."""
-    if len(problems) == 1:
-        return f"{subject}: {problems[0]}"
-    return "\n  ".join([f"{subject}: {len(problems)} problems", *problems])

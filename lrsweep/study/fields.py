@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pydantic import ValidationError, ValidationInfo
@@ -15,7 +16,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lrsweep.errors import did_you_mean
 from lrsweep.records import WorkloadSpec
-from lrsweep.schedules import family_names
+from lrsweep.schedules import family, family_names
+from lrsweep.schedules.setting import REQUIRED
 from lrsweep.study.lines import Place
 from lrsweep.study.values import OPTIMIZERS, Range
 from lrsweep.workloads import catalog
@@ -57,19 +59,31 @@ def read_workload(given: object) -> WorkloadSpec:
 
 
 def read_families(given: object) -> tuple[str, ...]:
-    return _read_names(given, "family", family_names())
+    needs = {name: [one.name for one in family(name).settings() if one.default is REQUIRED] for name in family_names()}
+    unfit = {
+        name: f"{name!r} cannot be searched: only you can give its {listed(settings)}, and a search draws numbers. "
+        "Take it out."
+        for name, settings in needs.items()
+        if settings
+    }
+    return _read_names(given, "family", [name for name in needs if name not in unfit], unfit)
 
 
 def read_optimizers(given: object) -> tuple[str, ...]:
     return _read_names(given, "optimizer", tuple(OPTIMIZERS))
 
 
-def _read_names(given: object, kind: str, known: Sequence[str]) -> tuple[str, ...]:
+def _read_names(
+    given: object, kind: str, known: Sequence[str], unfit: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """``unfit``: what is said of names that exist, but not for this."""
     if not isinstance(given, list) or not given:
         raise ValueError
     problems: list[tuple[Place, str]] = []
     for index, name in enumerate(given):
-        if name not in known:
+        if isinstance(name, str) and name in unfit:
+            problems.append(((index,), unfit[name]))
+        elif name not in known:
             problems.append(((index,), _unknown(kind, name, known)))
         elif name in given[:index]:
             problems.append(((index,), f"{shown(name)} is in the list twice. Take one out."))

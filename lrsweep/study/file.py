@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from lrsweep.errors import Problem, StudyError, did_you_mean
 from lrsweep.records import WorkloadSpec
-from lrsweep.schedules import family_names
+from lrsweep.schedules import core_names
 from lrsweep.study import fields
 from lrsweep.study.lines import Place, key_lines, line_of
 from lrsweep.study.values import OPTIMIZERS, Range, SpaceSpec, Study
@@ -55,7 +55,7 @@ class _StudyTable(_Table):
 
 class _SpaceTable(_Table):
     families: Annotated[tuple[str, ...], PlainValidator(fields.read_families)] = Field(
-        default_factory=family_names, description='a list of schedule families, such as ["cosine", "wsd"]'
+        default_factory=core_names, description='a list of schedule families, such as ["cosine", "wsd"]'
     )
     optimizers: Annotated[tuple[str, ...], PlainValidator(fields.read_optimizers)] = Field(
         default=tuple(OPTIMIZERS), description='a list of optimizers, such as ["sgd", "adamw"]'

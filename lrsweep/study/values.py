@@ -16,7 +16,7 @@ from lrsweep.records import (
     WorkloadSpec,
     stable_hash,
 )
-from lrsweep.schedules import family
+from lrsweep.schedules import Options, Search, family, json_value
 
 OPTIMIZERS: Mapping[str, OptimizerSpec] = MappingProxyType(
     {
@@ -202,14 +202,24 @@ class ResolvedStudy:
 
 
 def _family_settings(name: str) -> dict[str, Json]:
-    """Per setting of the family: its range, or the value that it always has. Warm-up and floor are the study's."""
-    return {
-        setting.name: [setting.search.low, setting.search.high, setting.search.log]
-        if setting.search
-        else setting.default
-        for setting in family(name).settings()
-        if setting.name not in ("warmup", "floor")
-    }
+    """Per setting of the family: its range, or the value that it always has. Warm-up and floor are the study's.
+
+    Each number of a list has its own range, so that a longer list is another space. A setting that is implied where it
+    is not written says nothing, so that a release which adds one keeps the hashes.
+    """
+    known: dict[str, Json] = {}
+    for setting in family(name).settings():
+        if setting.search:
+            known |= {drawn: _search_to_json(search) for drawn, search in setting.searched().items()}
+        elif not setting.implied and setting.name not in ("warmup", "floor"):
+            known[setting.name] = json_value(setting.default)
+    return known
+
+
+def _search_to_json(search: Search | Options) -> Json:
+    if isinstance(search, Options):
+        return list(search.names)
+    return [search.low, search.high, search.log, *(["whole"] if search.whole else [])]
 
 
 def _number_or_list(value: float | Range) -> Json:

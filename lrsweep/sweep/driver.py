@@ -93,6 +93,7 @@ class Driver:
         self._curves: dict[str, Curve] = {}
         self._deaths: Counter[str] = Counter()
         self._failures_in_a_row = 0
+        self._best: Best | None = None
         self._began = 0.0
         self._steps_before = 0
         self._told_before = 0
@@ -219,6 +220,7 @@ class Driver:
             horizon=row.horizon,
             seed=row.seed,
             evaluations=self._study.evaluations,
+            metric=self._study.metric,
         )
 
     # ── handle ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -337,18 +339,25 @@ class Driver:
             seconds=self.seconds,
             seconds_left=(self._study.trials - told) / pace if pace else None,
             families=by_family(trials),
-            best=best_of(trials, list(self._trainings.values()), self._study),
+            best=self._best_so_far(trials),
             running=running,
             running_trial=self._trials[running.trial] if running else None,
             behind=self._mirror.behind,
             outage=self._mirror.outage,
         )
 
+    def _best_so_far(self, trials: list[TrialRow]) -> Best | None:
+        """Built anew only when another trial leads: a curve may have to be read for it."""
+        leader = best_trial(trials)
+        if leader is not None and (self._best is None or self._best.trial != leader.number):
+            self._best = best_of(trials, list(self._trainings.values()), self._study, self._store)
+        return self._best
+
     def _told(self) -> int:
         return sum(trial.is_told for trial in self._trials.values())
 
 
-def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy) -> Best | None:
+def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
     """The best trial of the rows, with the metrics of its training at the full horizon."""
     trial = best_trial(trials)
     if trial is None or trial.value is None:
@@ -369,4 +378,11 @@ def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: Resolve
         optimizer_settings=point.optimizer.settings,
         horizon=full.horizon,
         metrics=full.metrics,
+        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else (),
     )
+
+
+def _heard(store: Store, training: TrainingRow, metric: str) -> tuple[float, ...]:
+    """The metric at each evaluation of a training that has ended."""
+    curve = store.curve(training.training_id)
+    return () if curve is None else tuple(curve.evaluations[metric].tolist())

@@ -23,6 +23,9 @@ class Best:
     optimizer_settings: Mapping[str, float]
     horizon: int
     metrics: Mapping[str, float]
+    heard: Sequence[float] = ()
+    """for a schedule that reacts, the metric at each evaluation: ``schedule.replay(heard, horizon, peak_lr)`` gives the
+    rates of the training; empty for one that does not"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -35,6 +38,7 @@ class Best:
             "optimizer_settings": dict(self.optimizer_settings),
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
+            "heard": list(self.heard),
         }
 
 

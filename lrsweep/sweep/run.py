@@ -242,7 +242,7 @@ def _result(
         trials=trials,
         trainings=trainings,
         families=by_family(trials),
-        best=best_of(trials, trainings, study),
+        best=best_of(trials, trainings, study, store),
         home=str(homes.folder),
         startup_seconds=startup_seconds,
         not_mirrored=sum(not training.is_mirrored for training in trainings),

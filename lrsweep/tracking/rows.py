@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from lrsweep.records import OptimizerSpec, TrainingRow
+from lrsweep.records import Json, OptimizerSpec, TrainingRow
 from lrsweep.schedules import Schedule
 
 LONGEST_TAG = 5_000  # MLflow's limit is 8,000, some databases' 5,000
@@ -15,13 +15,12 @@ def training_params(
     training: TrainingRow, *, schedule: Schedule, peak_lr: float, optimizer: OptimizerSpec
 ) -> dict[str, str]:
     """What MLflow's table shows of a training; ``peak_lr`` there is the largest rate of this very training."""
-    given = json.loads(schedule.to_json())
-    own = {key: value for key, value in given.items() if key not in ("version", "family", "warmup", "floor")}
+    own = {key: value for key, value in schedule.to_dict().items() if key not in ("family", "warmup", "floor")}
     params = {
         "family": schedule.family,
         "optimizer": optimizer.name,
         "peak_lr": peak_lr * training.rate_scale,
-        **{f"{schedule.family}.{key}": value for key, value in own.items()},
+        **{name: text for key, value in own.items() for name, text in _named(f"{schedule.family}.{key}", value)},
         "warmup": schedule.warmup,
         "floor": schedule.floor,
         **{f"{optimizer.name}.{key}": value for key, value in optimizer.settings.items()},
@@ -31,6 +30,14 @@ def training_params(
         "rate_scale": training.rate_scale,
     }
     return {key: str(value) for key, value in params.items()}
+
+
+def _named(name: str, value: Json) -> Iterator[tuple[str, Json]]:
+    """A list as its numbers, under the names by which a search draws them; a schedule inside another as JSON."""
+    if isinstance(value, list):
+        yield from ((f"{name}.{place}", number) for place, number in enumerate(value, start=1))
+    else:
+        yield name, json.dumps(value) if isinstance(value, dict) else value
 
 
 def last_line(error: str) -> str:

@@ -16,6 +16,9 @@ from typer.main import get_command
 
 import lrsweep
 from lrsweep.cli.main import app
+from lrsweep.schedules import family as schedule_class
+from lrsweep.schedules.base import shared_names
+from tests.checks import families_table
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -77,6 +80,18 @@ def test_every_public_name_exists_and_says_what_it_is(name: str) -> None:
 def test_every_schedule_family_is_in_the_readme(family: str) -> None:
     """A family that can be picked by name is named, in code type."""
     assert f"`{family}`" in README
+
+
+@pytest.mark.parametrize("family", lrsweep.family_names())
+def test_the_readme_has_each_familys_formula_and_settings(family: str) -> None:
+    """Its row is what the family says of itself: `python -m tests.checks.families_table` prints them all."""
+    assert families_table.row(schedule_class(family)) in README.splitlines()
+
+
+@pytest.mark.parametrize("shared", sorted(shared_names()))
+def test_every_setting_that_all_families_have_is_in_the_readme(shared: str) -> None:
+    """Warm-up, hold, floor and noise are named, in code type."""
+    assert f"`{shared}`" in README
 
 
 @pytest.mark.parametrize("variable", VARIABLES)

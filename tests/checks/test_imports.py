@@ -14,6 +14,7 @@ from tests.checks.licences import runtime_closure
 
 REPOSITORY = Path(__file__).parents[2]
 LARGE = {"alembic", "mlflow", "numpy", "optuna", "pydantic", "ray", "rich", "sklearn", "sqlalchemy", "torch", "typer"}
+LARGE |= {"matplotlib"}
 
 # Hides every package but ALLOWED and the standard library, as if it had never been installed. `None` rather than an
 # exception: packages look for optional parts with importlib.util.find_spec, which must answer "not there".

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import lrsweep
+from lrsweep.schedules import core_names
 from tests.agreement import assert_agreement
 from tests.browser import chromium_page
 from tests.checks.watched import Watched, run_watched
@@ -50,7 +51,7 @@ def test_every_family_starts_with_its_share(demo: tuple[Path, Watched]) -> None:
     with closing(sqlite3.connect(demo[0] / "results.db")) as database:
         rows = database.execute("SELECT json_extract(params, '$.family') FROM lrs_trial ORDER BY number").fetchall()
     families = [family for (family,) in rows]
-    assert Counter(families[:24]) == dict.fromkeys(lrsweep.family_names(), 3)
+    assert Counter(families[:24]) == dict.fromkeys(core_names(), 3)
 
 
 def test_it_says_what_to_paste_and_what_to_type_next(demo: tuple[Path, Watched]) -> None:
@@ -92,7 +93,7 @@ def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watche
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert "demo by family" in text
-    assert all(f"{family} (lr)" in text for family in lrsweep.family_names())
+    assert all(f"{family} (lr)" in text for family in core_names())
     assert all(width >= 350 and height >= 300 for width, height in sizes)
     port = urlsplit(link).port
     assert port is not None

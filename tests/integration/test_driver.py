@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LeaseLost, SweepFailed, TryAgain
-from lrsweep.records import Status, TrainingPlan, TrialState
+from lrsweep.records import Curve, Status, TrainingPlan, TrialState
 from lrsweep.sweep.driver import Stop
 from tests.scripted import Bench, Dies, End, ScriptedExecutor, Stays, completed, diverged, failed, in_turn, only_sgd
 from tests.sweeps import a_record, a_study
@@ -70,6 +70,44 @@ def test_the_whole_curve_is_committed_with_the_result() -> None:
     assert plan.peak_lr == pytest.approx(3**0.5 * peak)
     assert executor.begun[1].peak_lr == peak
     assert full.steps == 90
+
+
+def test_the_best_trial_of_a_reactive_family_comes_with_what_it_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who watch can replay its rates; its curve is read when it takes the lead, not at every look."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", 0.0)
+    bench = Bench(a_study(families=("plateau", "cosine"), optimizers=("sgd",), trials=12))
+    read: list[str] = []
+    curve_of = bench.store.curve
+
+    def counted(training_id: str) -> Curve | None:
+        read.append(training_id)
+        return curve_of(training_id)
+
+    monkeypatch.setattr(bench.store, "curve", counted)
+    # the third trial, a plateau, leads from its end on; before it the first one does, a plateau as well
+    losses = {0: 0.5, 1: 0.75, 2: 0.25}
+    bench.drive(lambda plan: completed(plan, losses.get(number_of(plan, bench), 1.0)))
+    leaders = [seen.best for seen in bench.seen if seen.best is not None]
+    assert {(best.trial, best.family, tuple(best.heard)) for best in leaders} == {
+        (0, "plateau", (0.5,)),
+        (2, "plateau", (0.25,)),
+    }
+    assert len(leaders) > 4
+    assert len(read) == 2
+
+
+def test_the_best_trial_of_a_time_driven_family_needs_no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rates are known from its settings; nothing is read for them."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", 0.0)
+    bench = Bench(only_sgd(trials=3))
+    monkeypatch.setattr(bench.store, "curve", None)
+    bench.drive()
+    assert bench.seen[-1].best is not None
+    assert bench.seen[-1].best.heard == ()
+
+
+def number_of(plan: TrainingPlan, bench: Bench) -> int:
+    return next(row.trial for row in bench.trainings() if row.training_id == plan.training_id)
 
 
 def test_a_larger_budget_continues_the_sweep() -> None:

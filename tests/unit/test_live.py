@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+import torch
 from rich.console import Console
 
 import lrsweep
@@ -16,10 +18,11 @@ from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.selection import by_family
+from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, SweepResult
-from tests.sweeps import a_complete_trial, a_training, a_trial
+from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
 
 STUDY = Study(
     name="quick",
@@ -75,6 +78,21 @@ SOMETHING = replace(
 )
 
 
+SEARCHED = [name for name in family_names() if name not in ("table", "function")]
+REACTIVE = [name for name in SEARCHED if schedule(name).needs_metric]
+TIME_DRIVEN = [name for name in SEARCHED if name not in REACTIVE]
+HEARD = tuple([2.0, 1.5, 1.0] + [0.5] * 10 + [0.25] * 7)
+"""A loss that falls and then hardly moves: each reactive family does something about it."""
+
+
+def drawn(name: str) -> Schedule:
+    """A schedule as a search may draw it."""
+    study = a_study(families=(name,), optimizers=("sgd",), floor=(0.0, 0.1))
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
+    suggest(trial, study)
+    return candidate(trial.params, study).schedule
+
+
 def a_result(**changes: Any) -> SweepResult:
     result = SweepResult(
         sweep=SweepRow("s", "quick", "g", seconds=12.34),
@@ -119,15 +137,53 @@ def test_the_report_counts_trials_trainings_steps_and_seconds() -> None:
     assert "3 trials, 3 trainings, 150 steps in 12.3 s (and 5.7 s to start)" in reported(a_result())
 
 
-@pytest.mark.parametrize("name", family_names())
+@pytest.mark.parametrize("name", TIME_DRIVEN)
 def test_the_pasteable_line_gives_the_rates_in_a_fresh_interpreter(name: str) -> None:
-    """With ``import lrsweep`` alone it evaluates to one rate per step, the peak as its largest."""
-    settings = {one.name: 0.1 for one in lrsweep.schedules.family(name).settings() if one.search is not None}
-    best = replace(BEST, schedule=schedule(name, **settings))
+    """With ``import lrsweep`` alone it evaluates to one rate per step, whatever was drawn for its settings."""
+    best = replace(BEST, schedule=drawn(name))
     rates = eval(pasteable(best), {"lrsweep": lrsweep})
     assert isinstance(rates, np.ndarray)
     assert rates.shape == (600,)
     np.testing.assert_array_equal(rates, best.schedule.rates(600, BEST.peak_lr))
+
+
+@pytest.mark.parametrize("name", REACTIVE)
+def test_the_pasteable_line_of_a_reactive_winner_trains_as_it_did(name: str) -> None:
+    """It makes a PyTorch scheduler; told the same losses at the same steps, it sets the rates of the sweep."""
+    best = replace(BEST, family=name, schedule=drawn(name), heard=HEARD)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = eval(pasteable(best), {"lrsweep": lrsweep, "optimizer": optimizer})
+    rates = []
+    for step in range(600):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if (step + 1) % 30:
+            scheduler.step()
+        else:
+            scheduler.step(HEARD[step // 30])
+    np.testing.assert_array_equal(rates, best.schedule.replay(HEARD, 600, BEST.peak_lr))
+    assert len(set(rates)) > 1
+
+
+def test_the_report_of_a_reactive_winner_says_how_it_is_fed() -> None:
+    """The line to paste, then what to call after an update; the bars are those of its training: halved at the 2nd of 20
+    evaluations, which is where a tenth of it is over, and at each after that."""
+    halved = schedule("plateau", patience=0, gamma=0.5)
+    best = replace(BEST, family="plateau", schedule=halved, heard=(1.0,) * 20)
+    lines = reported(a_result(best=best))
+    assert f"    {halved!r}.torch(optimizer, 600, peak_lr=0.123456789)" in lines
+    told = [line for line in lines if line.startswith("It reacts to val_loss: ")]
+    assert told == [
+        "It reacts to val_loss: after each update call `.step()` on it, or `.step(val_loss)` after one that was "
+        "evaluated; here 20 of 600 were."
+    ]
+    [shown] = [line for line in lines if line.startswith("best: ")]
+    assert shown.endswith("  ██▅▅▃▂" + 18 * "▁")
+
+
+def test_the_report_of_a_time_driven_winner_says_nothing_of_metrics() -> None:
+    """There is nothing to feed."""
+    assert "reacts" not in "\n".join(reported(a_result()))
 
 
 def test_the_report_ends_with_the_best_schedule_and_what_to_type_next() -> None:
@@ -136,7 +192,7 @@ def test_the_report_ends_with_the_best_schedule_and_what_to_type_next() -> None:
     assert "    lrsweep.schedule('cosine', warmup=0.05).rates(600, peak_lr=0.123456789)" in lines
     [best] = [line for line in lines if line.startswith("best: ")]
     assert best.startswith("best: cosine with sgd, peak rate 0.123, val_loss 0.2500  ")
-    assert best.endswith(sparkline(BEST.schedule))
+    assert best.endswith(sparkline(BEST.schedule, 600))
     assert (
         "for sgd (momentum=0.9, weight_decay=0). Best of its trials on one seed each: partly luck, see the README."
         in (lines)
@@ -165,7 +221,7 @@ def test_the_live_view_shows_progress_families_the_best_and_the_running_training
     assert "lrsweep study quick, 60 trials; results in /data/[lr]" in text
     assert "3/60 trials, 4 trainings, 1 min 15 s, about 2 h 05 min left" in text
     assert "cosine" in text
-    assert sparkline(BEST.schedule) in text
+    assert sparkline(BEST.schedule, 600) in text
     assert "now: trial 3, linear with sgd, 30 steps" in text
 
 
@@ -196,17 +252,32 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then(monkeypatch: pyte
     ]
 
 
-@pytest.mark.parametrize("made", [schedule(name) for name in family_names()], ids=family_names())
-def test_a_sparkline_is_as_wide_as_it_is_asked_for(made: Schedule) -> None:
-    """One bar per part of the training, the highest somewhere."""
-    assert len(sparkline(made, 24)) == 24
-    assert "█" in sparkline(made, 24)
+@pytest.mark.parametrize("name", [*TIME_DRIVEN, *REACTIVE])
+def test_a_sparkline_is_as_wide_as_it_is_asked_for(name: str) -> None:
+    """One bar per part of the training; somewhere it is near the peak."""
+    bars = sparkline(schedule(name), 600, heard=[1.0 - place / 32 for place in range(20)])
+    assert len(bars) == 24
+    assert {"▇", "█"} & set(bars)
+
+
+def test_the_bars_of_a_warm_up_in_steps_are_those_of_the_training_that_was_run() -> None:
+    """300 of 600 steps: twelve bars rise and twelve stay."""
+    counted = replace(BEST, schedule=schedule("constant", warmup="300 steps"))
+    [shown] = [line for line in reported(a_result(best=counted)) if line.startswith("best: ")]
+    assert shown.endswith("  ▁▂▂▃▄▄▅▆▆▇██" + 12 * "█")
 
 
 def test_the_sparkline_of_a_constant_is_full_and_that_of_a_line_falls() -> None:
     """By hand: the middles of eight parts of a line are 15/16, 13/16 … 1/16."""
-    assert sparkline(schedule("constant"), 4) == "████"
-    assert sparkline(schedule("linear"), 8) == "█▇▆▅▄▃▂▁"
+    assert sparkline(schedule("constant"), 600, 4) == "████"
+    assert sparkline(schedule("linear"), 600, 8) == "█▇▆▅▄▃▂▁"
+
+
+def test_the_bars_of_a_reactive_schedule_are_the_rates_of_its_training() -> None:
+    """By hand: 24 steps, one bar each; the rate is halved at the second of four evaluations, after 12, and at 18."""
+    halved = schedule("plateau", patience=0, gamma=0.5)
+    assert sparkline(halved, 24, heard=(1.0, 1.0, 1.0, 1.0)) == 12 * "█" + 6 * "▅" + 6 * "▃"
+    assert sparkline(halved, 24, heard=(1.0, 0.5, 0.25, 0.125)) == 24 * "█"
 
 
 def test_next_commands_name_the_home_only_where_it_must_be_named(

@@ -69,7 +69,7 @@ def test_the_last_step_is_sent_only_once_the_training_has_ended() -> None:
 
 
 @given(
-    family=st.sampled_from(lrsweep.schedules.family_names()),
+    family=st.sampled_from([name for name in lrsweep.family_names() if name not in ("table", "function")]),
     warmup=st.sampled_from([0.0, 0.07]),
     horizon=st.integers(1, 700),
     end=st.floats(0, 1),
@@ -84,7 +84,8 @@ def test_parts_add_up_to_the_whole(
     It may end anywhere, also off the grid, and also where all of its steps were sent before it had ended.
     """
     length = round(end * horizon)
-    rates = lrsweep.schedule(family, warmup=warmup).rates(horizon)[:length]
+    heard = {max(1, horizon // 2): 1.0}  # for those that react
+    rates = lrsweep.schedule(family, warmup=warmup).replay(heard, horizon)[:length]
     whole = made(rates.tolist(), {step: step / 7 for step in range(0, length + 1, 13)})
     sent: set[Point] = set()
     since = 0

@@ -10,8 +10,14 @@ import pytest
 from lrsweep.errors import ScheduleError
 from lrsweep.schedules import Cosine, Wsd, family, schedule, schedule_from_json
 
-KNOWN = "The families: constant, step, exponential, linear, cosine, wsd, one_cycle, rex"
-COOLDOWN = "the fraction of the decay's own clock that the final descent to 0 takes"
+KNOWN = (
+    "The families: constant, step, exponential, linear, cosine, wsd, one_cycle, rex, polynomial, multistep, piecewise, "
+    "inverse_time, inverse_sqrt, inverse_power, tanh, cosine_restarts, cyclic, knots, table, function, plateau, "
+    "threshold, slope, greedy"
+)
+COOLDOWN = "how much of the decay's own clock the final descent to 0 takes"
+STEPS_TOO = "or a count such as '500 steps'"
+SHARED = "floor, warmup, warmup_shape, warmup_start, warmup_power, hold, noise, noise_seed"
 FLOOR = "the fraction of the peak that a decay to 0 ends at"
 WARMUP = "the fraction of all steps in which the rate rises to the peak before the decay begins"
 ENDS = "0 is the start of the training and 1 its end; step i of T stands at i/T"
@@ -45,22 +51,28 @@ def test_an_unknown_family_is_told_with_the_known_ones(name: Any, text: str) -> 
     [
         (
             {"colldown": 0.1},
-            "schedule 'wsd': 'colldown' is not a setting. Did you mean 'cooldown'? wsd has: cooldown, floor, warmup",
+            f"schedule 'wsd': 'colldown' is not a setting. Did you mean 'cooldown'? wsd has: cooldown, shape, {SHARED}",
         ),
-        ({"gamma": 0.1}, "schedule 'wsd': 'gamma' is not a setting. wsd has: cooldown, floor, warmup"),
-        ({"cooldown": 0}, f"schedule 'wsd': cooldown must be a number in (0, 1], not 0: {COOLDOWN}"),
-        ({"cooldown": -0.1}, f"schedule 'wsd': cooldown must be a number in (0, 1], not -0.1: {COOLDOWN}"),
-        ({"cooldown": True}, f"schedule 'wsd': cooldown must be a number in (0, 1], not True: {COOLDOWN}"),
-        ({"cooldown": "0.2"}, f"schedule 'wsd': cooldown must be a number in (0, 1], not '0.2': {COOLDOWN}"),
-        ({"cooldown": float("nan")}, f"schedule 'wsd': cooldown must be a number in (0, 1], not nan: {COOLDOWN}"),
-        ({"cooldown": 0.2j}, f"schedule 'wsd': cooldown must be a number in (0, 1], not 0.2j: {COOLDOWN}"),
-        ({"warmup": 1}, f"schedule 'wsd': warmup must be a number in [0, 1), not 1: {WARMUP}"),
+        ({"gamma": 0.1}, f"schedule 'wsd': 'gamma' is not a setting. wsd has: cooldown, shape, {SHARED}"),
+        ({"cooldown": 0}, f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not 0: {COOLDOWN}"),
+        ({"cooldown": -0.1}, f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not -0.1: {COOLDOWN}"),
+        ({"cooldown": True}, f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not True: {COOLDOWN}"),
+        (
+            {"cooldown": "0.2"},
+            f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not '0.2': {COOLDOWN}",
+        ),
+        (
+            {"cooldown": float("nan")},
+            f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not nan: {COOLDOWN}",
+        ),
+        ({"cooldown": 0.2j}, f"schedule 'wsd': cooldown must be a number in (0, 1], {STEPS_TOO}, not 0.2j: {COOLDOWN}"),
+        ({"warmup": 1}, f"schedule 'wsd': warmup must be a number in [0, 1), {STEPS_TOO}, not 1: {WARMUP}"),
         ({"floor": 1.5}, f"schedule 'wsd': floor must be a number in [0, 1], not 1.5: {FLOOR}"),
         (
             {"warmup": 5, "nu": 1, "floor": None},
             "schedule 'wsd': 3 problems\n"
-            f"  warmup must be a number in [0, 1), not 5: {WARMUP}\n"
-            "  'nu' is not a setting. wsd has: cooldown, floor, warmup\n"
+            f"  warmup must be a number in [0, 1), {STEPS_TOO}, not 5: {WARMUP}\n"
+            f"  'nu' is not a setting. wsd has: cooldown, shape, {SHARED}\n"
             f"  floor must be a number in [0, 1], not None: {FLOOR}",
         ),
     ],
@@ -160,7 +172,7 @@ SMALLEST = '{"family": "cosine"}'
         ),
         (
             '{"family": "cosine", "warm_up": 0.1}',
-            "schedule JSON: 'warm_up' is not a setting. Did you mean 'warmup'? cosine has: floor, warmup",
+            f"schedule JSON: 'warm_up' is not a setting. Did you mean 'warmup'? cosine has: {SHARED}",
         ),
         (
             '{"family": "cosine", "floor": NaN}',
@@ -202,8 +214,8 @@ SMALLEST = '{"family": "cosine"}'
             "schedule JSON: 4 problems\n"
             "  'family' is given more than once; keep one\n"
             "  version must be 1 or left out, not 1.5\n"
-            f"  cooldown must be a number in (0, 1], not 0: {COOLDOWN}\n"
-            "  'x' is not a setting. wsd has: cooldown, floor, warmup",
+            f"  cooldown must be a number in (0, 1], {STEPS_TOO}, not 0: {COOLDOWN}\n"
+            f"  'x' is not a setting. wsd has: cooldown, shape, {SHARED}",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from lrsweep.schedules import OneCycle, schedule
-from lrsweep.schedules.base import Floats
+from lrsweep.schedules.course import Floats
 
 PEAK = 0.4
 Build = Callable[[torch.optim.Optimizer], theirs.LRScheduler]
@@ -33,7 +34,7 @@ def stepped(build: Build, steps: int) -> Floats:
 def test_five_families_equal_pytorch(total_steps: int) -> None:
     """Linear, cosine, exponential, step and constant have PyTorch's rates at every step; both use i/T."""
     n = total_steps
-    cases: list[tuple[str, dict[str, float], Build]] = [
+    cases: list[tuple[str, dict[str, Any], Build]] = [
         ("constant", {}, lambda o: theirs.LambdaLR(o, lambda _: 1.0)),
         ("linear", {}, lambda o: theirs.LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=n)),
         ("linear", {}, lambda o: theirs.PolynomialLR(o, total_iters=n, power=1.0)),

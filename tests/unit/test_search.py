@@ -12,11 +12,16 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
+from lrsweep.schedules import core_names
 from lrsweep.store import TrialEnd
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import search as search_module
 from lrsweep.sweep.search import Search, frozen_trial
 from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
+
+CORE = core_names()
+WIDE = ("cyclic", "knots", "multistep", "plateau", "threshold", "cosine_restarts", "greedy")
+"""Families with names, lists, whole numbers and metrics; the last two are the unfinished ones of a mixed search."""
 
 
 @dataclass
@@ -132,11 +137,14 @@ def a_mixed_search(study: ResolvedStudy) -> Told:
     return told
 
 
+@pytest.mark.parametrize("families", [CORE, WIDE], ids=["core", "wide"])
 @pytest.mark.parametrize("warmup", [0.0, (0.0, 0.2)])
-def test_a_search_rebuilt_from_rows_knows_what_the_live_one_knew(warmup: Any) -> None:
+def test_a_search_rebuilt_from_rows_knows_what_the_live_one_knew(warmup: Any, families: tuple[str, ...]) -> None:
     """The same parameters, states, values and intermediate values, for the unfinished trials too."""
-    told = a_mixed_search(a_study(warmup=warmup))
-    assert knowledge(told.rebuilt(a_study(warmup=warmup))) == knowledge(told.search)
+    study = a_study(warmup=warmup, families=families)
+    told = a_mixed_search(study)
+    assert knowledge(told.rebuilt(study)) == knowledge(told.search)
+    assert {trial.params["family"] for trial in told.trials.values()} == set(families[:7])
 
 
 def test_unfinished_trials_come_back_and_can_be_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lrsweep.engines.sequential import evaluation_steps, make_optimizer, train
-from lrsweep.records import Curve, OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
-from lrsweep.schedules import schedule
+from lrsweep.records import Curve, Floats, OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
+from lrsweep.schedules import Schedule, schedule
 from lrsweep.study import OPTIMIZERS
 from lrsweep.workloads.base import Half, Workload, load
 
@@ -59,6 +60,132 @@ def test_the_rate_that_is_applied_is_the_one_recorded() -> None:
     curve, _ = trained(plan, line)
     moved = -np.diff(curve.train_losses)
     np.testing.assert_allclose(moved, curve.rates[:-1], rtol=1e-4)
+
+
+# ── schedules that react, and momenta that cycle ─────────────────────────────────────────────────────────────────────
+
+REACTING = [
+    schedule("plateau", patience=0, threshold=0.5, gamma=0.5, warmup=0.1),
+    schedule("plateau", patience=1, threshold=0.2, base=schedule("cosine"), floor=0.05),
+    schedule("threshold", levels=(2.0, 1.0, 0.5), gamma=0.5, warmup=0.2, hold=0.1),
+    schedule("slope", rate=0.5, window=2, gamma=0.7, noise=0.3),
+    schedule("greedy", threshold=0.1, warmup="7 steps"),
+]
+"""Each of them is moved several times by a loss that falls ever slower."""
+
+
+def replayed(plan: TrainingPlan, curve: Curve) -> Floats:
+    """What the schedule says to the metrics that were recorded."""
+    heard = dict(zip(curve.evaluation_steps.tolist(), curve.evaluations["val_loss"].tolist(), strict=True))
+    return plan.schedule.replay(heard, plan.horizon, plan.peak_lr)
+
+
+@pytest.mark.parametrize("reacting", REACTING, ids=lambda one: one.family)
+@pytest.mark.parametrize("horizon", [60, 200, 640])
+def test_a_reactive_training_has_the_rates_that_its_own_metrics_give(
+    reacting: Schedule, horizon: int, digits: Workload
+) -> None:
+    """To the last bit, at a rung's horizon and at a full one; and the metrics did change them."""
+    plan = replace(PLAN, schedule=reacting, horizon=horizon)
+    curve, records = trained(plan, digits)
+    assert records[-1].outcome is not None
+    assert records[-1].outcome.status is Status.COMPLETED
+    np.testing.assert_array_equal(curve.rates, replayed(plan, curve))
+    assert not np.array_equal(curve.rates, reacting.replay({}, horizon, plan.peak_lr))
+
+
+def test_a_plateau_halves_the_rate_from_the_next_step_on() -> None:
+    """By hand: one evaluation per step, the first sets the best, and each after it is no better."""
+    plan = replace(PLAN, schedule=schedule("plateau", patience=0, gamma=0.5), peak_lr=1.0, horizon=6)
+    curve, _ = trained(plan, Constant())
+    assert curve.evaluations["val_loss"].tolist() == [1.0] * 6
+    assert curve.rates.tolist() == [1.0, 1.0, 0.5, 0.25, 0.125, 0.0625]
+
+
+def test_a_reactive_training_that_is_heard_of_in_between_has_the_same_rates(
+    monkeypatch: pytest.MonkeyPatch, digits: Workload
+) -> None:
+    """A record may be sent between two evaluations; what it says of the rates still holds after the next."""
+    plan = replace(PLAN, schedule=REACTING[0], horizon=640)
+    quick, _ = trained(plan, digits)
+    monkeypatch.setattr("lrsweep.engines.sequential.LONGEST_SILENCE", 0.0)
+    slow, many = trained(plan, digits)
+    assert max(len(record.train_losses) for record in many) <= 16
+    np.testing.assert_array_equal(slow.rates, quick.rates)
+
+
+def test_a_reactive_training_that_diverges_keeps_the_rates_that_it_had(digits: Workload) -> None:
+    """Its loss explodes at three evaluations, which a plateau hears like any other; the curve ends where it ended."""
+    plan = replace(PLAN, schedule=schedule("plateau", patience=0, gamma=0.9), peak_lr=80.0, horizon=600)
+    curve, records = trained(plan, digits)
+    assert records[-1].outcome is not None
+    assert records[-1].outcome.status is Status.DIVERGED
+    assert 0 < curve.steps < 600
+    np.testing.assert_array_equal(curve.rates, replayed(plan, curve)[: curve.steps])
+
+
+def test_a_schedule_hears_the_metric_that_the_plan_names() -> None:
+    """An accuracy that stays at 0 instead of a loss: it reaches the level 0.5, which the loss of 1 never does."""
+    plan = replace(PLAN, schedule=schedule("threshold", levels=(0.5,), gamma=0.5), peak_lr=1.0, horizon=4)
+    assert trained(plan, Constant())[0].rates.tolist() == [1.0] * 4
+    assert trained(replace(plan, metric="val_acc"), Constant())[0].rates.tolist() == [1.0, 0.5, 0.5, 0.5]
+
+
+CYCLING = schedule("one_cycle", cycle_momentum=True, momentum_low=0.5, momentum_high=0.9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("cycling", [CYCLING, CYCLING.with_settings(cycle_momentum=False)], ids=["cycles", "stays"])
+def test_a_momentum_that_cycles_is_what_the_optimizer_has_at_each_step(
+    optimizer: str, cycling: Schedule, monkeypatch: pytest.MonkeyPatch, digits: Workload
+) -> None:
+    """SGD's momentum, and the first of Adam's betas; both stay as they are where nothing cycles."""
+    had: list[float] = []
+
+    def watched(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        made = make_optimizer(spec, parameters)
+        made.register_step_pre_hook(lambda one, *_: had.extend(momenta_of(one)))
+        return made
+
+    monkeypatch.setattr("lrsweep.engines.sequential.make_optimizer", watched)
+    curve, _ = trained(replace(PLAN, schedule=cycling, optimizer=OPTIMIZERS[optimizer], peak_lr=0.01), digits)
+    wanted = cycling.momenta(60)
+    assert had == ([0.9] * 60 if wanted is None else wanted.tolist())
+    assert (min(had) < 0.6) == (wanted is not None)
+    assert curve.steps == 60
+
+
+def momenta_of(optimizer: torch.optim.Optimizer) -> list[float]:
+    return [group["momentum"] if "momentum" in group else group["betas"][0] for group in optimizer.param_groups]
+
+
+def test_a_momentum_that_cycles_moves_the_weights_as_it_should() -> None:
+    """With loss = w the velocity is v·momentum + 1, from 1 at the first step, and the weight moves by rate·v."""
+
+    class Line(Constant):
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return outputs.sum()
+
+    curve, _ = trained(replace(PLAN, schedule=CYCLING, optimizer=OPTIMIZERS["sgd"], horizon=30), Line())
+    momenta = CYCLING.momenta(30)
+    assert momenta is not None
+    velocity, moves = 0.0, []
+    for rate, momentum in zip(curve.rates.tolist(), momenta.tolist(), strict=True):
+        velocity = velocity * momentum + 1.0
+        moves.append(rate * velocity)
+    np.testing.assert_allclose(-np.diff(curve.train_losses), moves[:-1], rtol=1e-3, atol=1e-6)
+
+
+def test_a_schedule_that_does_not_fit_the_horizon_is_a_failure_that_says_so(digits: Workload) -> None:
+    """100 steps of warm-up in 60: the process goes on, and the outcome has both numbers."""
+    curve, records = trained(replace(PLAN, schedule=schedule("cosine", warmup="100 steps")), digits)
+    assert records[-1].outcome is not None
+    assert records[-1].outcome.status is Status.FAILED
+    assert "take 100 steps, and there are 60" in (records[-1].outcome.error or "")
+    assert curve.steps == 0
+
+
+# ── how it trains ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_same_plan_gives_the_same_bits(digits: Workload) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lrsweep.errors import StudyError
 from lrsweep.records import WorkloadSpec
-from lrsweep.schedules import family_names
+from lrsweep.schedules import core_names, family_names
 from lrsweep.study import SpaceSpec, Study, load_study, parse_study
 
 SMALLEST = """
@@ -42,6 +42,9 @@ adamw = [0.0003, 0.03]
 trials = 12
 """
 
+KNOWN = f"Known: {', '.join(name for name in family_names() if name not in ('table', 'function'))}."
+"""the families that can be searched"""
+
 STUDIES = Path(__file__).parents[2] / "studies"
 
 
@@ -65,7 +68,7 @@ def test_name_workload_and_trials_make_a_study() -> None:
     assert parse_study(SMALLEST, "quick.toml") == Study(
         name="quick",
         workload=WorkloadSpec("digits", {"model": "mlp", "noise": 0.0}),
-        space=SpaceSpec(families=family_names(), optimizers=("sgd", "adamw"), warmup=0.0, floor=0.0, peak_lr={}),
+        space=SpaceSpec(families=core_names(), optimizers=("sgd", "adamw"), warmup=0.0, floor=0.0, peak_lr={}),
         trials=60,
         source="quick.toml",
         horizon=None,
@@ -91,6 +94,16 @@ def test_every_key_arrives_where_it_belongs() -> None:
         horizon=900,
         seed=7,
     )
+
+
+def test_a_study_may_name_every_family_that_has_defaults() -> None:
+    """All but `table` and `function`; unless it names some, it has the eight of the core and no more."""
+    searched = [name for name in family_names() if name not in ("table", "function")]
+    assert parse_study(small(space=f"families = {json.dumps(searched)}"), "s.toml").space.families == tuple(searched)
+    assert {"plateau", "threshold", "slope", "greedy", "knots", "multistep", "cosine_restarts"} < set(searched)
+    assert parse_study(SMALLEST, "s.toml").space.families == (
+        "constant", "step", "exponential", "linear", "cosine", "wsd", "one_cycle", "rex",
+    )  # fmt: skip
 
 
 def test_a_study_cannot_be_changed() -> None:
@@ -209,7 +222,7 @@ adamw = [0, 1.0]
 [buget]
 trials = 60
 """)
-        == """\
+        == f"""\
 s.toml: 21 problems
   line 2, trials: this key belongs under [budget]. Move it there.
   line 4, study.name: 'my net' is not a name of up to 100 letters, digits, - and _, a letter or digit first, such as "my-net".
@@ -220,9 +233,9 @@ s.toml: 21 problems
   line 11, study.workload.modle: unknown setting of the workload 'digits'. Did you mean 'model'? It has model, noise.
   line 12, study.workload.noise: 1.5 is not a number from 0 to 1. This is the standard deviation of Gaussian noise added to pixels between 0 and 1.
   line 13, study.workload.model: 'resnet' is not one of mlp, cnn. This is the network: an MLP of 64-64-10 units, or a small convolutional one.
-  line 16, space.families: unknown family 'cosin'. Did you mean 'cosine'? Known: constant, step, exponential, linear, cosine, wsd, one_cycle, rex.
+  line 16, space.families: unknown family 'cosin'. Did you mean 'cosine'? {KNOWN}
   line 18, space.families: 'wsd' is in the list twice. Take one out.
-  line 19, space.families: unknown family 3. Known: constant, step, exponential, linear, cosine, wsd, one_cycle, rex.
+  line 19, space.families: unknown family 3. {KNOWN}
   line 21, space.optimizers: unknown optimizer 'adam'. Did you mean 'adamw'? Known: sgd, adamw.
   line 22, space.warmup: [0.2, 0.1] is not a share of the steps: a number from 0 to below 1, or a rising range such as [0.0, 0.2].
   line 23, space.floor: 2 is not a share of the peak: a number from 0 to 1, or a rising range such as [0.0, 0.1].
@@ -298,6 +311,18 @@ s.toml: 21 problems
             id="no family",
         ),
         pytest.param(
+            small(space='families = ["cosine", "table"]'),
+            "line 6, space.families: 'table' cannot be searched: only you can give its values, and a search draws "
+            "numbers. Take it out.",
+            id="a family that is all data",
+        ),
+        pytest.param(
+            small(space='families = ["function"]'),
+            "line 6, space.families: 'function' cannot be searched: only you can give its path, and a search draws "
+            "numbers. Take it out.",
+            id="a family that is the user's own code",
+        ),
+        pytest.param(
             small(space='optimizers = "sgd"'),
             'line 6, space.optimizers: \'sgd\' is not a list of optimizers, such as ["sgd", "adamw"].',
             id="a word for a list",
@@ -339,8 +364,7 @@ s.toml: 21 problems
         ),
         pytest.param(
             small(space='families = ["WSD"]'),
-            "line 6, space.families: unknown family 'WSD'. Did you mean 'wsd'? "
-            "Known: constant, step, exponential, linear, cosine, wsd, one_cycle, rex.",
+            f"line 6, space.families: unknown family 'WSD'. Did you mean 'wsd'? {KNOWN}",
             id="capitals",
         ),
         pytest.param(

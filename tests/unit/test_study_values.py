@@ -145,6 +145,19 @@ def test_hashes_stay_the_same_from_release_to_release() -> None:
     assert study.generation == "c798e2635614f1a3c43487c0f56b939cbdd01ffaf1856df57a75d355a36c9ea9"
 
 
+def test_the_hash_of_the_core_stays_the_same_from_release_to_release() -> None:
+    """All eight, as a study that names no family searches them: a setting that is added to one is implied."""
+    assert resolved().generation == "9572d732d1abd6ef4e098f789f0bdb7c1789e40c71ac1582e586fb9ea994eb07"
+
+
+def test_the_numbers_of_a_list_are_part_of_the_space() -> None:
+    """Each has its range, so a release that searches a longer list searches another space."""
+    known = resolved(small(space='families = ["multistep", "plateau"]')).spec()["space"]["settings"]
+    assert {"at.1", "at.2", "gamma"} == set(known["multistep"])
+    assert known["plateau"]["base"] == {"family": "constant", "floor": 0.0, "warmup": 0.0}
+    assert known["plateau"]["mode"] == "min"
+
+
 def test_what_a_value_means_does_not_change_without_a_new_number_of_the_rules() -> None:
     """Who changes these must raise TRAINING_RULES, here and there; a new optimizer is one more line, without that."""
     assert TRAINING_RULES == 1

@@ -1,0 +1,1 @@
+"""What is made of other schedules, one file each: a sequence, a longer horizon, a cool-down branched off."""

@@ -1,0 +1,1 @@
+"""The time-driven families, one file each."""
