@@ -92,7 +92,7 @@ class TorchScheduler(LRScheduler):
         self._peak_lr = plain(peak_lr)
         groups = optimizer.param_groups
         self._follow(followed(schedule, checked_horizon(total_steps, 1.0, "torch")[0], weight_decay))
-        self._check(groups)
+        self._check(self._followed, groups)
         self._peaks = peaks_of(groups, self._peak_lr)
         self._decay_peaks = [_decay_peak(group) for group in groups]
         if weight_decay is not None and not any(self._decay_peaks):
@@ -220,21 +220,20 @@ class TorchScheduler(LRScheduler):
                 "longer known; make the scheduler anew"
             )
         added = groups[known:]
-        self._check(added)
+        self._check(self._followed, added)
         default = self.optimizer.defaults.get(RATE, math.nan)
         peaks = [later_peak(known + place, group, default, self._peak_lr) for place, group in enumerate(added)]
         self._peaks = [*self._peaks, *peaks]
         self._decay_peaks = [*self._decay_peaks, *map(_decay_peak, added)]
         self._write_all()
 
-    def _check(self, groups: list[Group]) -> None:
-        """That these groups, which are new, can follow the schedule."""
-        followed = self._followed
+    def _check(self, followed: Followed, groups: list[Group]) -> None:
+        """That these groups of the optimizer can follow that."""
         followed.check_names(groups, self.optimizer.param_groups)
         if any(followed.of(group).momenta is not None and momentum_key(group) is None for group in groups):
             raise ScheduleError(
-                f"{self.schedule!r} cycles the momentum, and {type(self.optimizer).__name__} has neither {MOMENTUM!r} "
-                f"nor {BETAS!r}; take one that has, or cycle_momentum=False"
+                f"{followed.schedule!r} cycles the momentum, and {type(self.optimizer).__name__} has neither "
+                f"{MOMENTUM!r} nor {BETAS!r}; take one that has, or cycle_momentum=False"
             )
 
     def _watch(self) -> None:
@@ -309,12 +308,8 @@ class TorchScheduler(LRScheduler):
         taken = before.as_stored(stored)
         if told := taken.resume(stored):
             raise ScheduleError(listing(SUBJECT, told))
+        self._check(taken, groups)
         self._follow(taken)
-        try:
-            self._check(groups)
-        except ScheduleError:
-            self._follow(before)
-            raise
         self._peaks = list(stored.peaks)
         if decay is not None:
             self._decay_peaks = list(decay.peaks)
