@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Its name holds the version, so that another PYTHON builds .venv again.
 STAMP := $(VENV)/.installed-with-python-$(PYTHON_VERSION)
+PEERS := $(VENV)/.installed-peers
 
 # Each demo gets a home of its own, unless the user names one; all but the newest three are removed.
 DEMOS := .lrsweep/demos
@@ -34,8 +35,7 @@ help:
 install: $(STAMP)
 	@echo "lrsweep is installed: $(BIN)/lrsweep --help"
 
-# One step for users and developers: what only developers need, with the peers of tests/crosscheck, adds a minute to
-# three, most of them PyTorch.
+# One step for users and developers: what only developers need adds 20 seconds to three minutes, most of them PyTorch.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "lrsweep needs Python >= 3.11; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." >&2; \
@@ -44,8 +44,14 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Making $(VENV) with Python $(PYTHON_VERSION)"; $(PYTHON) -m venv --clear $(VENV); } || { \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): about 7 GB and 3 minutes the first time; progress is in $(VENV)/install.log"
-	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,peers]'
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev]'
 	@rm -f $(VENV)/.installed-with-*
+	@touch $@
+
+# The libraries that tests/crosscheck compares ours with; nobody else needs them.
+$(PEERS): $(STAMP)
+	@echo "Installing what tests/crosscheck compares with: about 0.6 GB and 1 minute"
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[peers]'
 	@touch $@
 
 demo: $(STAMP)
@@ -55,7 +61,7 @@ demo: $(STAMP)
 ui: $(STAMP)
 	@LRSWEEP_HOME="$${LRSWEEP_HOME:-$(or $(NEWEST_DEMO),.lrsweep)}" $(BIN)/lrsweep ui
 
-test: check
+test: check $(PEERS)
 	$(BIN)/pytest
 
 check: $(STAMP)

@@ -85,6 +85,38 @@ def any_composition(*, reactive: bool) -> st.SearchStrategy[Schedule]:
     return sequence_of(leaves | inner) | extended(leaves | inner) | cooled_down(leaves | inner)
 
 
+@st.composite
+def with_few_steps(draw: st.DrawFn) -> Schedule:
+    """A family with counts of steps and all that is shared, a reactive one over it, or a composition of such: on few
+    steps some are refused, and in others nothing is left for what lies inside."""
+    leaves = _counted() | _counted().flatmap(_reacting_to)
+    inner = leaves | sequence_of(leaves) | extended(leaves) | cooled_down(leaves)
+    outer = inner | sequence_of(inner) | extended(inner) | cooled_down(inner)
+    return draw(outer | _with_long_warmup(outer))
+
+
+LONG_WARMUPS = st.sampled_from(["1 step", "2 steps", "4 steps", 0.9])
+
+
+def _with_long_warmup(inside: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    return st.builds(lambda s, warmup: s.with_settings(warmup=warmup, hold=0.0), inside, LONG_WARMUPS)
+
+
+@st.composite
+def _counted(draw: st.DrawFn) -> Schedule:
+    own: dict[str, dict[str, Any]] = {
+        "linear": {},
+        "wsd": {"cooldown": draw(st.sampled_from([0.5, "2 steps"]))},
+        "one_cycle": {"cycle_momentum": draw(st.booleans())},
+    }
+    name = draw(st.sampled_from(sorted(own)))
+    return schedule(name, **own[name], **draw(some_shared(counts=True)))
+
+
+def _reacting_to(base: Schedule) -> st.SearchStrategy[Schedule]:
+    return st.builds(schedule, st.sampled_from(sorted(REACTIVE)), base=st.just(base), warmup=LONG_WARMUPS)
+
+
 def metrics_at(total_steps: int) -> st.SearchStrategy[dict[int, float]]:
     """Evaluations after some of the updates."""
     return st.dictionaries(st.integers(1, total_steps), METRICS, max_size=25)

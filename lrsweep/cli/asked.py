@@ -6,6 +6,7 @@ Everything that is wrong with it is collected, so that one look at the answer me
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -127,16 +128,18 @@ def _given(text: str, problems: list[str]) -> Given | None:
 
 
 def _value(text: str, place: str) -> Any:
-    """What JSON makes of the text, and the text itself where that is none: a name, or ``500 steps``."""
+    """What JSON makes of the text, or Python of a number (``.1``); else the text itself: a name, or ``500 steps``."""
     if text.startswith("{"):  # nothing but an object begins so: a mistake in it is told as one
         found, problems = parsed_object(text, place)
         if problems:
             raise ScheduleError(f"{place}: {'; '.join(problems)}")
         return found
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except (ValueError, RecursionError):
+            continue
+    return text
 
 
 def _missing(name: str, settings: Mapping[str, Any]) -> bool:
@@ -220,7 +223,8 @@ def _unknown(name: str) -> str:
 
 
 def read_metrics(path: Path, problems: list[str]) -> list[float] | None:
-    """A JSON list of numbers; NaN and infinities may be among them, as in a training that diverges."""
+    """A JSON list of numbers; NaN and infinities may be among them, as in a training that diverges, and null, which is
+    how JSON that knows no NaN writes one."""
     text = text_of(str(path), problems)
     if text is None:
         return None
@@ -229,7 +233,7 @@ def read_metrics(path: Path, problems: list[str]) -> list[float] | None:
     except (ValueError, RecursionError) as error:
         problems.append(f"--metrics {path} is not JSON ({error}); wanted a list of numbers such as [2.3, 1.1, 0.7]")
         return None
-    if isinstance(found, list) and found and all(type(one) in (int, float) for one in found):
-        return [float(one) for one in found]
+    if isinstance(found, list) and found and all(one is None or type(one) in (int, float) for one in found):
+        return [math.nan if one is None else float(one) for one in found]
     problems.append(f"--metrics {path}: wanted a list of numbers such as [2.3, 1.1, 0.7], not {shortened(found)}")
     return None

@@ -23,8 +23,10 @@ from lrsweep.cli.terminal import written_for
 from lrsweep.errors import ScheduleError, SettingsError
 from lrsweep.schedules import Schedule, json_value
 from lrsweep.schedules.checks import checked_horizon
+from lrsweep.schedules.compositions.inner import inner_schedules
 from lrsweep.schedules.course import Floats
 from lrsweep.schedules.kinds import listing
+from lrsweep.schedules.reactive.base import Reactive
 
 FINEST = 20_000
 """Places at which a longer horizon is sampled: more would cost time and memory, and no eye sees it."""
@@ -180,6 +182,8 @@ def _curve(
 ) -> Curve | None:
     """The rates of one schedule; None, and a problem more, where it does not fit this horizon."""
     about = repr(one.schedule) if not one.of_family else ", ".join(_changed(one.schedule))
+    if one.multiplier != 1:
+        about = f"× {one.multiplier:g}  {about}"
     schedule = one.schedule
     fine = exact or steps <= FINEST
     peak = peak_lr * one.multiplier
@@ -214,7 +218,9 @@ def _sampled_replay(schedule: Schedule, metrics: Sequence[float], steps: int, pe
 
 def _mode(schedule: Schedule) -> str:
     """Whether the first machine in a schedule wants a smaller or a larger metric."""
-    return str(getattr(schedule.course(FINEST).reactors[0].machine, "mode", "min"))
+    if isinstance(schedule, Reactive):
+        return schedule.mode
+    return next(_mode(inner) for inner in inner_schedules(schedule) if inner.needs_metric)
 
 
 def _changed(schedule: Schedule) -> list[str]:

@@ -26,6 +26,8 @@ WRITTEN = (RATE, WEIGHT_DECAY, MOMENTUM, BETAS)
 PEAK = "initial_lr"
 """PyTorch's own name for the rate that a scheduler begins with; it travels in the optimizer's state."""
 WEIGHT_DECAY_PEAK = "initial_weight_decay"
+OWN_MOMENTUM = "initial_momentum"
+"""What a group had before a schedule moved it; both travel in the optimizer's state too."""
 
 
 def as_float(given: object) -> float:
@@ -59,6 +61,17 @@ def write(group: Group, key: str, value: float) -> None:
             old.fill_(value)
     else:
         _hold(group, key, value)
+
+
+def keep_own(group: Group, key: str, own: str) -> None:
+    """Remembers a number of the group before a schedule moves it."""
+    group.setdefault(own, as_float(_held(group, key)))
+
+
+def give_back_own(group: Group, key: str | None, own: str) -> None:
+    """What a schedule has moved, and this one does not, is again what it was: else it would stay as it stood there."""
+    if key is not None and own in group:
+        write(group, key, group.pop(own))
 
 
 def give_own_tensors(optimizer: Optimizer) -> None:

@@ -35,19 +35,22 @@ from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.integrations.param_groups import (
     BETAS,
     MOMENTUM,
+    OWN_MOMENTUM,
     PEAK,
     RATE,
     WEIGHT_DECAY,
     WEIGHT_DECAY_PEAK,
     Group,
     as_float,
+    give_back_own,
     give_own_tensors,
+    keep_own,
     momentum_key,
     write,
 )
 from lrsweep.integrations.peaks import PeakRates, later_peak, peaks_of, plain
 from lrsweep.integrations.saved import SUBJECT, Saved, differences, read_saved
-from lrsweep.integrations.tracks import Followed, followed
+from lrsweep.integrations.tracks import Followed, Lines, followed
 from lrsweep.schedules import Schedule
 from lrsweep.schedules.checks import checked_horizon
 from lrsweep.schedules.groups import Grouped
@@ -100,6 +103,7 @@ class TorchScheduler(LRScheduler):
                 "weight_decay: no group of the optimizer has a weight decay above 0, so nothing would follow the "
                 "schedule; give the optimizer one, which becomes the peak"
             )
+        self._heard = False
         self._write_all()
         self._watch()
 
@@ -108,9 +112,9 @@ class TorchScheduler(LRScheduler):
     def step(self, metric: float | Tensor | None = None) -> None:
         """One update is done. With a metric: and it was evaluated after it, which is for schedules that need one.
 
-        A schedule that reacts to a metric and never hears one stays as it began. Where several processes train one
-        model, each must be given the same metric. An update that a ``GradScaler`` skipped counts as well, unless
-        ``step`` is not called for it.
+        A schedule that reacts to a metric and never hears one stays as it began, which a warning tells at the end of
+        the horizon. Where several processes train one model, each must be given the same metric. An update that a
+        ``GradScaler`` skipped counts as well, unless ``step`` is not called for it.
         """
         heard = None if metric is None else self._checked_metric(metric)
         self._know_groups()
@@ -119,6 +123,13 @@ class TorchScheduler(LRScheduler):
         if heard is not None:
             self._hear(heard)
         self._write_rates()
+        if self.last_epoch == self.total_steps and self.needs_metric and not self._heard:
+            warnings.warn(
+                f"{self.schedule!r} reacts to a metric, and its {self.total_steps} steps have ended without one: "
+                "nothing but time has changed the rates. After an update that was evaluated, call .step(metric)",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def report(self, metric: float | Tensor) -> None:
         """An evaluation without an update: for a training that evaluates elsewhere than after ``step``."""
@@ -134,10 +145,7 @@ class TorchScheduler(LRScheduler):
 
     def rates_at(self, step: int) -> list[float]:
         """The rate of each group at any step, as far as metrics are known now."""
-        return [
-            self._followed.of(group).rate(peak, step)
-            for peak, group in zip(self._peaks, self.optimizer.param_groups, strict=True)
-        ]
+        return self._lines.rates(step)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rates as they were last written: numbers, also where a rate is a tensor, so that no GPU is waited for."""
@@ -171,8 +179,8 @@ class TorchScheduler(LRScheduler):
         return self.schedule.needs_metric
 
     def _hear(self, metric: float) -> None:
-        for track in self._followed.tracks.values():
-            track.hear(metric, self.last_epoch)
+        self._heard = True
+        self._followed.hear(metric, self.last_epoch)
 
     # ── the optimizer ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,15 +192,15 @@ class TorchScheduler(LRScheduler):
 
     def _write_rates(self) -> None:
         step = self._position
-        followed, groups = self._followed, self.optimizer.param_groups
-        rates = self.rates_at(step)
+        groups, decay = self.optimizer.param_groups, self._followed.decay
+        rates = self._lines.rates(step)
         for group, rate in zip(groups, rates, strict=True):
             write(group, RATE, rate)
-            momentum = followed.of(group).momentum(step)
-            if momentum is not None and (key := momentum_key(group)):
-                write(group, key, momentum)
-        if followed.decay is not None:
-            factor = followed.decay.factor(step)
+        for place, momentum in self._lines.momenta(step):
+            if key := momentum_key(groups[place]):
+                write(groups[place], key, momentum)
+        if decay is not None:
+            factor = decay.factor(step)
             for group, peak in zip(groups, self._decay_peaks, strict=True):
                 if WEIGHT_DECAY in group:
                     write(group, WEIGHT_DECAY, peak * factor)
@@ -201,11 +209,19 @@ class TorchScheduler(LRScheduler):
     def _write_all(self) -> None:
         """The peaks too, in groups that may be new ones."""
         give_own_tensors(self.optimizer)
+        self._lines = Lines.of(self._followed, self.optimizer.param_groups, self._peaks)
         self.base_lrs = [*self._peaks]
         for group, peak, decay in zip(self.optimizer.param_groups, self._peaks, self._decay_peaks, strict=True):
             group[PEAK] = peak
-            if self.weight_decay is not None and WEIGHT_DECAY in group:
+            if WEIGHT_DECAY in group and self.weight_decay is not None:
                 group[WEIGHT_DECAY_PEAK] = decay
+            elif WEIGHT_DECAY in group:
+                give_back_own(group, WEIGHT_DECAY, WEIGHT_DECAY_PEAK)
+            key = momentum_key(group)
+            if key is not None and self._followed.of(group).momenta is not None:
+                keep_own(group, key, OWN_MOMENTUM)
+            else:
+                give_back_own(group, key, OWN_MOMENTUM)
         self._write_rates()
 
     def _know_groups(self) -> None:
@@ -280,6 +296,7 @@ class TorchScheduler(LRScheduler):
             self._go_on(stored, begins_anew=bool(found))
         self.last_epoch = stored.step
         self._step_count = stored.step + 1
+        self._heard = self._followed.has_heard
         self._write_all()
 
     def _go_on(self, stored: Saved, *, begins_anew: bool) -> None:
@@ -290,7 +307,7 @@ class TorchScheduler(LRScheduler):
             raise ScheduleError(listing(SUBJECT, told))
         if told and stored.reactive:
             warnings.warn(
-                f"{'; '.join(told)}. What does not fit begins anew, as if nothing had been heard",
+                f"{SUBJECT}: {'; '.join(told)}. What does not fit begins anew, as if nothing had been heard",
                 UserWarning,
                 stacklevel=3,
             )
@@ -311,12 +328,9 @@ class TorchScheduler(LRScheduler):
         self._check(taken, groups)
         self._follow(taken)
         self._peaks = list(stored.peaks)
+        self._peak_lr = self._peaks[0] if len(set(self._peaks)) == 1 else None  # of groups that are added later
         if decay is not None:
             self._decay_peaks = list(decay.peaks)
-        elif before.weight_decay is not None:  # it follows nothing from now on
-            for group, peak in zip(groups, self._decay_peaks, strict=True):
-                if WEIGHT_DECAY in group:
-                    write(group, WEIGHT_DECAY, peak)
 
     def _saved(self) -> Saved:
         return self._followed.saved(self._peaks, self.last_epoch, self._decay_peaks)

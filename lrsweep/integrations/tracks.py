@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from reprlib import repr as shortened
 from typing import Any
 
@@ -13,6 +13,7 @@ from lrsweep.integrations.param_groups import Group, name_of, told_names
 from lrsweep.integrations.saved import SUBJECT, Saved, SavedDecay
 from lrsweep.schedules import Schedule, schedule_from_json
 from lrsweep.schedules.course import Course, Floats, State, States
+from lrsweep.schedules.families.function import Function
 from lrsweep.schedules.groups import Grouped, grouped_from_json
 from lrsweep.schedules.reactive.base import Reactive
 
@@ -20,22 +21,21 @@ EVERY = "every group"
 """What a state calls the one schedule that all groups follow."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
-    """What some groups follow; only the states of its reactors ever change."""
+    """What the groups with one schedule follow; only the states of its reactors ever change."""
 
     course: Course
     states: States
     momenta: Floats | None
-    multiplier: float
 
     @classmethod
-    def of(cls, schedule: Schedule, total_steps: int, multiplier: float = 1.0) -> Track:
+    def of(cls, schedule: Schedule, total_steps: int) -> Track:
         course = schedule.course(total_steps)
-        return cls(course, course.begin(), schedule.momenta(total_steps), multiplier)
+        return cls(course, course.begin(), schedule.momenta(total_steps))
 
-    def rate(self, peak: float, step: int) -> float:
-        return peak * self.multiplier * self.course.factor(step, self.states)
+    def factor(self, step: int) -> float:
+        return self.course.factor(step, self.states)
 
     def momentum(self, step: int) -> float | None:
         """The momentum of a step; after the end the last one holds."""
@@ -51,19 +51,22 @@ class Track:
             for machine, state in zip(self._machines(), self.states, strict=True)
         ]
 
-    def resume(self, saved: Sequence[State]) -> str | None:
-        """Goes on from the states that ``saved`` gave. What they do not fit is told, and then nothing changes."""
+    @property
+    def has_heard(self) -> bool:
+        """Whether a metric has changed anything."""
+        return self.states != self.course.begin()
+
+    def resumed(self, saved: Sequence[State]) -> Track | str:
+        """The track with the states that ``saved`` gave, or what does not fit."""
         machines = self._machines()
         stored, own = [one["family"] for one in saved], [machine.family for machine in machines]
         if stored != own:
             return f"the states are of {_listed(stored)}, and the schedule has {_listed(own)}"
         try:
-            self.states = tuple(
-                machine.checked_state(one["state"]) for machine, one in zip(machines, saved, strict=True)
-            )
+            states = tuple(machine.checked_state(one["state"]) for machine, one in zip(machines, saved, strict=True))
         except ScheduleError as refused:
             return str(refused)
-        return None
+        return replace(self, states=states)
 
     def _machines(self) -> list[Reactive]:
         return [reactor.machine for reactor in self.course.reactors if isinstance(reactor.machine, Reactive)]
@@ -77,13 +80,33 @@ class Followed:
     total_steps: int
     weight_decay: Schedule | None
     tracks: dict[str, Track]
-    """by the names of the groups, or one for all"""
+    """by the names of the groups, or one for all; equal schedules that have heard the same are one track"""
+    multipliers: dict[str, float]
     decay: Course | None
     """the weight decay's"""
 
     def of(self, group: Group) -> Track:
         """What this group follows."""
-        return self.tracks[(name_of(group) or "") if isinstance(self.schedule, Grouped) else EVERY]
+        return self.tracks[self._name(group)]
+
+    def multiplier(self, group: Group) -> float:
+        """Its peak as a multiple of ``peak_lr``."""
+        return self.multipliers[self._name(group)]
+
+    def distinct(self) -> list[Track]:
+        """Each track once."""
+        return list(dict.fromkeys(self.tracks.values()))
+
+    @property
+    def has_heard(self) -> bool:
+        return any(track.has_heard for track in self.distinct())
+
+    def hear(self, metric: float, done: int) -> None:
+        for track in self.distinct():
+            track.hear(metric, done)
+
+    def _name(self, group: Group) -> str:
+        return (name_of(group) or "") if isinstance(self.schedule, Grouped) else EVERY
 
     def check_names(self, added: Sequence[Group], groups: Sequence[Group]) -> None:
         """That schedules by name and the groups of an optimizer have the same names."""
@@ -111,9 +134,17 @@ class Followed:
         return followed(self.schedule, self.total_steps, self.weight_decay)
 
     def as_stored(self, stored: Saved) -> Followed:
-        """What ``stored`` says. A function that it names is only called where the given schedule may call one."""
-        allow_code = _runs_code(self.schedule) or _runs_code(self.weight_decay)
+        """What ``stored`` says. A function that it names is only called if what is given names it as well."""
         decay = stored.weight_decay
+        texts = [stored.schedule, *([] if decay is None else [decay.schedule])]
+        allowed = set(_paths([self.schedule, self.weight_decay]))
+        if foreign := sorted({path for text in texts for path in _paths(json.loads(text))} - allowed):
+            raise ScheduleError(
+                f"{SUBJECT}: the stored schedule calls {', '.join(map(repr, foreign))}, and the given one calls "
+                f"{_listed(sorted(allowed))}. A stored function is called only where the given schedule calls it too: "
+                "give s.torch(...) a schedule that does, if you trust the function and where the state came from"
+            )
+        allow_code = bool(allowed)
         try:
             return followed(
                 _read(stored.schedule, allow_code=allow_code),
@@ -121,14 +152,19 @@ class Followed:
                 None if decay is None else schedule_from_json(decay.schedule, allow_code=allow_code),
             )
         except ScheduleError as refused:
-            hint = "" if allow_code else " A stored function is called only where the given schedule calls one too."
-            raise ScheduleError(f"{SUBJECT}: the stored schedule cannot be made here. {refused}.{hint}") from refused
+            raise ScheduleError(f"{SUBJECT}: the stored schedule cannot be made here. {refused}") from refused
 
     def resume(self, stored: Saved) -> list[str]:
         """Takes over where the stored reactors stand. What does not fit is told, and stays as it is."""
-        told = {name: track.resume(stored.reactive.get(name, [])) for name, track in self.tracks.items()}
-        told |= {name: "the schedule has none" for name in stored.reactive if name not in self.tracks}
-        return [f"{SUBJECT}: what was heard for {name}: {problem}" for name, problem in told.items() if problem]
+        told = {name: "the schedule has none" for name in stored.reactive if name not in self.tracks}
+        made: dict[tuple[int, str], Track] = {}
+        for name, track in self.tracks.items():
+            found = track.resumed(stored.reactive.get(name, []))
+            if isinstance(found, str):
+                told[name], found = found, track
+            # Groups that had different schedules when the state was taken may have heard different things.
+            self.tracks[name] = made.setdefault((id(found.course), repr(found.states)), found)
+        return [f"what was heard for {name}: {problem}" for name, problem in told.items()]
 
 
 def followed(schedule: Schedule | Grouped, total_steps: int, weight_decay: Schedule | None) -> Followed:
@@ -139,11 +175,46 @@ def followed(schedule: Schedule | Grouped, total_steps: int, weight_decay: Sched
             f"not {shortened(weight_decay)}"
         )
     if isinstance(schedule, Grouped):
-        tracks = {name: Track.of(one, total_steps, multiplier) for name, one, multiplier in schedule.groups}
+        schedules, multipliers = schedule.schedules, schedule.multipliers
     else:
-        tracks = {EVERY: Track.of(schedule, total_steps)}
+        schedules, multipliers = {EVERY: schedule}, {EVERY: 1.0}
+    laid = {one: Track.of(one, total_steps) for one in dict.fromkeys(schedules.values())}
+    tracks = {name: laid[one] for name, one in schedules.items()}
     decay = None if weight_decay is None else weight_decay.course(total_steps)
-    return Followed(schedule, total_steps, weight_decay, tracks, decay)
+    return Followed(schedule, total_steps, weight_decay, tracks, multipliers, decay)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What the groups of an optimizer follow, in their order: what they share is computed once per step."""
+
+    tracks: list[Track]
+    whose: list[int]
+    """of each group, the place of its track"""
+    peaks: list[float]
+    """of each group, its multiplier in it"""
+
+    @classmethod
+    def of(cls, followed: Followed, groups: Sequence[Group], peaks: Sequence[float]) -> Lines:
+        tracks = followed.distinct()
+        places = {track: place for place, track in enumerate(tracks)}
+        return cls(
+            tracks,
+            [places[followed.of(group)] for group in groups],
+            [peak * followed.multiplier(group) for peak, group in zip(peaks, groups, strict=True)],
+        )
+
+    def rates(self, step: int) -> list[float]:
+        factors = [track.factor(step) for track in self.tracks]
+        return [peak * factors[place] for peak, place in zip(self.peaks, self.whose, strict=True)]
+
+    def momenta(self, step: int) -> Iterator[tuple[int, float]]:
+        """The groups whose momentum is cycled, by their place, each with its own."""
+        found = [track.momentum(step) for track in self.tracks]
+        if any(momentum is not None for momentum in found):
+            for place, track in enumerate(self.whose):
+                if (momentum := found[track]) is not None:
+                    yield place, momentum
 
 
 def _read(text: str, *, allow_code: bool) -> Schedule | Grouped:
@@ -152,13 +223,17 @@ def _read(text: str, *, allow_code: bool) -> Schedule | Grouped:
     return schedule_from_json(text, allow_code=allow_code)
 
 
-def _runs_code(value: Any) -> bool:
-    """Whether a schedule, or one in it, calls a function of the user's."""
-    if isinstance(value, Schedule):
-        return value.runs_code or any(map(_runs_code, value.settings_dict().values()))
-    if isinstance(value, Grouped):
-        return _runs_code(value.groups) or _runs_code(value.weight_decay)
-    return isinstance(value, (tuple, list)) and any(map(_runs_code, value))
+def _paths(value: Any) -> Iterator[str]:
+    """The functions of the user's that schedules call, or that the objects of a JSON text name."""
+    if isinstance(value, Schedule | Grouped):
+        value = value.to_dict()
+    if isinstance(value, dict):
+        if value.get("family") == Function.family:
+            yield str(value.get("path"))
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _paths(one)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.schedules.checks import checked_horizon, checked_metrics, checked_progress, needs_metric
 from lrsweep.schedules.clock import HAIR, Clock, in_steps, progress_of
 from lrsweep.schedules.course import Course, Floats
-from lrsweep.schedules.kinds import BELOW_ONE, UNIT, Choice, Interval, Length, Whole, listing, steps_in
+from lrsweep.schedules.kinds import BELOW_ONE, UNIT, Choice, Interval, Length, NotOfThisKind, Whole, listing, steps_in
 from lrsweep.schedules.noise import dip
 from lrsweep.schedules.setting import REQUIRED, Setting, setting, setting_of
 from lrsweep.schedules.warmup import NEED_A_START, RISES, rise
@@ -116,19 +116,24 @@ class Schedule(ABC):
         """Everything that is wrong with these settings: unknown names, values that are not allowed, and values that do
         not go together."""
         known = {one.name: one for one in cls.settings()}
-        found = [
-            known[name].problem_with(value) if name in known else cls._unknown(name, known)
-            for name, value in given.items()
-        ]
-        missing = [
+        values: dict[str, Any] = {}  # each is read once: a list may have millions of numbers
+        problems = []
+        for name, value in given.items():
+            try:
+                if name in known:
+                    values[name] = known[name].allowed.read(value)
+                else:
+                    problems.append(cls._unknown(name, known))
+            except NotOfThisKind as refused:
+                problems.append(known[name].told(value, refused))
+        problems += [
             f"{one.name} is missing; wanted {one.allowed}: {one.meaning}"
             for one in known.values()
             if one.default is REQUIRED and one.name not in given
         ]
-        problems = [*(problem for problem in found if problem), *missing]
         if problems:
             return problems
-        values = {one.name: one.allowed.read(given.get(one.name, one.default)) for one in known.values()}
+        values |= {name: one.allowed.read(one.default) for name, one in known.items() if name not in values}
         return [*_shared_conflicts(values), *cls.conflicts(values)]
 
     @classmethod
@@ -192,9 +197,9 @@ class Schedule(ABC):
         rates = np.empty(steps)
         since = 0
         for done, metric in checked_metrics(metrics, steps):
-            rates[since:done] = course.factors(states)[since:done]
+            rates[since:done] = course.factors(states, since, done)
             states, since = course.heard(states, metric, done), done
-        rates[since:] = course.factors(states)[since:-1]
+        rates[since:] = course.factors(states, since, steps)
         return peak * rates
 
     def momenta(self, total_steps: SupportsIndex) -> Floats | None:
@@ -204,10 +209,16 @@ class Schedule(ABC):
         """
         steps, _ = checked_horizon(total_steps, 1.0, "momenta")
         clock = self.clock(steps)
-        own = self.decay_momenta(max(1, clock.decay))
-        if own is None:
+        first = self.first_momentum()
+        if first is None:
             return None
-        return np.concatenate([np.full(steps - clock.decay, own[0]), own[: clock.decay]])
+        waiting = np.full(steps - clock.decay, first)
+        own = self.decay_momenta(clock.decay) if clock.decay else None
+        return waiting if own is None else np.concatenate([waiting, own])
+
+    def first_momentum(self) -> float | None:
+        """The momentum at the beginning, on every horizon; None where nothing cycles it."""
+        return None
 
     def decay_momenta(self, steps: int) -> Floats | None:
         """The momentum of each of ``steps`` steps of the decay's own clock; None where nothing cycles it."""
@@ -215,15 +226,14 @@ class Schedule(ABC):
         return None
 
     def course(self, total_steps: int) -> Course:
-        """The schedule laid out on this horizon, for engines and bridges."""
-        clock = self.clock(total_steps)
-        if clock.hold and not clock.decay:  # what is held is the beginning of a decay, whose end comes after all steps
-            clock = Clock(clock.warmup, clock.hold - 1, 1)
+        """The schedule laid out on this horizon, for engines and bridges. On one of no steps, as a part has where a
+        warm-up takes them all, there is the end alone."""
+        clock = self.clock(total_steps).laid_out
         course = self.decay_course(clock.decay)
         if clock.hold:
             course = course.held(clock.hold)
         if self.noise:
-            progress = np.arange(clock.warmup, total_steps + 1) / total_steps
+            progress = progress_of(total_steps)[clock.warmup :]
             course = course.scaled(1.0 - self.noise * dip(progress, self.noise_seed))
         if self.floor:
             course = self._on_floor(course)
@@ -234,17 +244,19 @@ class Schedule(ABC):
     def clock(self, total_steps: int) -> Clock:
         """The parts of a horizon in whole steps: rounded, halves up, a warm-up at least 1 where there is one.
 
-        Counts that do not fit are refused with what there is.
+        Counts that do not fit are refused with what there is. No step has no parts, and no count is asked for.
         """
+        if not total_steps:
+            return Clock(0, 0, 0)
         warm = self.warmup_steps(total_steps)
         hold = in_steps(self.hold, total_steps)
         if steps_in(self.hold) is None and steps_in(self.warmup) is None:  # both may have been rounded up
             hold = min(hold, max(0, total_steps - warm))
-        own = {one.name: getattr(self, one.name) for one in self._own_lengths()}
-        counted = {"warmup": self.warmup, "hold": self.hold, **own}
-        needed = warm + hold + sum(steps_in(length) or 0 for length in own.values())
+        own = {one.name: steps_in(getattr(self, one.name)) or 0 for one in self._own_lengths()}
+        taken = {name: steps for name, steps in {"warmup": warm, "hold": hold, **own}.items() if steps}
+        needed = sum(taken.values())
         if needed > total_steps:
-            told = ", ".join(f"{name} {length!r}" for name, length in counted.items() if length)
+            told = ", ".join(_told_length(name, getattr(self, name), steps) for name, steps in taken.items())
             raise ScheduleError(
                 f"schedule {self.family!r}: {told} take {needed} steps, and there are {total_steps}: "
                 "a longer horizon is needed, or a shorter stretch"
@@ -291,13 +303,19 @@ class Schedule(ABC):
         Where counts take all steps, a hair of the curve is left to the decay: at 1 stands what holds after the end.
         """
         steps, _ = checked_horizon(total_steps, 1.0)
+        return self.in_fractions(steps)
+
+    def in_fractions(self, steps: int) -> Self:
+        """``on_horizon`` for what lies inside another schedule too. On no steps the end is that of ``course``, and what
+        comes before it is any curve."""
         clock = self.clock(steps)
         if not self.has_counts:
             return self
-        warmup = min(clock.warmup / steps, 1.0 - HAIR) if isinstance(self.warmup, str) else self.warmup
-        hold = clock.hold / steps if isinstance(self.hold, str) else self.hold
+        whole = max(1, steps)
+        warmup = min(clock.warmup / whole, 1.0 - HAIR) if isinstance(self.warmup, str) else self.warmup
+        hold = clock.hold / whole if isinstance(self.hold, str) else self.hold
         left = max(0.0, 1.0 - HAIR - warmup)
-        return replace(self._with_own_fractions(clock.decay), warmup=warmup, hold=min(hold, left))
+        return replace(self._with_own_fractions(clock.laid_out.decay), warmup=warmup, hold=min(hold, left))
 
     def _relative(self, total_steps: SupportsIndex | None) -> Schedule:
         if not self.has_counts:
@@ -314,7 +332,9 @@ class Schedule(ABC):
 
     def _with_own_fractions(self, decay_steps: int) -> Self:
         counts = {one.name: steps_in(getattr(self, one.name)) for one in self._own_lengths()}
-        fractions: dict[str, Any] = {name: count / decay_steps for name, count in counts.items() if count is not None}
+        fractions: dict[str, Any] = {
+            name: count / decay_steps if decay_steps else 1.0 for name, count in counts.items() if count is not None
+        }
         return replace(self, **fractions) if fractions else self
 
     # ── other horizons, other forms ──────────────────────────────────────────────────────────────────────────────────
@@ -455,6 +475,10 @@ def _shared_conflicts(values: Mapping[str, Any]) -> list[str]:
             "from 0 it would stay at 0"
         )
     return problems
+
+
+def _told_length(name: str, length: float | str, steps: int) -> str:
+    return f"{name} {length!r}" if isinstance(length, str) else f"{name} {length!r} ({steps} step{'s' * (steps > 1)})"
 
 
 def json_value(value: Any) -> Any:

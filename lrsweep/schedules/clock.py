@@ -24,6 +24,12 @@ class Clock(NamedTuple):
     hold: int
     decay: int
 
+    @property
+    def laid_out(self) -> Clock:
+        """What is held is the beginning of a decay: where a hold takes all that is left, its last step is the decay's,
+        whose end comes after all steps."""
+        return Clock(self.warmup, self.hold - 1, 1) if self.hold and not self.decay else self
+
 
 def in_steps(length: float | str, total_steps: int) -> int:
     """A length in whole steps: a count as it is, a fraction rounded, halves up."""

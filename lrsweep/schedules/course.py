@@ -75,6 +75,10 @@ class Course:
     """the reactor whose multiplier counts; -1 for none"""
     reactors: tuple[Reactor, ...] = ()
 
+    def __post_init__(self) -> None:
+        for entries in (self.fixed, self.gain, self.low, self.whose):
+            entries.setflags(write=False)
+
     @classmethod
     def of(cls, factors: Floats) -> Course:
         """The course of a time-driven schedule."""
@@ -98,18 +102,23 @@ class Course:
             for reactor, state in zip(self.reactors, states, strict=True)
         )
 
-    def factors(self, states: States = ()) -> Floats:
-        """The factor of every step, and the one after the end, if the states stayed as they are."""
+    def factors(self, states: States = (), begin: int = 0, end: int | None = None) -> Floats:
+        """The factor of every step, and the one after the end, if the states stayed as they are; or those of the steps
+        from ``begin`` to before ``end`` alone."""
+        asked = slice(begin, end)
         if not self.reactors:
-            return self.fixed
+            return self.fixed[asked]
         # The entry for "no reactor", -1, is the last: any finite number does, its gain is 0.
         multipliers = np.array([*self._multipliers(states), 0.0])
-        factors: Floats = np.maximum(self.low, self.fixed + self.gain * multipliers[self.whose])
+        reactive = self.gain[asked] * multipliers[self.whose[asked]]
+        factors: Floats = np.maximum(self.low[asked], self.fixed[asked] + reactive)
         return factors
 
     def factor(self, step: int, states: States = ()) -> float:
         """The factor of one step; a step at or after the end has the last entry."""
         at = min(step, self.total_steps)
+        if not self.reactors:
+            return float(self.fixed[at])
         reactor = int(self.whose[at])
         multiplier = self.reactors[reactor].machine.multiplier(states[reactor]) if reactor >= 0 else 0.0
         return float(np.maximum(self.low[at], self.fixed[at] + self.gain[at] * multiplier))

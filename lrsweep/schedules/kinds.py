@@ -14,6 +14,8 @@ from numbers import Real
 from reprlib import repr as shortened
 from typing import Any, Protocol
 
+import numpy as np
+
 LONGEST_LIST = 10_000_000
 """Numbers in one setting: an explicit table of rates may be as long as a training."""
 
@@ -154,6 +156,8 @@ class Numbers:
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise NotOfThisKind
         values = list(given)
+        if (plain := self._plain(values)) is not None:
+            return plain
         if not self.least <= len(values) <= self.most:
             raise NotOfThisKind(f"must be {self}, not {len(values)} of them")
         numbers = [as_number(value) for value in values]
@@ -163,6 +167,19 @@ class Numbers:
             if self.ascending and place and number < numbers[place - 1]:
                 raise NotOfThisKind(f"must be {self}; number {place + 1} is {number:g} after {numbers[place - 1]:g}")
         return tuple(numbers)
+
+    def _plain(self, values: list[object]) -> tuple[float, ...] | None:
+        """The same for numbers of Python's own that are all allowed, in a tenth of the time; None for all others."""
+        if not (self.least <= len(values) <= self.most and values and set(map(type, values)) <= {float, int}):
+            return None
+        try:
+            numbers = np.array(values, dtype=np.float64) + 0.0
+        except OverflowError:
+            return None
+        inside = float(numbers.min()) in self.each and float(numbers.max()) in self.each  # NaN is in neither
+        if not inside or (self.ascending and (numbers[1:] < numbers[:-1]).any()):
+            return None
+        return tuple(numbers.tolist())
 
 
 def as_number(given: object) -> float:

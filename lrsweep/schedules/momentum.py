@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from lrsweep.schedules.base import Schedule, shared_names
 from lrsweep.schedules.clock import progress_of
 from lrsweep.schedules.course import Floats
@@ -32,11 +34,16 @@ class MomentumCycling(Schedule):
     def height(self, u: Floats) -> Floats:
         """How high the cycle stands at progress ``u`` on the decay's own clock: 0 is its foot, 1 its full height."""
 
+    def first_momentum(self) -> float | None:
+        at_the_beginning = np.zeros(1)
+        return self._momentum(at_the_beginning).item() if self.cycle_momentum else None
+
     def decay_momenta(self, steps: int) -> Floats | None:
         """``momentum_high - (momentum_high - momentum_low)·height`` where the momentum cycles."""
-        if not self.cycle_momentum:
-            return None
-        return self.momentum_high - (self.momentum_high - self.momentum_low) * self.height(progress_of(steps)[:-1])
+        return self._momentum(progress_of(steps)[:-1]) if self.cycle_momentum else None
+
+    def _momentum(self, u: Floats) -> Floats:
+        return self.momentum_high - (self.momentum_high - self.momentum_low) * self.height(u)
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:

@@ -9,7 +9,9 @@ Three ways to name one are read. Values may be texts, since some tools store not
   besides must agree with it.
 
 Other names are left alone (``optimizer``, ``cosine.sgd.peak_lr``, ``batch_size``, the settings of another family), but
-not one that looks like a slip: ``wsd.coldown`` and ``warm_up`` are refused. A value None counts as not given.
+not one that looks like a slip: ``wsd.coldown`` and ``warm_up`` are refused. A plain name that is a setting is read as
+one even where it may mean something else, such as ``beta`` beside the family rex; write ``rex.beta``, and ``beta`` is
+left alone. A value None counts as not given.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import Any
 from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.schedules.base import Schedule
 from lrsweep.schedules.kinds import NotOfThisKind, listing
-from lrsweep.schedules.reading import schedule_from_dict, schedule_from_json
+from lrsweep.schedules.reading import TOO_DEEP, schedule_from_dict, schedule_from_json
 from lrsweep.schedules.registry import family_names, kind_of_schedule
 from lrsweep.schedules.setting import Setting
 from lrsweep.schedules.trainer_names import TYPE, from_trainer
@@ -95,6 +97,13 @@ def schedule_from_params(params: Mapping[str, Any], *, prefix: str = "", allow_c
     >>> schedule_from_params({"lr_scheduler_type": "cosine", "warmup_ratio": 0.05})
     lrsweep.schedule('cosine', warmup=0.05)
     """
+    try:
+        return _from_params(params, prefix, allow_code=allow_code)
+    except RecursionError as error:
+        raise ScheduleError(f"{SUBJECT}: {shortened(params)} {TOO_DEEP}; wanted {{'family': 'cosine'}}") from error
+
+
+def _from_params(params: Mapping[str, Any], prefix: str, *, allow_code: bool) -> Schedule:
     given, problems = _without_prefix(params, prefix)
     inside = str(given.get(FAMILY)) in HAVE_A_SCHEDULE
     texts = [name for name in JSON_NAMES if name in given and not (inside and name == "schedule")]
@@ -214,8 +223,12 @@ def _named(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return {}, [str(unknown)]
     forms: dict[str, list[tuple[str, Any]]] = {}
     problems: list[str] = []
+    spelt_out = {key.split(".")[1] for key in given if key.startswith(f"{name}.")}
     for key, value in given.items():
-        setting, _, part = key.removeprefix(f"{name}.").partition(".")
+        own = key.removeprefix(f"{name}.")
+        setting, _, part = own.partition(".")
+        if own == key and setting in OTHERS and setting in spelt_out:
+            continue
         if setting in known:
             forms.setdefault(setting, []).append((part, value))
         elif key != FAMILY:

@@ -21,6 +21,7 @@ SMALLEST = '{"family": "cosine"}'
 STANDS_IN = Constant()
 MOST_ENTRIES = 1000
 """Of an object, and objects in a list: more are no schedule, and to judge them all would take long."""
+TOO_DEEP = "is nested deeper than a schedule can be"
 
 Found = TypeVar("Found")
 
@@ -47,12 +48,7 @@ def read_json(
     given, problems = parsed_object(text, subject, smallest)
     if told := newer_version(given, subject):
         raise ScheduleError(told)
-    try:
-        found = read(given, problems)
-    except RecursionError as error:
-        raise ScheduleError(
-            f"{subject}: {shortened(text)} is nested deeper than a schedule can be; wanted {smallest}"
-        ) from error
+    found = read(given, problems)
     if problems or found is None:
         raise ScheduleError(listing(subject, problems))
     return found
@@ -63,6 +59,14 @@ def schedule_from_dict(
 ) -> Schedule | None:
     """The schedule in a parsed object, inner schedules too; what is wrong is appended to ``problems`` with its place,
     and then there is none."""
+    try:
+        return _from_dict(given, problems, allow_code=allow_code, place=place)
+    except RecursionError:
+        problems.append(f"{_where(place)}{shortened(given)} {TOO_DEEP}; wanted {SMALLEST}")
+        return None
+
+
+def _from_dict(given: Mapping[str, Any], problems: list[str], *, allow_code: bool, place: str) -> Schedule | None:
     before = len(problems)
     if len(given) > MOST_ENTRIES:
         problems.append(f"{_where(place)}a schedule cannot have {len(given)} settings; wanted {SMALLEST}")
@@ -100,7 +104,7 @@ def _with_schedules(value: Any, problems: list[str], *, allow_code: bool, place:
     """
     if isinstance(value, Mapping):
         if "family" in value:
-            found = schedule_from_dict(value, problems, allow_code=allow_code, place=f"{place}.")
+            found = _from_dict(value, problems, allow_code=allow_code, place=f"{place}.")
             return STANDS_IN if found is None else found
         return {
             key: _with_schedules(one, problems, allow_code=allow_code, place=f"{place}.{key}")

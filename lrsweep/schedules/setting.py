@@ -62,9 +62,13 @@ class Setting:
         try:
             self.allowed.read(given)
         except NotOfThisKind as refused:
-            wanted = str(refused) or f"must be {self.allowed}, not {shortened(given)}"
-            return f"{self.name} {wanted}: {self.meaning}"
+            return self.told(given, refused)
         return None
+
+    def told(self, given: object, refused: NotOfThisKind) -> str:
+        """The sentence for a value that was refused."""
+        wanted = str(refused) or f"must be {self.allowed}, not {shortened(given)}"
+        return f"{self.name} {wanted}: {self.meaning}"
 
     def searched(self) -> dict[str, Search | Options]:
         """What a search draws, by name: the setting's own, or for a list ``points.1``, ``points.2``…"""

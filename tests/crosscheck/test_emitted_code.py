@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lrsweep.schedules import schedule
+from tests.crosscheck.peers import peer
 from tests.emitted import executed, one_of_each, rates_of
 
 STEPS = 12
@@ -20,17 +21,13 @@ CYCLED = schedule("one_cycle", cycle_momentum=True, warmup="2 steps")
 every_family = pytest.mark.parametrize("name", CURVES)
 
 
-def library(name: str) -> Any:
-    return pytest.importorskip(name, reason=f"{name} is not installed; it comes with the extra 'peers'")
-
-
 # ── optax ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_family
 def test_optax_has_the_rates_inside_jit(name: str) -> None:
     """A traced count gives the rate of its step, in 64 bits where JAX has them; past the end the last holds."""
-    jax = library("jax")
+    jax = peer("jax")
     own = executed(CURVES[name].to_code("optax", STEPS, 0.3))
     rate = jax.jit(own["schedule"])
     found = [float(rate(jax.numpy.asarray(step))) for step in range(STEPS + 3)]
@@ -41,7 +38,7 @@ def test_optax_has_the_rates_inside_jit(name: str) -> None:
 
 def test_an_optax_optimizer_takes_the_rates_step_by_step() -> None:
     """With a gradient of 1, SGD moves a weight by the rate of each update."""
-    jax, optax = library("jax"), library("optax")
+    jax, optax = peer("jax"), peer("optax")
     own = executed(schedule("linear", warmup="1 step").to_code("optax", 5, 0.8))
     sgd = optax.sgd(own["schedule"])
     one = jax.numpy.asarray(1.0)
@@ -55,7 +52,7 @@ def test_an_optax_optimizer_takes_the_rates_step_by_step() -> None:
 
 def test_optax_can_move_the_momentum() -> None:
     """``inject_hyperparams`` takes both schedules, and has what ``momenta`` says."""
-    jax, optax = library("jax"), library("optax")
+    jax, optax = peer("jax"), peer("optax")
     own = executed(CYCLED.to_code("optax", STEPS, 0.3))
     sgd = optax.inject_hyperparams(optax.sgd)(learning_rate=own["schedule"], momentum=own["momentum_schedule"])
     one = jax.numpy.asarray(1.0)
@@ -75,7 +72,7 @@ def test_optax_can_move_the_momentum() -> None:
 @every_family
 def test_keras_has_the_rates_and_reads_its_own_config(name: str) -> None:
     """The schedule and its copy from a config as JSON have the rates, as far as Keras's 32 bits can hold them."""
-    keras = library("keras")
+    keras = peer("keras")
     own = executed(CURVES[name].to_code("keras", STEPS, 0.3))
     expected = rates_of(CURVES[name], STEPS, 0.3)
     made = own["Rate"]()
@@ -88,7 +85,7 @@ def test_keras_has_the_rates_and_reads_its_own_config(name: str) -> None:
 
 def test_keras_has_the_rates_in_64_bits_when_asked() -> None:
     """With ``floatx`` float64 nothing is rounded."""
-    keras = library("keras")
+    keras = peer("keras")
     rate = executed(schedule("cosine", warmup=0.2).to_code("keras", STEPS, 0.3))["Rate"]()
     keras.config.set_floatx("float64")
     try:
@@ -101,7 +98,7 @@ def test_keras_has_the_rates_in_64_bits_when_asked() -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # Keras's own
 def test_a_keras_model_trains_with_the_rates_and_is_saved_with_them(tmp_path: Path) -> None:
     """A weight whose gradient is 1 moves by the rate of each update, after loading too; another peak is kept."""
-    keras = library("keras")
+    keras = peer("keras")
     own = executed(schedule("linear", warmup="1 step").to_code("keras", 5, 0.8))
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     model.compile(optimizer=keras.optimizers.SGD(learning_rate=own["Rate"](peak_lr=0.4)), loss=_mean)
@@ -124,7 +121,7 @@ def _moved(model: Any) -> float:
 
 def test_keras_refuses_a_config_for_another_horizon() -> None:
     """A model that was saved with other code must not train with these rates."""
-    library("keras")
+    peer("keras")
     rate = executed(schedule("cosine").to_code("keras", STEPS))["Rate"]
     with pytest.raises(ValueError, match="these rates are for 12 steps, not 100"):
         rate.from_config({"peak_lr": 0.1, "steps": 100})
@@ -154,8 +151,8 @@ class Model(torch.nn.Module):
 
 def trained(own: dict[str, Any], folder: Path, resume: bool = False, **options: Any) -> tuple[Any, list[float]]:
     """A Trainer after its training, and the rate of each update that it made."""
-    transformers = library("transformers")
-    pytest.importorskip("accelerate", reason="transformers' Trainer needs accelerate, which is not installed")
+    transformers = peer("transformers")
+    peer("accelerate")  # the Trainer asks for it
     seen = []
 
     class Watch(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
@@ -190,7 +187,7 @@ def test_a_trainer_refuses_another_number_of_updates(tmp_path: Path) -> None:
 @every_family
 def test_a_trainer_has_the_scheduler_of_every_family(name: str) -> None:
     """Without a training: what ``create_scheduler`` makes has the rates."""
-    library("transformers")
+    peer("transformers")
     own = executed(CURVES[name].to_code("transformers", STEPS, 0.3))
     trainer = object.__new__(own["ScheduledTrainer"])
     trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)

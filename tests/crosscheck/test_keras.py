@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-from keras.optimizers import schedules
 
 import lrsweep
 from lrsweep.schedules.course import Floats
 from tests.crosscheck.compare import CLOSE, HORIZONS, PEAK, Case, assert_same, noisy_losses, rates_and_after
+from tests.crosscheck.peers import peer
+
+keras = peer("keras")
+schedules = keras.optimizers.schedules
 
 schedule = lrsweep.schedule
 FLOOR = 0.25

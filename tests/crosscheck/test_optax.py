@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import lrsweep
 from lrsweep.schedules.course import Floats
 from tests.crosscheck.compare import AFTER, CLOSE, HORIZONS, PEAK, Case, assert_same, noisy_losses, rates_and_after
+from tests.crosscheck.peers import peer
+
+jax, jnp, optax = peer("jax"), peer("jax.numpy"), peer("optax")
 
 schedule = lrsweep.schedule
 FLOOR = 0.25

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from timm.scheduler import create_scheduler_v2
-from timm.scheduler.wsd_lr import WSDLRScheduler
 
 import lrsweep
 from lrsweep.schedules.course import Floats
 from tests.crosscheck.compare import CLOSE, HORIZONS, PEAK, Case, assert_same, noisy_losses, rates_and_after
+from tests.crosscheck.peers import peer
 from tests.crosscheck.stepping import an_optimizer, rate_of
+
+create_scheduler_v2 = peer("timm.scheduler").create_scheduler_v2
+WSDLRScheduler = peer("timm.scheduler.wsd_lr").WSDLRScheduler
 
 schedule = lrsweep.schedule
 FLOOR = 0.25

@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transformers import TrainingArguments, get_scheduler
 
 from lrsweep import schedule_from_params
 from tests.crosscheck.compare import CLOSE, PEAK, noisy_losses
+from tests.crosscheck.peers import peer
 from tests.crosscheck.stepping import heard, stepped
 
+transformers = peer("transformers")
+get_scheduler = transformers.get_scheduler
 
-def arguments(**given: Any) -> TrainingArguments:
-    return TrainingArguments(learning_rate=PEAK, use_cpu=True, report_to="none", **given)
+
+def arguments(**given: Any) -> Any:
+    return transformers.TrainingArguments(learning_rate=PEAK, use_cpu=True, report_to="none", **given)
 
 
-def as_texts(made: TrainingArguments) -> dict[str, str]:
+def as_texts(made: Any) -> dict[str, str]:
     """What an MLflow server has of them: every value as text."""
     return {name: str(value) for name, value in made.to_dict().items()}
 

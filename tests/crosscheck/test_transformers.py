@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import SchedulerType, get_scheduler
 
 import lrsweep
 from tests.crosscheck.compare import CLOSE, HORIZONS, PEAK, Case, assert_same, noisy_losses, rates_and_after
+from tests.crosscheck.peers import peer
 from tests.crosscheck.stepping import an_optimizer, heard, rate_of, stepped
+
+transformers = peer("transformers")
+SchedulerType, get_scheduler = transformers.SchedulerType, transformers.get_scheduler
 
 schedule = lrsweep.schedule
 FLOOR = 0.25

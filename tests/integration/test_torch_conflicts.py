@@ -117,6 +117,24 @@ def test_stored_replaces_what_is_given() -> None:
     assert scheduler.state_dict() == saved(linear, 25)
 
 
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [((0.1, 0.1), 0.075), ((0.1, 0.4), 0.525)],
+    ids=["one peak for all", "peaks of their own"],
+)
+def test_a_group_added_after_stored_was_taken_has_the_stored_peak(stored: tuple[float, ...], expected: float) -> None:
+    """Where the groups have it in common; else its own rate, and never the peak that was replaced."""
+    linear = lrsweep.schedule("linear")
+    state = linear.torch(adamw({}, {}, lr=0.3), 4, peak_lr=stored).state_dict()
+    optimizer = adamw({}, {}, lr=0.7)
+    scheduler = linear.torch(optimizer, 4, peak_lr=0.2, on_conflict="stored")
+    scheduler.load_state_dict(state)
+    scheduler.step()
+    optimizer.add_param_group({"params": [parameter()]})
+    optimizer.step()
+    assert rates(optimizer) == pytest.approx([0.75 * peak for peak in stored] + [expected])
+
+
 def test_stored_brings_and_takes_a_schedule_of_the_weight_decay() -> None:
     """Without one in the state the weight decay is its own peak again."""
     cosine, linear = lrsweep.schedule("cosine"), lrsweep.schedule("linear")
@@ -140,6 +158,27 @@ def test_given_goes_on_from_the_stored_step() -> None:
         scheduler.load_state_dict(state)
         assert scheduler.last_epoch == 25
         assert rates(optimizer) == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("optimizer_first", [True, False])
+def test_given_gives_back_what_it_does_not_move(optimizer_first: bool) -> None:
+    """Weight decay and momentum that stored schedules moved are the optimizer's own again, and not those of that step."""
+    old = adamw(lr=0.1, weight_decay=0.1)
+    one_cycle, linear = lrsweep.schedule("one_cycle", cycle_momentum=True), lrsweep.schedule("linear")
+    scheduler = one_cycle.torch(old, 10, weight_decay=linear)
+    for _ in range(4):
+        scheduler.step()
+    [moved] = old.param_groups
+    assert moved["weight_decay"] == pytest.approx(0.06)
+    assert moved["betas"][0] != 0.9
+    new = adamw(lr=0.1, weight_decay=0.1)
+    resumed = linear.torch(new, 10, peak_lr=0.1, on_conflict="given")
+    loads = [(new, old.state_dict()), (resumed, scheduler.state_dict())]
+    for one, state in loads if optimizer_first else reversed(loads):
+        one.load_state_dict(copy.deepcopy(state))
+    [group] = new.param_groups
+    assert (group["weight_decay"], group["betas"]) == (0.1, (0.9, 0.999))
+    assert rates(new) == pytest.approx([0.06])
 
 
 @pytest.mark.parametrize("on_conflict", ["refuse", "stored", "given"])
@@ -178,7 +217,26 @@ def test_given_says_when_what_was_heard_is_forgotten(given: Any, told: str) -> N
     with pytest.warns(UserWarning, match="begins anew, as if nothing had been heard") as said:
         scheduler.load_state_dict(state)
     assert told in str(said[0].message)
+    assert str(said[0].message).startswith("scheduler state: what was heard for every group: ")
     assert rates(optimizer) == [0.1]
+
+
+def test_given_keeps_apart_what_groups_with_one_schedule_have_heard() -> None:
+    """They had different schedules, of which one has dropped; from then on both drop at the same time."""
+    patient, quick = (lrsweep.schedule("plateau", patience=patience, gamma=0.5) for patience in (5, 0))
+
+    def names() -> Any:
+        return adamw({"name": "body"}, {"name": "head"}, lr=0.1)
+
+    stored = lrsweep.grouped({"body": patient, "head": quick}).torch(names(), 100)
+    stored.step(1.0)
+    stored.step(1.0)
+    optimizer = names()
+    scheduler = lrsweep.grouped({"body": patient, "head": patient}).torch(optimizer, 100, on_conflict="given")
+    scheduler.load_state_dict({**stored.state_dict(), "total_steps": 50})
+    assert rates(optimizer) == pytest.approx([0.1, 0.05])
+    heard = scheduler.state_dict()["reactive"]
+    assert [heard[name][0]["state"]["multiplier"] for name in ("body", "head")] == [1.0, 0.5]
 
 
 def test_given_that_reacts_begins_after_a_schedule_that_did_not() -> None:
@@ -260,7 +318,10 @@ def test_reactive_states_that_are_not_the_schedules_are_refused() -> None:
     """Missing ones, and ones that the machine cannot be in; the schedule itself being the same."""
     scheduler = lrsweep.schedule("plateau", patience=2).torch(adamw(lr=0.1), 10)
     state = scheduler.state_dict()
-    with pytest.raises(ScheduleError, match="every group: the states are of none, and the schedule has 'plateau'"):
+    with pytest.raises(
+        ScheduleError,
+        match=r"^scheduler state: what was heard for every group: the states are of none, .* has 'plateau'$",
+    ):
         scheduler.load_state_dict({**state, "reactive": {}})
     broken = copy.deepcopy(state)
     broken["reactive"]["every group"][0]["state"]["bad"] = 7
@@ -297,21 +358,54 @@ def test_a_stored_schedule_that_the_groups_cannot_follow_is_refused() -> None:
         assert rates(optimizer) == scheduler.get_last_lr()
 
 
-def test_loading_a_state_never_runs_code_that_was_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stored function is imported only where the given schedule calls one itself."""
-    (tmp_path / "a_users_module.py").write_text("def half(u): return 0.5\ndef full(u): return 1.0\n")
+@pytest.mark.parametrize("place", ["alone", "inside", "weight decay", "by name"])
+def test_loading_a_state_runs_only_functions_that_the_given_schedule_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """That it calls another function allows nothing; a module that is not allowed is not even imported."""
+    (tmp_path / "a_users_module.py").write_text("def half(u): return 0.5\n")
+    (tmp_path / "another_module.py").write_text("def full(u): return 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     half = lrsweep.schedule("function", path="a_users_module:half", allow_code=True)
-    full = lrsweep.schedule("function", path="a_users_module:full", allow_code=True)
+    full = lrsweep.schedule("function", path="another_module:full", allow_code=True)
+    cosine = lrsweep.schedule("cosine")
+
+    def bridge(s: Any, total_steps: int) -> Any:
+        optimizer = adamw({"name": "all"}, lr=0.1)
+        options: dict[str, Any] = {"on_conflict": "stored"}
+        if place == "inside":
+            return lrsweep.sequence((s, 1.0)).extended(2.0).torch(optimizer, total_steps, **options)
+        if place == "weight decay":
+            return cosine.torch(optimizer, total_steps, weight_decay=s, **options)
+        if place == "by name":
+            return lrsweep.grouped({"all": cosine}, weight_decay=s).torch(optimizer, total_steps, **options)
+        return s.torch(optimizer, total_steps, **options)
+
+    state = bridge(half, 100).state_dict()
+    for given, calls in ((cosine, "none"), (full, "'another_module:full'")):
+        scheduler = bridge(given, 50)
+        monkeypatch.delitem(sys.modules, "a_users_module", raising=False)
+        with pytest.raises(ScheduleError, match=f"calls 'a_users_module:half', and the given one calls {calls}. A sto"):
+            scheduler.load_state_dict(state)
+        assert "a_users_module" not in sys.modules
+        assert (scheduler.total_steps, scheduler.last_epoch) == (50, 0)
+    scheduler = bridge(half, 50)
+    scheduler.load_state_dict(state)
+    assert scheduler.total_steps == 100
+
+
+def test_a_function_in_a_state_may_stand_elsewhere_than_in_the_given_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is what was allowed; and with "refuse" nothing of a state is called, only compared."""
+    (tmp_path / "a_third_module.py").write_text("def half(u): return 0.5\ndef full(u): return 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    half, full = (
+        lrsweep.schedule("function", path=f"a_third_module:{name}", allow_code=True) for name in ("half", "full")
+    )
     state = saved(half, 3)
-    monkeypatch.delitem(sys.modules, "a_users_module")
-    scheduler = lrsweep.schedule("cosine").torch(adamw(lr=0.1), 100, on_conflict="stored")
-    with pytest.raises(ScheduleError, match="called only where the given schedule calls one too"):
-        scheduler.load_state_dict(state)
-    assert "a_users_module" not in sys.modules
-    with pytest.raises(ScheduleError, match="path: stored 'a_users_module:half', given 'a_users_module:full'"):
+    optimizer = adamw(lr=0.1)
+    lrsweep.sequence((half, 1.0)).torch(optimizer, 100, on_conflict="stored").load_state_dict(state)
+    assert rates(optimizer) == [0.05]
+    with pytest.raises(ScheduleError, match="path: stored 'a_third_module:half', given 'a_third_module:full'"):
         full.torch(adamw(lr=0.1), 100).load_state_dict(state)
-    for given in (full, lrsweep.sequence((full, 1.0))):
-        optimizer = adamw(lr=0.1)
-        given.torch(optimizer, 100, on_conflict="stored").load_state_dict(state)
-        assert rates(optimizer) == [0.05]

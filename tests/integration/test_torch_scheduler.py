@@ -6,7 +6,9 @@ import copy
 import gc
 import pickle
 import warnings
+from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 
 import lrsweep
 from lrsweep import NeedsMetric, ScheduleError
+from lrsweep.schedules.course import Course
 from tests.optimizers import adamw, parameter, rates, seen, sgd, updates
 
 COSINE = lrsweep.schedule("cosine")
@@ -62,7 +65,9 @@ def test_past_the_end_the_value_at_the_end_holds(name: str) -> None:
     s = lrsweep.schedule(name, floor=0.25)
     optimizer = sgd(lr=0.4)
     scheduler = s.torch(optimizer, 10)
-    for _ in range(10):
+    for _ in range(9):
+        scheduler.step()
+    with pytest.warns(UserWarning, match="have ended without one") if s.needs_metric else nullcontext():
         scheduler.step()
     course = s.course(10)
     end = 0.4 * course.factor(10, course.begin())
@@ -193,6 +198,48 @@ def test_a_metric_reaches_the_schedule_with_the_step_or_by_itself() -> None:
     assert rates(optimizer) == [0.2]
 
 
+@pytest.mark.parametrize("s", [PLATEAU, lrsweep.grouped({"all": PLATEAU})], ids=["schedule", "grouped"])
+def test_a_metric_that_never_came_is_told_once_at_the_end(s: Any) -> None:
+    """At the last update of the horizon, with what to call; the rates are written nevertheless."""
+    optimizer = sgd({"name": "all"}, lr=0.8)
+    scheduler = s.torch(optimizer, 3)
+    scheduler.step()
+    scheduler.step()
+    with pytest.warns(UserWarning, match=r"its 3 steps have ended without one: .*call \.step\(metric\)$") as said:
+        scheduler.step()
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    scheduler.step()
+    assert rates(optimizer) == [0.8]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_one_metric_is_enough_for_the_end_to_be_silent(at: int) -> None:
+    """With any update, the last too, with a report, or before the state that a training goes on from."""
+    for told in ("with a step", "with a report", "before a resume"):
+        scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
+        for step in range(3):
+            if step == at and told == "with a report":
+                scheduler.report(1.0)
+            scheduler.step(*([1.0] if step == at and told != "with a report" else []))
+            if step == at and told == "before a resume" and step < 2:
+                state = scheduler.state_dict()
+                scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
+                scheduler.load_state_dict(state)
+
+
+def test_a_training_that_goes_on_without_a_metric_is_told_as_well() -> None:
+    """What was heard before another state was loaded does not count."""
+    state = PLATEAU.torch(sgd(lr=0.8), 3).state_dict()
+    scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
+    scheduler.step(1.0)
+    scheduler.load_state_dict(state)
+    scheduler.step()
+    scheduler.step()
+    with pytest.warns(UserWarning, match="have ended without one"):
+        scheduler.step()
+
+
 def test_a_metric_that_is_nan_brings_no_improvement_and_no_error() -> None:
     """The policy of all reactive schedules: it counts as an evaluation, and never becomes the best."""
     optimizer = sgd(lr=0.8)
@@ -288,6 +335,40 @@ def test_groups_follow_the_schedules_of_their_names() -> None:
     assert [groups[1]["lr"] for groups in got] == expected["body"].tolist()
     assert [groups[1]["lr"] for groups in got] == pytest.approx([0.05, 0.0375, 0.025, 0.0125])
     assert [groups[0]["weight_decay"] for groups in got] == pytest.approx([0.2, 0.15, 0.1, 0.05])
+
+
+def test_groups_with_one_schedule_are_laid_out_and_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal schedules too, whether time-driven or reactive; each group has its own multiple of the rate."""
+    laid, computed, heard = Counter[str](), Counter[str](), Counter[str]()
+
+    def counted(owner: Any, name: str, counter: Counter[str]) -> None:
+        original = getattr(owner, name)
+
+        def call(*given: Any) -> Any:
+            counter[name] += 1
+            return original(*given)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(type(PLATEAU), "course", laid)
+    counted(Course, "factor", computed)
+    counted(Course, "heard", heard)
+    names = [f"layer {place}" for place in range(4)]
+    by_name = lrsweep.grouped(
+        {
+            name: (lrsweep.schedule("plateau", patience=0, gamma=0.5), 1 / (1 + place))
+            for place, name in enumerate(names)
+        }
+        | {"head": LINEAR}
+    )
+    optimizer = sgd(*({"name": name} for name in [*names, "head"]), lr=1.2)
+    scheduler = by_name.torch(optimizer, 4)
+    assert laid["course"] == 1
+    computed.clear()
+    scheduler.step(1.0)
+    assert (computed["factor"], heard["heard"]) == (2, 2)
+    scheduler.step(1.0)
+    assert rates(optimizer) == pytest.approx([0.6, 0.3, 0.2, 0.15, 0.6])
 
 
 def test_a_reactive_group_beside_a_time_driven_one_hears_the_metric() -> None:

@@ -65,20 +65,21 @@ def test_what_is_set_for_one_family_counts_more_than_what_is_set_for_all(sets: t
 
 
 def test_values_are_read_as_json_and_else_as_text() -> None:
-    """Numbers, lists, flags, objects, names, and lengths in steps."""
+    """Numbers, as Python writes them too, lists, flags, objects, names, and lengths in steps."""
     sets = (
         "multistep.at=[0.3, 0.6]",
         "one_cycle.cycle_momentum=true",
         "wsd.shape=1-sqrt",
         "warmup=2 steps",
+        "floor=.1",
         'plateau.base={"family": "cosine", "floor": 0.5}',
     )
     found = schedules("multistep", "one_cycle", "wsd", "plateau", sets=sets)
     assert found == {
-        "multistep": schedule("multistep", at=(0.3, 0.6), warmup="2 steps"),
-        "one_cycle": schedule("one_cycle", cycle_momentum=True, warmup="2 steps"),
-        "wsd": schedule("wsd", shape="1-sqrt", warmup="2 steps"),
-        "plateau": schedule("plateau", base=schedule("cosine", floor=0.5), warmup="2 steps"),
+        "multistep": schedule("multistep", at=(0.3, 0.6), warmup="2 steps", floor=0.1),
+        "one_cycle": schedule("one_cycle", cycle_momentum=True, warmup="2 steps", floor=0.1),
+        "wsd": schedule("wsd", shape="1-sqrt", warmup="2 steps", floor=0.1),
+        "plateau": schedule("plateau", base=schedule("cosine", floor=0.5), warmup="2 steps", floor=0.1),
     }
 
 
@@ -105,6 +106,7 @@ def test_a_file_of_groups_has_a_curve_for_each(tmp_path: Path) -> None:
         f"{file}: head": pytest.approx([0.3, 0.3], rel=1e-15),
     }
     assert preview.top == pytest.approx(0.3)
+    assert [curve.about[:5] for curve in preview.curves] == ["× 0.5", "× 3  "]
 
 
 def test_a_function_runs_only_when_it_is_allowed(tmp_path: Path) -> None:
@@ -196,6 +198,12 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
 def test_an_object_with_a_mistake_is_not_taken_for_a_text() -> None:
     """``{family: cosine}`` lacks its quotes."""
     assert "--set base: '{family: cosine}' is not JSON" in problems("plateau", sets=("base={family: cosine}",))
+
+
+def test_a_value_nested_too_deep_is_refused() -> None:
+    """Lists in lists until Python's own stack would end."""
+    deep = "[" * 900 + "]" * 900
+    assert "is nested deeper than a schedule can be" in problems("knots", sets=(f"points={deep}",))
 
 
 def test_a_length_that_does_not_fit_the_steps_is_refused_with_both_numbers() -> None:

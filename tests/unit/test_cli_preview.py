@@ -118,9 +118,28 @@ def test_a_schedule_that_wants_more_of_the_metric_gets_a_rising_example() -> Non
     assert up.metrics != down.metrics
 
 
+@pytest.mark.parametrize("name", ["plateau", "greedy", "slope", "threshold"])
+def test_a_reactive_schedule_may_begin_after_more_steps_than_the_sample_has(name: str) -> None:
+    """Half of 100,000 steps as a count is drawn as half of them as a fraction."""
+    by_count, by_fraction = (
+        previewed(name, sets=(f"warmup={warmup}",), steps=5 * FINEST).curves[0] for warmup in ("50000 steps", "0.5")
+    )
+    assert by_count.rates.tolist() == by_fraction.rates.tolist()
+
+
+def test_the_mode_is_that_of_the_first_schedule_inside_that_reacts(tmp_path: Path) -> None:
+    """A plateau at the second place, in a cool-down, after a count longer than the sample: its metric rises."""
+    wants_more = schedule("plateau", mode="max", warmup="30000 steps")
+    parts = lrsweep.sequence(
+        (schedule("linear"), 0.2), (wants_more.cooled_down(0.8, 0.2), 0.5), (schedule("slope"), 0.3)
+    )
+    [curve] = previewed(written(tmp_path, parts.to_json()), steps=5 * FINEST).curves
+    assert curve.metrics == example_metrics(40, "max")
+
+
 def test_metrics_can_be_given(tmp_path: Path) -> None:
-    """Patience 0: the second is worse, so the rate drops after it; NaN is no improvement either."""
-    file = Path(written(tmp_path, "[1.0, 2.0, NaN, 0.5]"))
+    """Patience 0: the second is worse, so the rate drops after it; NaN is no improvement either, and null is NaN."""
+    file = Path(written(tmp_path, "[1.0, 2.0, null, 0.5]"))
     preview = previewed("plateau", sets=("patience=0", "gamma=0.5"), steps=4, metrics_file=file)
     assert preview.curves[0].rates.tolist() == [1.0, 1.0, 0.5, 0.25]
     [written_as] = json.loads("".join(preview_json(preview)))["schedules"]

@@ -8,13 +8,15 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import lrsweep
+from lrsweep.errors import ScheduleError
 from lrsweep.schedules import Schedule, schedule_from_json
 from tests import drawn_schedules
-from tests.drawn_compositions import LONG_ENOUGH, any_composition, metrics_at
+from tests.drawn_compositions import LONG_ENOUGH, any_composition, metrics_at, with_few_steps
+from tests.emitted import executed
 
 # A busy machine may be slow; a law is about values, not about time.
 law = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -117,6 +119,31 @@ def test_a_composition_reacts_to_a_metric_when_a_part_does(s: Schedule) -> None:
     else:
         assert not s.course(LONG_ENOUGH).reactors
         assert s.rates(LONG_ENOUGH).shape == (LONG_ENOUGH,)
+
+
+@settings(law, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(with_few_steps(), st.integers(1, 12), st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_what_can_be_laid_out_can_be_asked_for_in_every_form(
+    s: Schedule, total_steps: int, progress: list[float]
+) -> None:
+    """From one step up, and where a warm-up leaves no step to what lies inside: a horizon that ``course`` takes is one
+    for the momenta, the fractions, the curve and the emitted code too."""
+    try:
+        course = s.course(total_steps)
+    except ScheduleError:
+        reject()
+    factors = course.factors(course.begin())
+    assert ((factors >= 0) & (factors <= 1)).all()  # NaN is neither
+    momenta = s.momenta(total_steps)
+    assert momenta is None or (((momenta >= 0.85) & (momenta <= 0.95)).all() and momenta.shape == (total_steps,))
+    fixed = s.on_horizon(total_steps)
+    assert not fixed.has_counts
+    if not s.needs_metric:
+        curve = s.factor([*progress, 1.0], total_steps)
+        assert ((curve >= 0) & (curve <= 1)).all()
+        rate = executed(s.to_code("python", total_steps))["rate"]
+        found = [rate(step) for step in range(total_steps + 1)]
+        np.testing.assert_allclose(found, factors, rtol=1e-9, atol=1e-12)
 
 
 def test_a_function_inside_runs_only_when_that_is_allowed() -> None:

@@ -277,6 +277,18 @@ def test_a_horizon_that_a_warm_up_takes_whole_is_laid_out_too() -> None:
         assert [course.factor(step, states) for step in (0, 1, 2)] == [0.5, end, end]
 
 
+def test_counts_inside_ask_for_nothing_where_a_warm_up_takes_all_steps() -> None:
+    """The curve is as well defined as the rates are: a warm-up, and at 1 the end of what lies inside."""
+    inside = schedule("linear", warmup="2 steps", floor=0.25)
+    for s in (inside.extended(2.0), inside.cooled_down(0.5, 0.5), lrsweep.sequence((inside, 1.0))):
+        whole = s.with_settings(warmup="4 steps")
+        assert whole.rates(4).tolist() == [0.2, 0.4, 0.6, 0.8]
+        assert whole.course(4).factor(4) == 0.25
+        np.testing.assert_allclose(whole.factor([0, 0.5, 1.0], 4), [0, 0.5, 0.25])
+        assert whole.on_horizon(4).rates(4).tolist() == [0.2, 0.4, 0.6, 0.8]
+        assert "def rate(" in whole.to_code("python", 4)
+
+
 def test_schedules_cannot_be_nested_without_end() -> None:
     """Thirty inside one another are enough; Python's own stack would end soon after."""
     s: Schedule = LINEAR

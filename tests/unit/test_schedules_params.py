@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -91,6 +92,35 @@ def test_what_is_not_the_schedules_is_left_alone() -> None:
         "warmup": 0.05,
     }
     assert schedule_from_params(params) == schedule("cosine", warmup=0.05)
+
+
+def test_a_name_that_others_use_too_is_theirs_where_the_familys_own_is_written_out() -> None:
+    """Adam's ``beta`` beside ``rex.beta``, in a base too; alone it is the family's."""
+    low = schedule("rex", beta=0.3)
+    assert schedule_from_params({"family": "rex", "beta": 0.3}) == low
+    assert schedule_from_params({"rex.beta": 0.3, "family": "rex", "beta": 0.9}) == low
+    assert schedule_from_params({"family": "rex", "beta": "many", "rex/beta": "0.3"}) == low
+    assert schedule_from_params({"family": "rex", "rex.beta": 0.3, "beta": 0.9, "schedule": low.to_json()}) == low
+    inside = {"family": "plateau", "base.family": "rex", "base.rex.beta": 0.3, "base.beta": 0.9}
+    assert schedule_from_params(inside) == schedule("plateau", base=low)
+
+
+def test_values_and_names_nested_too_deep_are_refused() -> None:
+    """Python's own stack would end: a text, what a reader made of it, a whole schedule, and names."""
+    lists, objects = "[" * 900 + "]" * 900, {"family": "linear"}
+    for _ in range(5000):
+        objects = {"family": "plateau", "base": objects}  # type: ignore[dict-item]
+    for params in (
+        {"family": "knots", "knots.points": lists},
+        {"family": "knots", "points": [json.loads(lists)]},
+        {"family": "plateau", "base": objects},
+        {"schedule": objects},
+        {"lrsweep.schedule": json.dumps({"family": "linear", "floor": json.loads(lists)})},
+        {"family": "plateau", **{"base." * depth + "family": "plateau" for depth in range(1, 1500)}},
+    ):
+        told = refusal_of(params)
+        assert "is nested deeper than a schedule can be" in told
+        assert len(told) < 1500
 
 
 def test_a_prefix_picks_the_names_that_begin_with_it() -> None:

@@ -14,7 +14,7 @@ import torch
 import lrsweep
 from lrsweep.errors import NeedsMetric, ScheduleError
 from lrsweep.schedules import Course, Reactive, family, schedule, schedule_from_json
-from lrsweep.schedules.course import join
+from lrsweep.schedules.course import Floats, join
 from lrsweep.schedules.reactive.greedy import SMALLEST
 
 NAN, INF = float("nan"), float("inf")
@@ -183,6 +183,12 @@ def test_a_base_with_counts_of_steps_lies_on_the_clock_after_the_warm_up() -> No
     np.testing.assert_allclose(on_six.replay([4, 4], 6), s.replay([4, 4], 6), rtol=1e-14)
 
 
+def test_nothing_is_heard_in_the_warm_up_and_the_hold_of_the_base() -> None:
+    """Metrics after each of 6 steps: those after steps 1 to 3 fall into two steps of warm-up and one of hold."""
+    s = at_once(base=schedule("constant", warmup="2 steps", hold="1 step"))
+    np.testing.assert_allclose(s.replay([4] * 6, 6), [1 / 3, 2 / 3, 1, 1, 1, 0.5], rtol=1e-14)
+
+
 # ── courses: what sequences and cool-downs are made of ───────────────────────────────────────────────────────────────
 
 
@@ -199,6 +205,45 @@ def heard(course: Course, metrics: dict[int, float]) -> tuple[dict[str, Any], ..
     for done, metric in metrics.items():
         states = course.heard(states, metric, done)
     return states
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("shared", [{"noise": 0.3}, {"warmup": 0.1}, {"warmup": "3 steps"}, {"hold": 0.5}])
+def test_a_warm_up_may_take_all_steps_whatever_the_base_has(shared: dict[str, Any], total_steps: int) -> None:
+    """The rates are those of the same warm-up over a base without it, and what holds afterwards is the base's end."""
+    base = schedule("linear", floor=0.5, **shared)
+    s, plain = (schedule("plateau", base=one, warmup=0.9) for one in (base, schedule("linear")))
+    rates = s.replay([1.0], total_steps)
+    assert rates.tolist() == plain.replay([1.0], total_steps).tolist()
+    course = s.course(total_steps)
+    assert course.factor(total_steps, course.begin()) == 0.5
+
+
+def test_each_metric_costs_the_steps_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay works out each step once, so that its time does not grow with the square of the steps."""
+    worked_out: list[int] = []
+    factors = Course.factors
+
+    def counted(course: Course, *asked: Any) -> Floats:
+        worked_out.append(len(found := factors(course, *asked)))
+        return found
+
+    monkeypatch.setattr(Course, "factors", counted)
+    rates = at_once().replay([1.0] * 4, 8)
+    assert rates.tolist() == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert sum(worked_out) == 8
+
+
+def test_a_metric_does_not_read_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a table is, hearing a metric takes what the rule takes: the base is not even hashed."""
+    s = at_once(base=schedule("table", values=[1.0, 0.5]))
+    state = s.begin()
+
+    def refused(self: object) -> int:
+        raise AssertionError("the base was hashed")
+
+    monkeypatch.setattr(type(s.base), "__hash__", refused)
+    assert s.multiplier(s.heard(state, 1.0)) == 1.0
 
 
 def test_nothing_is_heard_after_the_end() -> None:

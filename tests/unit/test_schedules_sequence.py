@@ -237,6 +237,16 @@ def test_counts_that_do_not_fit_are_refused_with_both_numbers(total_steps: int, 
     assert str(error.value) == text
 
 
+def test_a_warm_up_may_take_all_steps_of_a_sequence_but_those_that_are_counted() -> None:
+    """One step, all of it warm-up: the last part's end holds. Counts of its own are refused by all, as a family's."""
+    course = sequence((LINEAR, 0.5), (schedule("linear", floor=0.5), 0.5), warmup=0.1).course(1)
+    assert course.factors().tolist() == [0.5, 0.5]
+    counted = sequence((LINEAR, "2 steps"), (LINEAR, "rest"), warmup="4 steps")
+    for ask in (counted.rates, counted.momenta, counted.on_horizon, lambda steps: counted.factor(0.5, steps)):
+        with pytest.raises(ScheduleError, match="on 0 steps; the counts take 2: "):
+            ask(4)
+
+
 def test_parts_without_a_step_are_all_told() -> None:
     """Four quarters of two steps: two of the parts get nothing."""
     with pytest.raises(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from lrsweep.errors import ScheduleError
-from lrsweep.schedules import schedule
+from lrsweep.schedules import kinds, schedule
+from lrsweep.schedules.kinds import UNIT, Numbers
 from tests.drawn_schedules import TIME_DRIVEN
 
 THIRD = 1 / 3
@@ -107,13 +109,20 @@ def test_counts_that_take_all_steps_leave_the_end_of_the_decay(settings: dict[st
             "wsd",
             {"warmup": 0.5, "hold": "10 steps", "cooldown": "41 steps"},
             100,
-            "warmup 0.5, hold '10 steps', cooldown '41 steps' take 101 steps, and there are 100",
+            "warmup 0.5 (50 steps), hold '10 steps', cooldown '41 steps' take 101 steps, and there are 100",
         ),
         (
             "linear",
             {"warmup": "9 steps", "hold": 0.5},
             10,
-            "warmup '9 steps', hold 0.5 take 14 steps, and there are 10",
+            "warmup '9 steps', hold 0.5 (5 steps) take 14 steps, and there are 10",
+        ),
+        ("wsd", {"warmup": "600 steps"}, 500, "warmup '600 steps' take 600 steps, and there are 500"),
+        (
+            "wsd",
+            {"warmup": 0.01, "cooldown": "10 steps"},
+            10,
+            "warmup 0.01 (1 step), cooldown '10 steps' take 11 steps, and there are 10",
         ),
         (
             "linear",
@@ -217,6 +226,54 @@ def test_a_reactive_schedule_has_the_momenta_of_its_base() -> None:
     assert schedule("plateau").momenta(4) is None
     momenta = schedule("plateau", base=base, warmup=0.2).momenta(5)
     assert momenta == pytest.approx([0.95, 0.95, 0.9, 0.85, 0.9])
+
+
+def test_a_warm_up_that_takes_all_steps_has_the_momentum_of_the_beginning() -> None:
+    """Whatever counts lie inside: no step is left in which they could begin."""
+    cycle = schedule("one_cycle", warmup="3 steps", cycle_momentum=True)
+    for inside in (cycle.extended(2.0), cycle.cooled_down(0.5, 0.5), schedule("plateau", base=cycle)):
+        momenta = inside.with_settings(warmup="2 steps").momenta(2)
+        assert momenta is not None
+        assert momenta.tolist() == [0.95, 0.95]
+
+
+def test_rates_are_the_callers_own_and_a_course_is_nobodys() -> None:
+    """Rates may be written to and change nothing; the arrays of a course refuse it."""
+    s = schedule("linear")
+    rates = s.rates(4)
+    rates[:] = 7.0
+    assert s.rates(4).tolist() == [1.0, 0.75, 0.5, 0.25]
+    for course in (s.course(4), schedule("plateau", base=s).course(4)):
+        for entries in (course.fixed, course.gain, course.low, course.whose):
+            with pytest.raises(ValueError, match="read-only"):
+                entries[0] = 7
+    with pytest.raises(ValueError, match="read-only"):
+        s.course(4).factors()[0] = 7.0
+
+
+def test_a_long_list_is_read_as_a_short_one() -> None:
+    """Python's own numbers, NumPy's and fractions give equal values; -0.0 is 0; the first wrong number is told."""
+    plain = schedule("table", values=[1, 0.5, -0.0])
+    assert plain == schedule("table", values=[Fraction(1), np.float32(0.5), np.int64(0)])
+    assert repr(plain) == "lrsweep.schedule('table', values=(1.0, 0.5, 0.0))"
+    for wrong in (2, -1e-9, math.nan, math.inf, 10**400, True, "1", None):
+        with pytest.raises(ScheduleError, match=r"values must be .*; number 2 is "):
+            schedule("table", values=[1.0, wrong, 3.0])
+    with pytest.raises(ScheduleError, match=r"at must be .*; number 3 is 0.2 after 0.5"):
+        schedule("multistep", at=[0.1, 0.5, 0.2])
+
+
+def test_a_long_list_is_not_read_number_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million of Python's own numbers that are all allowed take no call of Python each."""
+
+    def refused(given: object) -> float:
+        raise AssertionError(f"{given} was read alone")
+
+    values = Numbers(each=UNIT, ascending=True)
+    monkeypatch.setattr(kinds, "as_number", refused)
+    assert values.read([0, 0.25, 1]) == (0.0, 0.25, 1.0)
+    with pytest.raises(AssertionError):
+        values.read([0, 0.25, 2])
 
 
 def test_momenta_of_no_horizon_are_refused() -> None:

@@ -72,9 +72,7 @@ class Layout:
 
     @classmethod
     def of(cls, schedule: Schedule, steps: int, names: Names, *, guarded: bool) -> Layout:
-        clock = schedule.clock(steps)
-        if clock.hold and not clock.decay:
-            clock = Clock(clock.warmup, clock.hold - 1, 1)  # as in Schedule.course
+        clock = schedule.clock(steps).laid_out
         horizon = TOTAL_STEPS if guarded else names.constant("steps")
         lengths = {names.constant(f"{name}_steps"): getattr(clock, name) for name in ("warmup", "hold")}
         before = {name: length for name, length in lengths.items() if length}

@@ -119,8 +119,10 @@ class CooledDown(Composition):
     def _with_own_fractions(self, decay_steps: int) -> Self:
         if not self.has_counts:
             return self
+        inside = self.schedule.in_fractions(decay_steps)
+        if not decay_steps:
+            return replace(self, schedule=inside, at=0.5, over=0.5)
         start, over = self.in_steps(decay_steps)
-        inside = self.schedule.on_horizon(decay_steps)
         return replace(self, schedule=inside, at=start / decay_steps, over=over / decay_steps)
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrsweep.schedules.base import Schedule
 from lrsweep.schedules.clock import TIE
-from lrsweep.schedules.compositions.inner import AnySchedule, Composition, end_of, floor_of, momenta_side_by_side
+from lrsweep.schedules.compositions.inner import AnySchedule, Composition, floor_of, momenta_side_by_side
 from lrsweep.schedules.course import Course, Floats
 from lrsweep.schedules.kinds import Interval
 from lrsweep.schedules.setting import REQUIRED, setting
@@ -40,15 +40,13 @@ class Extended(Composition):
         return floor_of(self.schedule)
 
     def own_steps(self, steps: int) -> int:
-        """How many of ``steps`` whole steps are the schedule's own: rounded, halves up, and at least 1."""
-        return max(1, math.floor((1.0 / self.ratio + TIE) * steps + 0.5))
+        """How many of ``steps`` whole steps are its own: rounded, halves up, and at least 1 where there are any."""
+        return max(min(1, steps), math.floor((1.0 / self.ratio + TIE) * steps + 0.5))
 
     def decay(self, u: Floats) -> Floats:
         return self.schedule.factor(np.asarray(u) * self.ratio)
 
     def decay_course(self, steps: int) -> Course:
-        if not steps:
-            return end_of(self.schedule)
         own = self.own_steps(steps)
         return self.schedule.course(own).extended(steps - own)
 
@@ -59,7 +57,7 @@ class Extended(Composition):
     def _with_own_fractions(self, decay_steps: int) -> Self:
         if not self.schedule.has_counts:
             return self
-        return replace(self, schedule=self.schedule.on_horizon(self.own_steps(decay_steps)))
+        return replace(self, schedule=self.schedule.in_fractions(self.own_steps(decay_steps)))
 
     def __repr__(self) -> str:
         return f"{self.schedule!r}.extended({self.ratio!r}){self._settled()}"

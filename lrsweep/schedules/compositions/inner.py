@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lrsweep.schedules.base import Schedule, shared_names
-from lrsweep.schedules.course import Course, Floats
+from lrsweep.schedules.course import Floats
 from lrsweep.schedules.kinds import NotOfThisKind
 
 DEEPEST = 30
@@ -46,6 +46,10 @@ class Composition(Schedule):
     @abstractmethod
     def decay_momenta(self, steps: int) -> Floats | None:
         """The momentum of each of ``steps`` steps of its own clock, at least one; None where nothing cycles it."""
+
+    def first_momentum(self) -> float | None:
+        """That of the first schedule inside that has one; those before it hold it."""
+        return next((first for one in self.inner() if (first := one.first_momentum()) is not None), None)
 
     @property
     def needs_metric(self) -> bool:
@@ -84,18 +88,6 @@ def inner_schedules(schedule: Schedule) -> Iterator[Schedule]:
         yield from schedule.inner()
     else:
         yield from (value for value in schedule.settings_dict().values() if isinstance(value, Schedule))
-
-
-def end_of(schedule: Schedule) -> Course:
-    """No step, and what holds after the end; for a horizon that a warm-up takes whole."""
-    course = schedule.course(1)
-    return Course(
-        course.fixed[1:],
-        course.gain[1:],
-        course.low[1:],
-        course.whose[1:],
-        tuple(replace(one, first=0, end=0) for one in course.reactors),
-    )
 
 
 def momenta_side_by_side(parts: Iterable[tuple[Floats | None, int]]) -> Floats | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.schedules.base import Schedule
-from lrsweep.schedules.clock import TIE
+from lrsweep.schedules.clock import TIE, Clock
 from lrsweep.schedules.compositions.inner import AnySchedule, Composition, floor_of, momenta_side_by_side
 from lrsweep.schedules.course import Course, Floats, join
 from lrsweep.schedules.families.constant import Constant
@@ -165,7 +165,15 @@ class Sequence(Composition):
             factors[which == place] = part.schedule.factor(own)
         return factors
 
+    def clock(self, total_steps: int) -> Clock:
+        clock = super().clock(total_steps)
+        if total_steps and not clock.laid_out.decay and self._has_own_counts:
+            self.steps_of_parts(0)  # the counts are refused, as those of a family are
+        return clock
+
     def decay_course(self, steps: int) -> Course:
+        if not steps:
+            return self.parts[-1].schedule.course(0)
         lengths = self.steps_of_parts(steps)
         return join([part.schedule.course(own) for part, own in zip(self.parts, lengths, strict=True)])
 
@@ -203,16 +211,23 @@ class Sequence(Composition):
 
     @property
     def has_counts(self) -> bool:
-        return super().has_counts or any(_share(part.length)[1] for part in self.parts)
+        return super().has_counts or self._has_own_counts
+
+    @property
+    def _has_own_counts(self) -> bool:
+        return any(_share(part.length)[1] for part in self.parts)
 
     def _with_own_fractions(self, decay_steps: int) -> Self:
         if not any(_share(part.length)[1] or part.schedule.has_counts for part in self.parts):
             return self
+        if not decay_steps:
+            even = 1.0 / len(self.parts)
+            return replace(self, parts=tuple(Part(part.schedule.in_fractions(0), even) for part in self.parts))
         lengths = self.steps_of_parts(decay_steps)
         return replace(
             self,
             parts=tuple(
-                Part(part.schedule.on_horizon(own), own / decay_steps if _share(part.length)[1] else part.length)
+                Part(part.schedule.in_fractions(own), own / decay_steps if _share(part.length)[1] else part.length)
                 for part, own in zip(self.parts, lengths, strict=True)
             ),
         )

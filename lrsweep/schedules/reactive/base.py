@@ -1,7 +1,7 @@
 """What all reactive families share: a base, a mode, the multiplier's place in the course, and how metrics are heard.
 
 The rate is ``max(floor, base·m)`` times the peak: the floor is a bound, so that a drop is exactly by its factor. During
-the warm-up and the hold nothing is heard, and the warm-up rises to the first multiplier.
+the warm-up and the hold, the base's own too, nothing is heard, and the warm-up rises to the first multiplier.
 
 A family's rule is a state machine: ``heard(state, metric)`` gives the next state and changes nothing, and the state is
 all that the rule knows, in JSON. Patience, cool-downs and windows count evaluations, so the same number of evaluations
@@ -20,7 +20,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property
 from reprlib import repr as shortened
 from typing import Self, SupportsFloat
 
@@ -105,8 +105,15 @@ class Reactive(Schedule):
     def heard(self, state: State, metric: SupportsFloat) -> State:
         """The state after one more evaluation. A metric that is not a number raises a ScheduleError."""
         number = self._checked_metric(metric)
-        own, width = _alone(self)
+        own, width = self._alone
         return state_in(self.advanced(own, stacked([state], width), finite_or_nan([number])), 0)
+
+    @cached_property  # making the columns takes as long as the rule itself
+    def _alone(self) -> tuple[Columns, int]:
+        """The constants as columns of one row, and the places of a list in them."""
+        constants = [self.constants()]
+        width = longest_list(constants)
+        return stacked(constants, width), width
 
     def multiplier(self, state: State) -> float:
         return float(state["multiplier"])
@@ -170,7 +177,12 @@ class Reactive(Schedule):
     def decay_course(self, steps: int) -> Course:
         gain = self.base.course(steps).fixed
         nothing = np.zeros(steps + 1)
-        return Course(nothing, gain, nothing, np.zeros(steps + 1, dtype=np.int64), (Reactor(self, 0, steps),))
+        clock = self.base.clock(steps)
+        reactor = Reactor(self, clock.warmup + clock.hold, steps)
+        return Course(nothing, gain, nothing, np.zeros(steps + 1, dtype=np.int64), (reactor,))
+
+    def first_momentum(self) -> float | None:
+        return self.base.first_momentum()
 
     def decay_momenta(self, steps: int) -> Floats | None:
         """The base's: a metric moves the rate alone."""
@@ -188,15 +200,7 @@ class Reactive(Schedule):
 
     def _with_own_fractions(self, decay_steps: int) -> Self:
         own = super()._with_own_fractions(decay_steps)
-        return replace(own, base=self.base.on_horizon(decay_steps)) if self.base.has_counts else own
-
-
-@lru_cache(maxsize=256)  # making the columns takes as long as the rule itself
-def _alone(machine: Reactive) -> tuple[Columns, int]:
-    """One machine's constants as columns of one row, and the places of a list in them."""
-    constants = [machine.constants()]
-    width = longest_list(constants)
-    return stacked(constants, width), width
+        return replace(own, base=self.base.in_fractions(decay_steps)) if self.base.has_counts else own
 
 
 def finite_or_nan(metrics: Sequence[float] | Column) -> Floats:
