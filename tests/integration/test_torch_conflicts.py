@@ -162,7 +162,7 @@ def test_given_goes_on_from_the_stored_step() -> None:
 
 @pytest.mark.parametrize("optimizer_first", [True, False])
 def test_given_gives_back_what_it_does_not_move(optimizer_first: bool) -> None:
-    """Weight decay and momentum that stored schedules moved are the optimizer's own again, and not those of that step."""
+    """Weight decay and momentum that stored schedules moved are the optimizer's own again, not those of that step."""
     old = adamw(lr=0.1, weight_decay=0.1)
     one_cycle, linear = lrsweep.schedule("one_cycle", cycle_momentum=True), lrsweep.schedule("linear")
     scheduler = one_cycle.torch(old, 10, weight_decay=linear)
