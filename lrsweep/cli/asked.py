@@ -16,6 +16,7 @@ from typing import Any
 
 from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.schedules import Schedule, family, family_names, grouped_from_json
+from lrsweep.schedules.groups import is_grouped
 from lrsweep.schedules.reading import parsed_object, read_json, schedule_from_dict
 from lrsweep.schedules.setting import REQUIRED
 
@@ -165,7 +166,7 @@ def _from_file(name: str, problems: list[str], *, allow_code: bool) -> list[Aske
         return []
     subject = "standard input" if name == STDIN else name
     try:
-        if _is_grouped(text):
+        if is_grouped(text):
             groups = grouped_from_json(text, allow_code=allow_code).groups
             return [
                 Asked(f"{subject}: {group.name}", group.schedule, group.multiplier, of_family=False) for group in groups
@@ -176,14 +177,6 @@ def _from_file(name: str, problems: list[str], *, allow_code: bool) -> list[Aske
         problems.append(indented(told.replace("allow_code=True", "--allow-code")))
         return []
     return [Asked(subject, found, of_family=False)]
-
-
-def _is_grouped(text: str) -> bool:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return False  # whoever reads it next tells why
-    return isinstance(found, dict) and found.get("family") == "grouped"
 
 
 def indented(told: str) -> str:

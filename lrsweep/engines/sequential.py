@@ -89,7 +89,7 @@ class _Applied:
         self._states = self._course.begin()
         self._peak_lr = plan.peak_lr
         # lists: an element of a numpy array would cost a conversion at each step
-        self.rates: list[float] = self._rates()
+        self.rates = self._rates(0)
         momenta = plan.schedule.momenta(plan.horizon)
         self.momenta: list[float] | None = None if momenta is None else momenta.tolist()
 
@@ -97,10 +97,12 @@ class _Applied:
         """An evaluation after ``done`` updates: a reactive schedule may change the rates from there on."""
         if self._course.reactors:
             self._states = self._course.heard(self._states, metric, done)
-            self.rates[done:] = self._rates()[done:]
+            self.rates[done:] = self._rates(done)
 
-    def _rates(self) -> list[float]:
-        rates: list[float] = (self._peak_lr * self._course.factors(self._states)[:-1]).tolist()
+    def _rates(self, begin: int) -> list[float]:
+        """Of the steps from ``begin`` on, as far as metrics are known now."""
+        factors = self._course.factors(self._states, begin, self._course.total_steps)
+        rates: list[float] = (self._peak_lr * factors).tolist()
         return rates
 
 

@@ -22,10 +22,9 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 from reprlib import repr as shortened
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, SupportsIndex
 from weakref import finalize, ref
 
-import numpy as np
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -52,7 +51,7 @@ from lrsweep.integrations.peaks import PeakRates, later_peak, peaks_of, plain
 from lrsweep.integrations.saved import SUBJECT, Saved, differences, read_saved
 from lrsweep.integrations.tracks import Followed, Lines, followed
 from lrsweep.schedules import Schedule
-from lrsweep.schedules.checks import checked_horizon
+from lrsweep.schedules.checks import as_metric, checked_horizon
 from lrsweep.schedules.groups import Grouped
 from lrsweep.schedules.kinds import listing
 
@@ -161,17 +160,13 @@ class TorchScheduler(LRScheduler):
                 f"step: {self.schedule!r} needs no metric, and {shortened(metric)} was given; call step(). "
                 "It counts the updates itself: no step or epoch number is given to it either"
             )
-        if isinstance(metric, Tensor):
-            metric = metric.detach()
-        try:
-            if isinstance(metric, SupportsFloat) and not isinstance(metric, (bool, np.bool_)):
-                return float(metric)
-        except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers
-            pass
-        raise ScheduleError(
-            f"step: the metric must be a number, not {shortened(metric)}; "
-            "after an update without an evaluation, call step() without one"
-        )
+        number = as_metric(metric.detach() if isinstance(metric, Tensor) else metric)
+        if number is None:
+            raise ScheduleError(
+                f"step: the metric must be a number, not {shortened(metric)}; "
+                "after an update without an evaluation, call step() without one"
+            )
+        return number
 
     @property
     def needs_metric(self) -> bool:

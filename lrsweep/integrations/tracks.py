@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from reprlib import repr as shortened
 from typing import Any
 
 from lrsweep.errors import ScheduleError
@@ -14,7 +13,8 @@ from lrsweep.integrations.saved import SUBJECT, Saved, SavedDecay
 from lrsweep.schedules import Schedule, schedule_from_json
 from lrsweep.schedules.course import Course, Floats, State, States
 from lrsweep.schedules.families.function import Function
-from lrsweep.schedules.groups import Grouped, grouped_from_json
+from lrsweep.schedules.groups import Grouped, grouped_from_json, is_grouped, problems_with_weight_decay
+from lrsweep.schedules.kinds import listing
 from lrsweep.schedules.reactive.base import Reactive
 
 EVERY = "every group"
@@ -169,11 +169,8 @@ class Followed:
 
 def followed(schedule: Schedule | Grouped, total_steps: int, weight_decay: Schedule | None) -> Followed:
     """A schedule, or schedules by name, laid out before the first step."""
-    if weight_decay is not None and (not isinstance(weight_decay, Schedule) or weight_decay.needs_metric):
-        raise ScheduleError(
-            "weight_decay must be a time-driven schedule such as lrsweep.schedule('cosine'), or None, "
-            f"not {shortened(weight_decay)}"
-        )
+    if problems := problems_with_weight_decay(weight_decay):
+        raise ScheduleError(listing("torch", problems))
     if isinstance(schedule, Grouped):
         schedules, multipliers = schedule.schedules, schedule.multipliers
     else:
@@ -218,9 +215,8 @@ class Lines:
 
 
 def _read(text: str, *, allow_code: bool) -> Schedule | Grouped:
-    if json.loads(text).get("family") == "grouped":
-        return grouped_from_json(text, allow_code=allow_code)
-    return schedule_from_json(text, allow_code=allow_code)
+    read = grouped_from_json if is_grouped(text) else schedule_from_json
+    return read(text, allow_code=allow_code)
 
 
 def _paths(value: Any) -> Iterator[str]:

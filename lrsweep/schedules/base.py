@@ -100,11 +100,11 @@ class Schedule(ABC):
     # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __post_init__(self) -> None:
-        given = self.settings_dict()
-        if problems := self.problems_with(given):
+        values, problems = self._read(self.settings_dict())
+        if problems:
             raise ScheduleError(listing(f"schedule {self.family!r}", problems))
-        for one in self.settings():
-            object.__setattr__(self, one.name, one.allowed.read(given[one.name]))
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
@@ -115,6 +115,11 @@ class Schedule(ABC):
     def problems_with(cls, given: Mapping[str, object]) -> list[str]:
         """Everything that is wrong with these settings: unknown names, values that are not allowed, and values that do
         not go together."""
+        return cls._read(given)[1]
+
+    @classmethod
+    def _read(cls, given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+        """Every setting in its normal form, the defaults too, and everything that is wrong with what was given."""
         known = {one.name: one for one in cls.settings()}
         values: dict[str, Any] = {}  # each is read once: a list may have millions of numbers
         problems = []
@@ -132,9 +137,9 @@ class Schedule(ABC):
             if one.default is REQUIRED and one.name not in given
         ]
         if problems:
-            return problems
+            return values, problems
         values |= {name: one.allowed.read(one.default) for name, one in known.items() if name not in values}
-        return [*_shared_conflicts(values), *cls.conflicts(values)]
+        return values, [*_shared_conflicts(values), *cls.conflicts(values)]
 
     @classmethod
     def conflicts(cls, values: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from reprlib import repr as shortened
-from typing import SupportsIndex
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -52,6 +52,18 @@ def checked_horizon(
     return steps, peak
 
 
+def as_metric(given: object) -> float | None:
+    """A metric as a float, infinite where it is too large for one; None for what is not one number."""
+    if not isinstance(given, SupportsFloat) or isinstance(given, bool | np.bool_ | complex | np.complexfloating):
+        return None
+    try:
+        return float(given)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array or a tensor of several numbers
+        return None
+
+
 def checked_metrics(metrics: Mapping[int, float] | Sequence[float], steps: int) -> list[tuple[int, float]]:
     """Pairs of updates done and metric, in order."""
     try:
@@ -67,20 +79,22 @@ def checked_metrics(metrics: Mapping[int, float] | Sequence[float], steps: int) 
             "give at most one for each step, or a longer horizon"
         )
     spread = [(steps * place // len(values), value) for place, value in enumerate(values, start=1)]
-    pairs = list(metrics.items()) if isinstance(metrics, Mapping) else spread
+    pairs = [
+        (done, value, as_metric(value)) for done, value in (metrics.items() if isinstance(metrics, Mapping) else spread)
+    ]
     problems = [
         f"metrics are by the number of updates done, from 1 to {steps}, not {shortened(done)}"
-        for done, _ in pairs
+        for done, _, _ in pairs
         if isinstance(done, bool) or not isinstance(done, (int, np.integer)) or not 1 <= done <= steps
     ]
     problems += [
         f"the metric after {done} updates must be a number, not {shortened(value)}"
-        for done, value in pairs
-        if not isinstance(value, (int, float, np.number)) or isinstance(value, (bool, np.complexfloating))
+        for done, value, read in pairs
+        if read is None
     ]
     if problems:
         raise ScheduleError(listing("replay", problems))
-    return sorted((int(done), as_number(value)) for done, value in pairs)
+    return sorted((int(done), read) for done, _, read in pairs if read is not None)
 
 
 def needs_metric(family: str, asked: str) -> NeedsMetric:

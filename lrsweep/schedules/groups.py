@@ -55,7 +55,7 @@ class Grouped:
     weight_decay: Schedule | None = None
 
     def __post_init__(self) -> None:
-        problems = [*_problems_with_groups(self.groups), *_problems_with_weight_decay(self.weight_decay)]
+        problems = [*_problems_with_groups(self.groups), *problems_with_weight_decay(self.weight_decay)]
         if problems:
             raise ScheduleError(listing("grouped", problems))
         read = (Group(group.name, group.schedule, as_number(group.multiplier)) for group in self.groups)
@@ -206,7 +206,7 @@ def grouped(
         if len(pair) != 2
     ]
     if problems:
-        problems += [*_problems_with_groups(members, least=0), *_problems_with_weight_decay(weight_decay)]
+        problems += [*_problems_with_groups(members, least=0), *problems_with_weight_decay(weight_decay)]
         raise ScheduleError(listing("grouped", problems))
     return Grouped(tuple(members), weight_decay)
 
@@ -240,6 +240,15 @@ def grouped_from_json(text: str, *, allow_code: bool = False) -> Grouped:
     )
 
 
+def is_grouped(text: str) -> bool:
+    """Whether ``grouped_from_json`` is to read a text; one that is no JSON is for ``schedule_from_json`` to refuse."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("family") == "grouped"
+
+
 KEYS = ("version", "family", "groups", "weight_decay")
 GROUP_KEYS = ("name", "schedule", "multiplier")
 
@@ -266,7 +275,7 @@ def _from_dict(given: Mapping[str, Any], problems: list[str], *, allow_code: boo
         problems += _unknown_keys(group, GROUP_KEYS, f"groups[{place}]: ")
         one = _inner(group.get("schedule"), f"groups[{place}].schedule", problems, allow_code=allow_code)
         read.append(Group(group.get("name"), one, group.get("multiplier", 1.0)))  # type: ignore[arg-type]  # judged below
-    problems += [*_problems_with_groups(read, least=0), *_problems_with_weight_decay(follows)]
+    problems += [*_problems_with_groups(read, least=0), *problems_with_weight_decay(follows)]
     return None if problems else Grouped(tuple(read), follows)
 
 
@@ -315,7 +324,7 @@ def _problems_with_groups(groups: Iterable[Group], least: int = 1) -> list[str]:
     return problems
 
 
-def _problems_with_weight_decay(given: object) -> list[str]:
+def problems_with_weight_decay(given: object) -> list[str]:
     if given is None or (isinstance(given, Schedule) and not given.needs_metric):
         return []
     return [

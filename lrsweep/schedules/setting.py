@@ -57,14 +57,6 @@ class Setting:
     """the default is a rule of the format, fixed for ever: JSON leaves it out, and a search that knew nothing of the
     setting did the same"""
 
-    def problem_with(self, given: object) -> str | None:
-        """What is wrong with a value, in a sentence; None when nothing is."""
-        try:
-            self.allowed.read(given)
-        except NotOfThisKind as refused:
-            return self.told(given, refused)
-        return None
-
     def told(self, given: object, refused: NotOfThisKind) -> str:
         """The sentence for a value that was refused."""
         wanted = str(refused) or f"must be {self.allowed}, not {shortened(given)}"

@@ -28,7 +28,7 @@ def rate_table(schedules: Sequence[Schedule], total_steps: SupportsIndex, peak_l
         if schedule.needs_metric:
             raise needs_metric(schedule.family, f"rate_table: schedules[{place}]")
         try:
-            fill_factors(row, schedule)
+            row[:] = schedule.course(steps).fixed[:-1]
         except ScheduleError as refused:  # a count of steps that does not fit
             problems.append(f"schedules[{place}]: {refused}")
     if problems:
@@ -36,8 +36,3 @@ def rate_table(schedules: Sequence[Schedule], total_steps: SupportsIndex, peak_l
     if peak != 1.0:
         table *= peak
     return table
-
-
-def fill_factors(row: Floats, schedule: Schedule) -> None:
-    """Writes the factor of each step of a time-driven schedule; the row's length is the horizon."""
-    row[:] = schedule.course(len(row)).fixed[:-1]

@@ -216,16 +216,19 @@ def test_a_metric_that_never_came_is_told_once_at_the_end(s: Any) -> None:
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_one_metric_is_enough_for_the_end_to_be_silent(at: int) -> None:
     """With any update, the last too, with a report, or before the state that a training goes on from."""
-    for told in ("with a step", "with a report", "before a resume"):
-        scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
-        for step in range(3):
-            if step == at and told == "with a report":
-                scheduler.report(1.0)
-            scheduler.step(*([1.0] if step == at and told != "with a report" else []))
-            if step == at and told == "before a resume" and step < 2:
-                state = scheduler.state_dict()
-                scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
-                scheduler.load_state_dict(state)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for told in ("with a step", "with a report", "before a resume"):
+            scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
+            for step in range(3):
+                if step == at and told == "with a report":
+                    scheduler.report(1.0)
+                scheduler.step(*([1.0] if step == at and told != "with a report" else []))
+                if step == at and told == "before a resume" and step < 2:
+                    state = scheduler.state_dict()
+                    scheduler = PLATEAU.torch(sgd(lr=0.8), 3)
+                    scheduler.load_state_dict(state)
+    assert [str(one.message) for one in said] == []
 
 
 def test_a_training_that_goes_on_without_a_metric_is_told_as_well() -> None:

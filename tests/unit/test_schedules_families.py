@@ -84,13 +84,14 @@ def assert_search_is_sane(setting: Setting) -> None:
     if isinstance(search, Options):
         assert setting.default in search.names
         for name in search.names:
-            assert setting.problem_with(name) is None
+            assert setting.allowed.read(name) == name
         return
     assert search.low < search.high
     assert search.low > 0 or not search.log
     assert search.whole == isinstance(setting.allowed, Whole)
     for end in (search.low, search.high):
-        assert setting.problem_with(setting.drawn(dict.fromkeys(setting.searched(), end))) is None
+        drawn = setting.drawn(dict.fromkeys(setting.searched(), end))
+        assert setting.allowed.read(drawn) == drawn
     for value in setting.default if isinstance(setting.default, tuple) else [setting.default]:
         assert search.low <= value <= search.high
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from lrsweep.errors import ScheduleError, did_you_mean
 from lrsweep.schedules.base import Schedule
+from lrsweep.schedules.checks import as_metric
 from lrsweep.schedules.course import Course, Floats, Reactor, State
 from lrsweep.schedules.families.constant import Constant
 from lrsweep.schedules.kinds import UNIT, Choice, Interval, Kind, NotOfThisKind, as_number, listing
@@ -104,7 +105,13 @@ class Reactive(Schedule):
 
     def heard(self, state: State, metric: SupportsFloat) -> State:
         """The state after one more evaluation. A metric that is not a number raises a ScheduleError."""
-        number = self._checked_metric(metric)
+        number = as_metric(metric)
+        if number is None:
+            raise ScheduleError(
+                f"metric must be a number, not {shortened(metric)}: a {self.family!r} schedule reacts to one at each "
+                "evaluation. Give the metric as a number, NaN where it could not be computed; where nothing was "
+                "evaluated, leave out the call"
+            )
         own, width = self._alone
         return state_in(self.advanced(own, stacked([state], width), finite_or_nan([number])), 0)
 
@@ -141,23 +148,6 @@ class Reactive(Schedule):
                 f"{listing(subject, problems)}\nGive a state that the same schedule saved, or begin anew"
             )
         return {name: read[name] for name in kinds}
-
-    def _checked_metric(self, metric: object) -> float:
-        if not isinstance(metric, SupportsFloat) or isinstance(metric, bool | np.bool_ | complex | np.complexfloating):
-            raise self._not_a_metric(metric)
-        try:
-            return float(metric)
-        except OverflowError:
-            return math.inf
-        except (TypeError, ValueError) as error:
-            raise self._not_a_metric(metric) from error
-
-    def _not_a_metric(self, metric: object) -> ScheduleError:
-        return ScheduleError(
-            f"metric must be a number, not {shortened(metric)}: a {self.family!r} schedule reacts to one at each "
-            "evaluation. Give the metric as a number, NaN where it could not be computed; where nothing was evaluated, "
-            "leave out the call"
-        )
 
     @property
     def direction(self) -> float:
