@@ -24,8 +24,9 @@ _HOMES = {
     "schedule_from_json": "lrsweep.schedules",
     "schedule_from_params": "lrsweep.schedules",
     "sequence": "lrsweep.schedules",
-    "rates_from_torch": "lrsweep.integrations",
-    "schedule_from_torch": "lrsweep.integrations",
+    "attach": "lrsweep.integrations.attach",
+    "rates_from_torch": "lrsweep.integrations.from_torch",
+    "schedule_from_torch": "lrsweep.integrations.from_torch",
     "LrsweepError": "lrsweep.errors",
     "NeedsMetric": "lrsweep.errors",
     "ScheduleError": "lrsweep.errors",
@@ -40,6 +41,7 @@ __all__ = [
     "ScheduleError",
     "StudyError",
     "__version__",
+    "attach",
     "family_names",
     "grouped",
     "grouped_from_json",
@@ -54,7 +56,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from lrsweep.errors import LrsweepError, NeedsMetric, ScheduleError, StudyError
-    from lrsweep.integrations import rates_from_torch, schedule_from_torch
+    from lrsweep.integrations.attach import attach
+    from lrsweep.integrations.from_torch import rates_from_torch, schedule_from_torch
     from lrsweep.schedules import (
         Grouped,
         Schedule,

@@ -17,9 +17,9 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,13 +85,16 @@ class WorkloadSpec:
     settings: Mapping[str, Json] = field(default_factory=dict)
 
 
+Direction = Literal["minimize", "maximize"]
+
+
 @dataclass(frozen=True)
 class WorkloadFacts:
     """What a workload says of itself before anything is trained."""
 
     name: str
     settings: Mapping[str, Json]
-    """all of them, the defaults too"""
+    """all that belongs to its meaning, the defaults too"""
     version: int
     """changes when the same seed and rate would give another curve"""
     data_hash: str
@@ -100,6 +103,30 @@ class WorkloadFacts:
     """default number of steps of a full training"""
     peak_lr: Mapping[str, tuple[float, float]]
     """default search range of the peak rate per optimizer"""
+    metrics: Mapping[str, Direction] = field(default_factory=dict)
+    """what ``evaluate`` gives, such as ``loss`` and ``acc``, and which way is better; empty where nobody knows yet"""
+    examples_per_epoch: int | None = None
+    """for a horizon in epochs"""
+    tokens_per_example: int | None = None
+    """for a horizon in tokens"""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How updates are computed, where that may change a value. The defaults are the plain meaning."""
+
+    clip_norm: float | None = None
+    """the largest norm of all gradients together; None: not clipped"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: autocast of forward and loss; parameters and optimizer stay in float32"""
+    channels_last: bool = False
+    compile: bool = False
+    graphs: bool = False
+    """the whole update as one CUDA graph"""
+
+    def changed(self) -> dict[str, Json]:
+        """What is not the default: a setting that a release adds then changes no hash."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,11 @@ class TrainingPlan:
     evaluations: int = EVALUATIONS_PER_TRAINING
     metric: str = "val_loss"
     """what the search goes by; a schedule that reacts hears it"""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """the user's own parameters, for their script"""
+    engine: EngineSettings = EngineSettings()
+    checkpoint_url: str | None = None
+    """the folder of this training's checkpoints, the same for all its attempts; None: none are written"""
 
 
 def training_id(sweep_id: str, trial: int, horizon: int, seed: int, rate_scale: float) -> str:
@@ -146,6 +178,8 @@ class Outcome:
     metrics: Mapping[str, float]
     """values after the last update: ``val_loss`` and ``val_acc`` on the *search* half, ``decide_…`` on the other"""
     error: str | None = None
+    reason: str | None = None
+    """the rule by which it diverged, in a sentence with the step; None for the other outcomes"""
 
     def __post_init__(self) -> None:
         if not self.status.is_outcome:
@@ -306,6 +340,8 @@ class TrainingRow:
     started_at: float | None = None
     """of the present attempt, by the store's clock"""
     error: str | None = None
+    reason: str | None = None
+    """why it diverged"""
     mlflow_run_id: str | None = None
     mirrored_attempt: int = 0
     """the attempt whose curve the MLflow run holds"""
@@ -326,4 +362,5 @@ class TrainingRow:
             steps=outcome.steps,
             seconds=outcome.seconds,
             error=outcome.error,
+            reason=outcome.reason,
         )

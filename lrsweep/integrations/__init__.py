@@ -1,8 +1,5 @@
-"""Bridges to other libraries. PyTorch's is reached by ``s.torch(...)`` and ``lrsweep.schedule_from_torch``."""
+"""Bridges to other libraries, each loaded when it is first used: most need torch, ``attach`` needs numpy alone.
 
-from __future__ import annotations
-
-from lrsweep.integrations.from_torch import rates_from_torch, schedule_from_torch
-from lrsweep.integrations.torch_scheduler import TorchScheduler
-
-__all__ = ["TorchScheduler", "rates_from_torch", "schedule_from_torch"]
+``s.torch(...)`` and ``lrsweep.schedule_from_torch`` lead to PyTorch; ``attach`` makes a script part of a sweep, and
+``huggingface`` and ``lightning`` carry its schedule into trainers that own the loop.
+"""

@@ -429,7 +429,7 @@ class Schedule(ABC):
         "refuse", or "stored" or "given", whichever of the two is to count.
         """
         # By name: schedules work where PyTorch is not installed.
-        bridge = importlib.import_module("lrsweep.integrations").TorchScheduler
+        bridge = importlib.import_module("lrsweep.integrations.torch_scheduler").TorchScheduler
         return bridge(self, optimizer, total_steps, peak_lr=peak_lr, weight_decay=weight_decay, on_conflict=on_conflict)
 
     def to_code(self, target: str, total_steps: SupportsIndex, peak_lr: float = 1.0) -> str:

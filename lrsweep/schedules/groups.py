@@ -125,7 +125,7 @@ class Grouped:
         """A ``torch.optim.lr_scheduler.LRScheduler``, as from ``Schedule.torch``; a parameter group follows the
         schedule of its ``group["name"]``, and its peak is multiplied by the multiplier of that name."""
         # By name: schedules work where PyTorch is not installed.
-        bridge = importlib.import_module("lrsweep.integrations").TorchScheduler
+        bridge = importlib.import_module("lrsweep.integrations.torch_scheduler").TorchScheduler
         return bridge(
             self, optimizer, total_steps, peak_lr=peak_lr, weight_decay=self.weight_decay, on_conflict=on_conflict
         )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from lrsweep.records import Status, SweepStatus, TrialState
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -89,6 +89,7 @@ training = sa.Table(
     sa.Column("device", sa.Text),
     sa.Column("started_at", sa.Double),
     sa.Column("error", sa.Text),
+    sa.Column("reason", sa.Text),
     sa.Column("mlflow_run_id", sa.Text),
     sa.Column("mirrored_attempt", sa.Integer, nullable=False),
     sa.Column("mirrored_steps", sa.BigInteger, nullable=False),

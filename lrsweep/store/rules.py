@@ -160,6 +160,7 @@ def ended(lease: Lease, row: TrainingRow, attempt: int, outcome: Outcome) -> Tra
         row,
         metrics=plain(dict(row.metrics), f"metrics of training {row.training_id}"),
         error=None if row.error is None else storable_text(row.error),
+        reason=None if row.reason is None else storable_text(row.reason),
     )
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -21,6 +24,15 @@ Half = Literal["search", "decide", "test"]
 """The search sees the first half of validation, the choice the second, promotion alone the test set."""
 
 
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters with a rate of their own: the schedule's rate times ``rate``. What is in no group stays frozen."""
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+
+
 class Workload(ABC):
     """Model + data + loss + metrics + batch size, on ``device``."""
 
@@ -30,6 +42,10 @@ class Workload(ABC):
     @abstractmethod
     def model(self, seed: int) -> nn.Module:
         """A new model, its weights drawn from the seed."""
+
+    def groups(self, model: nn.Module) -> list[ParamGroup]:
+        """What is trained: by default one group of all that asks for gradients."""
+        return [ParamGroup("all", [each for each in model.parameters() if each.requires_grad])]
 
     @abstractmethod
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
@@ -44,8 +60,9 @@ class Workload(ABC):
         """``{"loss": …, "acc": …}`` on one part of the held-out data."""
 
 
-def load(spec: WorkloadSpec, device: torch.device) -> Workload:
-    """The workload of that name, with its data on the device."""
+def load(spec: WorkloadSpec, device: torch.device, data: Path | None = None) -> Workload:
+    """The workload of that name, with its data on the device; ``data`` is the folder where data sets lie."""
+    del data
     complete = catalog.complete(spec)
     module, _, name = catalog.home(spec.name).partition(":")
     workload: Workload = getattr(importlib.import_module(module), name)(complete.settings, device)

@@ -1,0 +1,148 @@
+"""The plan file: one JSON object that tells a user's script what to train. ``LRSWEEP_PLAN`` names it.
+
+A training has a folder of its own that stays the same for all its attempts::
+
+    plan.json          this file, written anew for each attempt
+    reports.jsonl      what the script reports, all attempts in one file (``lrsweep.scripts.reports``)
+    stop               is there when the script should save what it has and leave
+    checkpoint/        the script's own, kept until the result is committed
+    facts.json         what ``attach`` answers when it is asked what the script is (``asks`` is "facts")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lrsweep.errors import InvalidInput
+from lrsweep.records import Json
+from lrsweep.schedules import Schedule
+from lrsweep.schedules.reading import schedule_from_dict
+
+VARIABLE = "LRSWEEP_PLAN"
+FORMAT = 1
+
+PLAN, REPORTS, STOP, CHECKPOINT, FACTS = "plan.json", "reports.jsonl", "stop", "checkpoint", "facts.json"
+
+Asks = Literal["training", "facts"]
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """One attempt of one training, as a script sees it."""
+
+    folder: Path
+    asks: Asks = "training"
+    """``facts``: the script is not trained; ``attach`` answers with ``ScriptFacts`` and ends it"""
+    training_id: str = ""
+    attempt: int = 1
+    schedule: Schedule | None = None
+    """None where ``asks`` is ``facts``"""
+    peak_lr: float = 0.0
+    total_steps: int = 0
+    seed: int = 0
+    metric: str = "val_loss"
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    """the user's own parameters, drawn by the search"""
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / REPORTS
+
+    @property
+    def stop(self) -> Path:
+        return self.folder / STOP
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    @property
+    def facts(self) -> Path:
+        return self.folder / FACTS
+
+
+@dataclass(frozen=True)
+class ScriptFacts:
+    """What a script says of itself in its call of ``attach``."""
+
+    peak_lr: float
+    total_steps: int | None
+    settings: Mapping[str, Json]
+
+
+def write_plan_file(plan: PlanFile) -> Path:
+    """Makes the folder and writes the file, whole or not at all."""
+    plan.checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Json] = {
+        "format": FORMAT,
+        "asks": plan.asks,
+        "training_id": plan.training_id,
+        "attempt": plan.attempt,
+        "schedule": None if plan.schedule is None else plan.schedule.to_dict(),
+        "peak_lr": plan.peak_lr,
+        "total_steps": plan.total_steps,
+        "seed": plan.seed,
+        "metric": plan.metric,
+        "settings": dict(plan.settings),
+    }
+    path = plan.folder / PLAN
+    _write_whole(path, json.dumps(written, indent=1, allow_nan=False))
+    return path
+
+
+def read_plan_file(path: str | Path) -> PlanFile:
+    """Raises InvalidInput for a file that is not there or is no plan."""
+    path = Path(path)
+    try:
+        read: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{VARIABLE} names {path}, which cannot be read as a plan: {error}") from error
+    if not isinstance(read, dict) or read.get("format") != FORMAT:
+        found = read.get("format") if isinstance(read, dict) else None
+        raise InvalidInput(
+            f"{VARIABLE} names {path}, a plan of format {found!r}; this lrsweep reads format {FORMAT}. "
+            "The sweep and the script's environment have different versions of lrsweep: install the sweep's there."
+        )
+    schedule = None
+    if read["schedule"] is not None:
+        problems: list[str] = []
+        schedule = schedule_from_dict(read["schedule"], problems)
+        if schedule is None:
+            raise InvalidInput(f"the plan {path} has a schedule that cannot be made here: {'; '.join(problems)}")
+    return PlanFile(
+        folder=path.parent,
+        asks=read["asks"],
+        training_id=read["training_id"],
+        attempt=read["attempt"],
+        schedule=schedule,
+        peak_lr=read["peak_lr"],
+        total_steps=read["total_steps"],
+        seed=read["seed"],
+        metric=read["metric"],
+        settings=read["settings"],
+    )
+
+
+def write_facts(plan: PlanFile, facts: ScriptFacts) -> None:
+    answer = {"peak_lr": facts.peak_lr, "total_steps": facts.total_steps, "settings": dict(facts.settings)}
+    _write_whole(plan.facts, json.dumps(answer, allow_nan=False))
+
+
+def read_facts(plan: PlanFile) -> ScriptFacts | None:
+    """None where the script has not answered."""
+    try:
+        read = json.loads(plan.facts.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return ScriptFacts(read["peak_lr"], read["total_steps"], read["settings"])
+
+
+def _write_whole(path: Path, text: str) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
