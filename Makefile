@@ -48,9 +48,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.installed-with-*
 	@touch $@
 
-# The libraries that tests/crosscheck compares ours with; nobody else needs them.
+# The libraries that tests/crosscheck compares ours with, and the trainers that tests/trainers use; nobody else needs them.
 $(PEERS): $(STAMP)
-	@echo "Installing what tests/crosscheck compares with: about 0.6 GB and 1 minute"
+	@echo "Installing the libraries that tests compare with and train with: about 0.6 GB and 1 minute"
 	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[peers]'
 	@touch $@
 

@@ -145,6 +145,8 @@ class TrainingPlan:
     evaluations: int = EVALUATIONS_PER_TRAINING
     metric: str = "val_loss"
     """what the search goes by; a schedule that reacts hears it"""
+    direction: Direction = "minimize"
+    """which way the metric is better"""
     extra: Mapping[str, Json] = field(default_factory=dict)
     """the user's own parameters, for their script"""
     engine: EngineSettings = EngineSettings()

@@ -2,6 +2,7 @@
 
 LRSWEEP_HOME           the folder of results, copies and artifacts; ``.lrsweep`` in the working folder by default
 LRSWEEP_DATABASE_URL   a PostgreSQL database for everything that would be an SQLite file in that folder
+LRSWEEP_DATA           the folder of data sets, ``~/.cache/lrsweep/data`` by default
 MLFLOW_TRACKING_URI    an MLflow server or database of yours; it is used as found, never created or migrated
 LRSWEEP_FAULT          for tests: kills the process at a named point (``lrsweep.sweep.faults``)
 """
@@ -19,6 +20,7 @@ from lrsweep.sweep.homes import Homes
 
 HOME = "LRSWEEP_HOME"
 DATABASE_URL = "LRSWEEP_DATABASE_URL"
+DATA = "LRSWEEP_DATA"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 FAULT = "LRSWEEP_FAULT"
 
@@ -35,6 +37,8 @@ class Settings:
     database_url: str | None
     tracking_uri: str | None
     faults: Faults
+    data: Path | None
+    """None: where workloads keep data by default"""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -42,6 +46,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     url = environ.get(DATABASE_URL) or None
     return Settings(
         home=_home(environ.get(HOME) or DEFAULT_HOME),
+        data=_folder(DATA, data) if (data := environ.get(DATA)) else None,
         database_url=_database_url(url) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
@@ -63,14 +68,19 @@ def make_homes(settings: Settings) -> Homes:
         optuna_url=copies,
         mlflow_uri=settings.tracking_uri or tracking,
         artifact_root=None if theirs else settings.home / "artifacts",
+        data=settings.data,
     )
 
 
-def _home(given: str) -> Path:
+def _folder(name: str, given: str) -> Path:
     try:
-        home = Path(given).expanduser().absolute()
+        return Path(given).expanduser().absolute()
     except RuntimeError:
-        raise SettingsError(f"{HOME} is {given!r}, but there is no such user here. Set it to a folder.") from None
+        raise SettingsError(f"{name} is {given!r}, but there is no such user here. Set it to a folder.") from None
+
+
+def _home(given: str) -> Path:
+    home = _folder(HOME, given)
     if "?" in str(home) or "%" in str(home):  # the databases in it would quietly lie somewhere else
         raise SettingsError(
             f"the folder {home} has a ? or % in its path; addresses of databases read them as signs of "

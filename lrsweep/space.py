@@ -2,8 +2,8 @@
 
 The parameters' names are the ones that people read in MLflow and in SQL: ``family``, ``optimizer``,
 ``cosine.sgd.peak_lr`` (the rate is searched per family and optimizer: comparing shapes at one shared rate picks the
-wrong shape), a family's own settings as ``wsd.cooldown``, the numbers of a list as ``knots.points.1``, and ``warmup``
-and ``floor`` where the study gives ranges.
+wrong shape), a family's own settings as ``wsd.cooldown``, the numbers of a list as ``knots.points.1``, ``warmup`` and
+``floor`` where the study gives ranges, and the parameters of a user's own script as ``extra.dropout``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
 from lrsweep.records import Json, OptimizerSpec
 from lrsweep.schedules import Options, Schedule, Search, family, schedule
-from lrsweep.study import OPTIMIZERS, Range, ResolvedStudy
+from lrsweep.study import Range, ResolvedStudy, mode_of
+from lrsweep.study.extra import Choices, is_searched
 
 STEPS_TO_LOOK_AT = 100
 """Enough to see a curve's shape."""
@@ -31,6 +32,8 @@ class Candidate:
     schedule: Schedule
     peak_lr: float
     optimizer: OptimizerSpec
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """the script's own parameters"""
 
 
 def suggest(trial: optuna.Trial, study: ResolvedStudy) -> None:
@@ -45,11 +48,16 @@ def suggest(trial: optuna.Trial, study: ResolvedStudy) -> None:
     for shared, given in _shared_settings(name, study).items():
         if isinstance(given, tuple):
             trial.suggest_float(shared, *given)
+    for own, extra in study.space.extra.items():
+        if is_searched(extra):
+            _suggest(trial, extra_name(own), extra)
 
 
-def _suggest(trial: optuna.Trial, name: str, search: Search | Options) -> None:
+def _suggest(trial: optuna.Trial, name: str, search: Search | Options | Choices) -> None:
     if isinstance(search, Options):
         trial.suggest_categorical(name, search.names)
+    elif isinstance(search, Choices):
+        trial.suggest_categorical(name, search.values)
     elif search.whole:
         trial.suggest_int(name, int(search.low), int(search.high), log=search.log)
     else:
@@ -69,11 +77,23 @@ def candidate(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
     }
     for shared, given in _shared_settings(name, study).items():
         settings[shared] = params[shared] if isinstance(given, tuple) else given
-    return Candidate(schedule(name, **settings), params[peak_lr_name(name, optimizer)], OPTIMIZERS[optimizer])
+    settings |= mode_of(name, study.direction)
+    return Candidate(
+        schedule=schedule(name, **settings),
+        peak_lr=params[peak_lr_name(name, optimizer)],
+        optimizer=study.optimizer(optimizer),
+        extra={
+            own: params[extra_name(own)] if is_searched(extra) else extra for own, extra in study.space.extra.items()
+        },
+    )
 
 
 def peak_lr_name(family_name: str, optimizer: str) -> str:
     return f"{family_name}.{optimizer}.peak_lr"
+
+
+def extra_name(name: str) -> str:
+    return f"extra.{name}"
 
 
 def _shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | Range]:

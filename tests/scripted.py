@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from lrsweep.executors.messages import Lost
 from lrsweep.records import Outcome, Record, Status, StudyRow, SweepRow, TrainingPlan, TrainingRow, TrialState
 from lrsweep.store import MemoryStore
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.driver import Driver, Stop
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.mirror import Mirror
@@ -137,6 +139,7 @@ class Bench:
     study: ResolvedStudy
     store: MemoryStore = field(default_factory=MemoryStore)
     mirror: NoMirror = field(default_factory=NoMirror)
+    checkpoints: Checkpoints = Checkpoints(Path("no-such-folder"))  # noqa: RUF009 (it is a frozen value)
     seen: list[Progress] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -155,6 +158,7 @@ class Bench:
             store=self.store,
             lease=self.lease,
             executor=executor,
+            checkpoints=self.checkpoints,
             mirror=cast(Mirror, self.mirror),
             stop=stop or Stop(),
             faults=Faults(),

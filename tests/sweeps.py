@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from lrsweep.records import Outcome, Record, Status, TrainingRow, TrialRow, TrialState, WorkloadFacts
+from lrsweep.records import (
+    Direction,
+    Outcome,
+    Record,
+    Status,
+    TrainingRow,
+    TrialRow,
+    TrialState,
+    WorkloadFacts,
+    WorkloadSpec,
+)
 from lrsweep.schedules import core_names
 from lrsweep.space import distributions_to_json, peak_lr_name
 from lrsweep.study import ResolvedStudy, SpaceSpec
@@ -24,13 +34,17 @@ FACTS = WorkloadFacts(
 )
 
 
-def a_study(*, trials: int = 60, horizon: int = 90, seed: int = 0, **space: Any) -> ResolvedStudy:
+def a_study(
+    *, trials: int = 60, horizon: int = 90, seed: int = 0, direction: Direction = "minimize", **space: Any
+) -> ResolvedStudy:
     """The core families and both optimizers unless told otherwise; rungs of 30 and 90 steps."""
     given = {"families": core_names(), "optimizers": ("sgd", "adamw"), "peak_lr": FACTS.peak_lr, **space}
     return ResolvedStudy(
         name="quick",
+        workload=WorkloadSpec(FACTS.name, FACTS.settings),
         facts=FACTS,
         metric="val_loss",
+        direction=direction,
         horizon=horizon,
         seed=seed,
         space=SpaceSpec(**given),

@@ -121,14 +121,14 @@ def _given(text: str, problems: list[str]) -> Given | None:
         return None
     of, dot, setting = key.strip().partition(".")
     try:
-        read = _value(value.strip(), f"--set {key.strip()}")
+        read = read_value(value.strip(), f"--set {key.strip()}")
     except ScheduleError as refused:
         problems.append(str(refused))
         return None
     return Given(of, setting, read) if dot else Given(None, of, read)
 
 
-def _value(text: str, place: str) -> Any:
+def read_value(text: str, place: str) -> Any:
     """What JSON makes of the text, or Python of a number (``.1``); else the text itself: a name, or ``500 steps``."""
     if text.startswith("{"):  # nothing but an object begins so: a mistake in it is told as one
         found, problems = parsed_object(text, place)

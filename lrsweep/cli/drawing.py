@@ -1,7 +1,8 @@
 """Curves as text: arrays in, cells out. Braille where colours tell the curves apart, else one letter for each.
 
 A curve is drawn as stairs, step i from i to i + 1, and between two columns it is filled, so that a jump is a vertical
-line and no step is lost between dots. Where curves meet in a cell, they take turns from column to column.
+line and no step is lost between dots. Where curves meet in a cell, they take turns from column to column. Where a curve
+is NaN, nothing is drawn.
 
 >>> print(*plain(drawn([np.array([1.0, 0.0])], width=4, height=3, marks="*")), sep="\\n")
 **
@@ -59,15 +60,17 @@ def plain(rows: Sequence[Sequence[Cell]]) -> list[str]:
 
 def dots(curve: Floats, *, columns: int, rows: int, top: float) -> NDArray[np.bool_]:
     """Which dots of a grid the curve passes, a ``rows`` x ``columns`` array; row 0 is ``top``, the last row 0."""
-    lows, highs, firsts, lasts = (_row(values, rows, top) for values in _by_column(curve, columns))
+    by_column = _by_column(curve, columns)
+    there = ~np.isnan(by_column[0])
+    lows, highs, firsts, lasts = (_row(np.where(there, values, 0.0), rows, top) for values in by_column)
     upper, lower = highs, lows  # a higher value has a smaller row
-    before = np.concatenate([firsts[:1], lasts[:-1]])
+    before = np.concatenate([firsts[:1], np.where(there[:-1], lasts[:-1], firsts[1:])])
     upper = np.minimum(upper, before + 1)
     lower = np.maximum(lower, before - 1)
     upper[0], lower[0] = highs[0], lows[0]
     place = np.arange(rows)[:, None]
     passed: NDArray[np.bool_] = (upper <= place) & (place <= lower)
-    return passed
+    return passed & there
 
 
 def braille(fine: NDArray[np.bool_]) -> NDArray[np.int64]:

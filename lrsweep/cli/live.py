@@ -21,15 +21,18 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsweep.schedules import Schedule
+from lrsweep.scripts import command
+from lrsweep.scripts.command_line import filled
 from lrsweep.selection import FamilyStanding
 from lrsweep.settings import DEFAULT_HOME, HOME
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes
-from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 PLAIN_LINE_EVERY = 5.0
+MOST_TRIALS_NAMED = 8
 
 
 class Display:
@@ -131,10 +134,29 @@ def _factors_shown(schedule: Schedule, horizon: int, width: int, heard: tuple[fl
 
 
 def pasteable(best: Best) -> str:
-    """Code that gives the best trial's rates, peak and all; of one that reacts, code that trains with it."""
+    """Code that gives the best trial's rates, peak and all; of one that reacts, code that trains with it.
+
+    Of a script its call of ``attach``, or the command line where flags choose the schedule.
+    """
+    if _is_script(best):
+        script = command.command_of(best.workload)
+        if script.follows == "attach":
+            settings = f", settings={dict(best.extra)!r}" if best.extra else ""
+            return (
+                f"run = lrsweep.attach(peak_lr={best.peak_lr!r}, total_steps={best.horizon}, "
+                f"schedule={best.schedule!r}{settings})"
+            )
+        if script.follows == "flags":
+            return shlex.join(filled(f"{script.command} {script.families[best.family]}", _places(best)))
     if best.schedule.needs_metric:
         return f"{best.schedule!r}.torch(optimizer, {best.horizon}, peak_lr={best.peak_lr!r})"
     return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr!r})"
+
+
+def _places(best: Best) -> dict[str, object]:
+    """What stands in braces; the seed is the reader's to choose."""
+    own = best.schedule.settings_dict()
+    return {**own, **best.extra, "seed": "SEED", "steps": best.horizon, "peak_lr": best.peak_lr, "lr_table": "RATES"}
 
 
 def _view(progress: Progress) -> RenderableType:
@@ -148,18 +170,21 @@ def _view(progress: Progress) -> RenderableType:
     lines: list[RenderableType] = [bar, _families_table(progress.families, progress.best)]
     if progress.best is not None:
         lines.append(Text.from_markup(_best_line(progress.best)))
-    if progress.running is not None and progress.running_trial is not None:
-        params = progress.running_trial.params
-        lines.append(
-            Text(
-                f"now: trial {progress.running.trial}, {params['family']} with {params['optimizer']}, "
-                f"{progress.running.horizon} steps",
-                style="dim",
-            )
-        )
+    if progress.running:
+        lines.append(Text(f"now: {_now(progress.running)}", style="dim"))
     if progress.outage is not None:
         lines.append(Text(f"MLflow is behind by {progress.behind} trainings: {progress.outage}", style="yellow"))
     return Group(*lines)
+
+
+def _now(running: Sequence[Running]) -> str:
+    if len(running) == 1:
+        [one] = running
+        params = one.trial.params
+        return f"trial {one.trial.number}, {params['family']} with {params['optimizer']}, {one.training.horizon} steps"
+    shown = ", ".join(str(each.trial.number) for each in running[:MOST_TRIALS_NAMED])
+    more = f" and {len(running) - MOST_TRIALS_NAMED} more" if len(running) > MOST_TRIALS_NAMED else ""
+    return f"{len(running)} trainings, of the trials {shown}{more}"
 
 
 def _plain_line(progress: Progress) -> str:
@@ -195,22 +220,42 @@ def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Ta
 def _best_line(best: Best) -> str:
     return (
         f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
-        f"val_loss {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
+        f"{best.metric} {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
     )
 
 
 def _best_lines(best: Best | None) -> str:
     if best is None:
         return "No training reached the full horizon, so there is no best schedule."
-    settings = ", ".join(f"{name}={value:g}" for name, value in best.optimizer_settings.items())
-    reacts = (
-        "It reacts to val_loss: after each update call `.step()` on it, or `.step(val_loss)` after one that was "
-        f"evaluated; here {len(best.heard)} of {best.horizon} were.\n"
-    )
     return (
-        f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n{reacts if best.schedule.needs_metric else ''}"
-        f"for {best.optimizer} ({settings}). Best of its trials on one seed each: partly luck, see the README."
+        f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n{_how_it_is_fed(best)}"
+        f"for {escape(_trained_with(best))}. Best of its trials on one seed each: partly luck, see the README."
     )
+
+
+def _how_it_is_fed(best: Best) -> str:
+    if not best.schedule.needs_metric:
+        return ""
+    if _is_script(best):
+        return f"It reacts to {best.metric}, which `run.report` tells it.\n"
+    return (
+        f"It reacts to {best.metric}: after each update call `.step()` on it, or `.step({best.metric})` after one that "
+        f"was evaluated; here {len(best.heard)} of {best.horizon} were.\n"
+    )
+
+
+def _trained_with(best: Best) -> str:
+    """``sgd (momentum=0.9)``, or ``the script with dropout=0.1``."""
+    if not _is_script(best):
+        return f"{best.optimizer} ({', '.join(f'{name}={value:g}' for name, value in best.optimizer_settings.items())})"
+    extra = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in best.extra.items()
+    )
+    return f"the script{f' with {extra}' if extra else ''}"
+
+
+def _is_script(best: Best) -> bool:
+    return best.workload.name == command.NAME
 
 
 def _duration(seconds: float) -> str:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\
 Exit codes: 0 done · 64 bad study or setting · 69 database or tracking unreachable at the start · 70 failures stopped
-the sweep, or every training failed · 75 try again · 99 held by another driver · 124 the deadline passed first ·
-130, 143 a signal."""
+the sweep, every training failed, or a check did · 75 try again · 99 held by another driver · 124 the deadline passed
+first · 130, 143 a signal."""
 
 USAGE_ERROR = 2
 
@@ -39,9 +39,32 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+new_app = typer.Typer(help="Writes files to begin with.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="'cpu', 'cuda' or 'cuda:1'; by default a GPU where there is one.")
+]
+SyntheticOption = Annotated[
+    bool,
+    typer.Option(
+        "--synthetic", help="Random tensors of the true shapes in place of the workload's data: for speed alone."
+    ),
+]
+ObjectOption = Annotated[bool, typer.Option("--json", help="One JSON object alone on standard output.")]
+GivenArgument = Annotated[
+    str,
+    typer.Argument(metavar="WORKLOAD|STUDY", help="A workload, file.py:Name, module:Name, or a study file."),
+]
+WorkloadSetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting of the workload, as in --set model=cnn. May be repeated."
+    ),
+]
+OptimizerOption = Annotated[
+    str | None, typer.Option("--optimizer", help="By default the study's first, or sgd. A script has its own.")
 ]
 DeadlineOption = Annotated[
     str | None,
@@ -70,6 +93,7 @@ def run(
     new: Annotated[bool, typer.Option("--new", help="Start another sweep although one exists.")] = False,
     device: DeviceOption = "auto",
     deadline: DeadlineOption = None,
+    synthetic: SyntheticOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Runs a study's sweep.
@@ -80,7 +104,11 @@ def run(
     from lrsweep.study import load_study
 
     another: When = "always" if new else "never"
-    _sweep(load_study(study), another, device, deadline, as_json=as_json, command=f"run {shlex.quote(study)}")
+    asked = load_study(study)
+    command = f"run {shlex.quote(study)}"
+    if synthetic:
+        asked, command = asked.on_random_data(), f"{command} --synthetic"
+    _sweep(asked, another, device, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -98,6 +126,113 @@ def demo(
     text = resources.files("lrsweep.cli").joinpath("demo.toml").read_text(encoding="utf-8")
     study = parse_study(text, "demo.toml")
     _sweep(study, "when over", device, deadline, as_json=as_json, command="demo")
+
+
+@new_app.command("workload")
+def new_workload(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")] = Path("my_workload.py"),
+) -> None:
+    """Writes a workload of your own that trains as it is, with places for your model and your data."""
+    from lrsweep.cli.new import write_workload
+
+    typer.echo(write_workload(file))
+
+
+@app.command("check-workload", epilog=EXIT_CODES)
+def check_workload(
+    given: GivenArgument,
+    sets: WorkloadSetsOption = None,
+    optimizer: OptimizerOption = None,
+    steps: Annotated[int, typer.Option("--steps", help="The number of updates to train for each check.")] = 20,
+    synthetic: SyntheticOption = False,
+    device: DeviceOption = "auto",
+    as_json: ObjectOption = False,
+) -> None:
+    """Trains a workload a few steps, and checks that its seeds reproduce; shows speed and memory.
+
+    A script is asked what it is, and not trained.
+    """
+    import json
+
+    from lrsweep.cli import check_workload as checking
+    from lrsweep.cli.target import read_target
+    from lrsweep.settings import read_settings
+
+    target = read_target(given, sets or (), synthetic=synthetic)
+    data = read_settings(os.environ).data
+    console = Console()
+    if target.command is not None:
+        asked = checking.check_script(target, target.command, device=device, data=data)
+        if as_json:
+            typer.echo(json.dumps(asked.to_json()))
+        else:
+            checking.show_script(console, asked)
+        return
+    with Console(stderr=True).status(f"looking at {escape(target.name)}"):
+        report = checking.check_workload(target, optimizer=optimizer, steps=steps, device=device, data=data)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), allow_nan=False))
+    else:
+        checking.show_workload(console, report)
+    checking.refuse_failed(report)
+
+
+@app.command("range", epilog=EXIT_CODES)
+def range_test(
+    given: Annotated[
+        str | None,
+        typer.Argument(metavar="[WORKLOAD|STUDY]", help="A workload, file.py:Name, module:Name, or a study file."),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option("--command", help="A script without a study, as in 'python train.py'; it calls lrsweep.attach."),
+    ] = None,
+    sets: WorkloadSetsOption = None,
+    optimizer: OptimizerOption = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="The loss that a script reports; by default the study's metric, or val_loss."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="The number of trainings, each with a seed of its own.")] = 3,
+    steps: Annotated[int, typer.Option("--steps", help="The number of updates, each at a higher rate.")] = 300,
+    low: Annotated[float, typer.Option("--low", help="The first rate.")] = 1e-6,
+    high: Annotated[float, typer.Option("--high", help="The last rate.")] = 10.0,
+    synthetic: SyntheticOption = False,
+    device: DeviceOption = "auto",
+    as_json: ObjectOption = False,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="Write the drawing to this PNG file as well.")
+    ] = None,
+) -> None:
+    """Trains at exponentially growing rates, and suggests a range of peak rates for a search."""
+    import json
+
+    from lrsweep.cli.range import RangeOptions, run_range
+    from lrsweep.cli.range_drawing import show_range
+    from lrsweep.cli.target import read_target
+    from lrsweep.executors.local import LocalExecutor
+    from lrsweep.settings import read_settings
+
+    if png is not None:
+        from lrsweep.cli.picture import checked_target, write_range_png
+
+        checked_target(png)
+    target = read_target(given, sets or (), command=command, synthetic=synthetic)
+    settings = read_settings(os.environ)
+    scratch = settings.home if settings.home.is_dir() else None
+    options = RangeOptions(steps=steps, low=low, high=high, seeds=seeds, metric=metric)
+    executor = LocalExecutor(device, data=settings.data, scratch=scratch)
+    try:
+        with Console(stderr=True).status("") as status:
+            test = run_range(target, executor, options, optimizer=optimizer, scratch=scratch, say=status.update)
+    finally:
+        executor.close()
+    if png is not None:
+        write_range_png(test, png)
+    if as_json:
+        typer.echo(json.dumps(test.to_json(), allow_nan=False))
+    else:
+        show_range(Console(), test)
 
 
 @app.command()
@@ -207,7 +342,16 @@ def preview(
         show_preview(Console(), made)
 
 
-def _sweep(study: Study, another: When, device: str, deadline: str | None, *, as_json: bool, command: str) -> None:
+def _sweep(
+    study: Study,
+    another: When,
+    device: str,
+    deadline: str | None,
+    *,
+    as_json: bool,
+    command: str,
+    is_synthetic: bool = False,
+) -> None:
     """Drives one sweep and shows it. ``command`` is what the user typed, for the sentence that says how to go on."""
     import json
 
@@ -221,13 +365,15 @@ def _sweep(study: Study, another: When, device: str, deadline: str | None, *, as
     options = Options(
         device=device,
         another=another,
-        deadline_seconds=seconds_of(deadline) if deadline is not None else None,
+        deadline_seconds=_deadline_of(deadline) if deadline is not None else None,
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it
     console = Console(stderr=as_json)
     again = retyped(command, homes.folder)
     with Display(console, study, homes) as display:
+        if is_synthetic:
+            display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")
         try:
             result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
         except (Interrupted, DeadlinePassed, TryAgain):
@@ -248,19 +394,11 @@ def _obey_signals(stop: Stop) -> None:
     signal.signal(signal.SIGTERM, leave)
 
 
-def seconds_of(text: str) -> float:
-    """``90``, ``90s``, ``10m`` or ``6h`` in seconds.
+def _deadline_of(text: str) -> float:
+    from lrsweep.study.durations import seconds_of
 
-    >>> seconds_of("10m")
-    600.0
-    """
-    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
-    number = text if factor is None else text[:-1]
-    try:
-        seconds = float(number) * (factor or 1)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
+    seconds = seconds_of(text)
+    if seconds is None:
         raise SettingsError(f"--deadline is {text!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")
     return seconds
 

@@ -1,10 +1,11 @@
-"""A preview as a PNG file. The one home of matplotlib, without its global state: nothing opens a window."""
+"""Previews and range tests as PNG files. The one home of matplotlib, without its global state: no window opens."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,9 @@ from matplotlib.ticker import StrMethodFormatter
 
 from lrsweep.cli.preview import PALETTE, REACTIVE_COLOUR, TIME_DRIVEN_COLOUR, Curve, Preview
 from lrsweep.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lrsweep.cli.range import RangeTest
 
 WIDTH_INCHES = 9.0
 DOTS_PER_INCH = 150
@@ -32,8 +36,18 @@ def checked_target(path: Path) -> None:
 def write_png(preview: Preview, path: Path) -> None:
     """Draws and writes; a file that exists is replaced."""
     checked_target(path)
+    _write(draw(preview), path)
+
+
+def write_range_png(test: RangeTest, path: Path) -> None:
+    """Draws and writes; a file that exists is replaced."""
+    checked_target(path)
+    _write(draw_range(test), path)
+
+
+def _write(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
-    draw(preview).savefig(picture, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
     try:
         path.write_bytes(picture.getvalue())
     except OSError as error:
@@ -43,6 +57,39 @@ def write_png(preview: Preview, path: Path) -> None:
 def draw(preview: Preview) -> Figure:
     """One pair of axes, or a small one for each of many curves."""
     return _panels(preview) if preview.in_panels else _together(preview)
+
+
+def draw_range(test: RangeTest) -> Figure:
+    """Each seed's losses, faint, and as they were smoothed; the suggested range is shaded."""
+    figure = _figure(4.6)
+    axes = figure.add_subplot()
+    smoothed = np.concatenate([seed.smoothed for seed in test.seeds] or [np.empty(0)])
+    for number, seed in enumerate(test.seeds):
+        colour = PALETTE[number % len(PALETTE)]
+        axes.plot(seed.rates, seed.losses, color=colour, linewidth=0.6, alpha=0.35)
+        axes.plot(seed.rates[: len(seed.smoothed)], seed.smoothed, color=colour, linewidth=1.8, label=f"seed {number}")
+    axes.set_xscale("log")
+    axes.set_xlim(test.options.low, test.options.high)
+    if smoothed.size:
+        room = (smoothed.max() - smoothed.min()) * 0.15 or 1.0  # a loss that has diverged would flatten all others
+        axes.set_ylim(smoothed.min() - room, smoothed.max() + room)
+    reading = test.reading
+    if reading.suggested is not None:
+        axes.axvspan(*reading.suggested, color=PALETTE[1], alpha=0.12, linewidth=0, label="suggested for a search")
+    for about, spread, style in (
+        ("falls fastest", reading.steepest, "--"),
+        ("lowest loss", reading.lowest, "-."),
+        ("diverges", reading.divergence, ":"),
+    ):
+        if spread is not None:
+            axes.axvline(spread.rate, color=INK, linewidth=1, linestyle=style, label=f"{about}: {spread.rate:.2g}")
+    _plain(axes)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel(test.metric)
+    axes.set_title(f"{test.target.name}, {test.optimizer.name}", fontsize=9.5, loc="left", pad=3, color=INK)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    _note(figure, [_shortened(note) for note in reading.notes])
+    return figure
 
 
 def _together(preview: Preview) -> Figure:
@@ -124,6 +171,10 @@ def _frame(axes: Axes, preview: Preview) -> None:
     axes.set_xticks([0, preview.steps / 2, preview.steps] if preview.steps > 1 else [0, 1])
     axes.set_yticks([0, preview.top / 2, preview.top])
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=8, colors=INK, length=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)

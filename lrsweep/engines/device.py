@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from lrsweep.errors import SettingsError
@@ -26,4 +28,18 @@ def open_device(name: str) -> torch.device:
         raise SettingsError(
             f"--device is {name!r}, but PyTorch cannot use it ({reason}). There is: {', '.join(there)}."
         ) from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)  # streams and graphs belong to the current one
+        _repeat_bits()
     return device
+
+
+def _repeat_bits() -> None:
+    """On a GPU the same training gives other bits each time unless PyTorch is told not to let it."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used; 8 MB less to share
+    torch.use_deterministic_algorithms(True, warn_only=True)  # a warning: not every operation has such an algorithm
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs a kernel per tensor
+    torch.backends.cudnn.benchmark = False  # it picks the convolution that is fastest just now
+    # convolutions use TF32 unless told otherwise, matrix products do not: float32 is to mean one thing. By the older of
+    # PyTorch's two interfaces, since programs that read that one fail after a write to the newer
+    torch.backends.cudnn.allow_tf32 = False

@@ -1,174 +1,140 @@
-"""The sequential engine: one training after the other, readable from top to bottom. It is the meaning of a plan."""
+"""The sequential engine: one training after the other, readable from top to bottom. It is the meaning of a plan.
+
+The same plan gives the same bits: on the same device, in any process, whatever was trained there before, and also when
+the training was killed and went on from a checkpoint. What gives other bits: another kind of device or number of
+threads, another release of PyTorch or of its libraries, and each of the engine's settings (clipping, bfloat16,
+channels_last, compile, graphs). On a GPU ``open_device`` chooses deterministic algorithms without TF32; an operation
+that has none warns. A model may draw from PyTorch's own generators, which are seeded by the plan and kept in
+checkpoints; what a workload draws from anywhere else is not.
+"""
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any
+from contextlib import nullcontext
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lrsweep.records import Floats, OptimizerSpec, Outcome, Record, Status, TrainingPlan
+from lrsweep.engines import divergence, graphed
+from lrsweep.engines.applied import Applied
+from lrsweep.engines.checkpoints import Checkpoints, identity, restore, taken
+from lrsweep.engines.memory import shortage
+from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups
+from lrsweep.engines.recording import Emit, Recorder
+from lrsweep.errors import InvalidInput
+from lrsweep.records import Curve, OptimizerSpec, Outcome, Status, TrainingPlan
 from lrsweep.workloads.base import Workload
-
-Emit = Callable[[Record], None]
-
-LONGEST_SILENCE = 5.0
-"""Seconds without a record. The driver commits a curve every 30 s, and kills an engine that says nothing for long."""
-CLOCK_EVERY = 16
-"""Steps between two looks at the clock, so that they cost nothing."""
-
-EXPLODED_FACTOR = 4.0
-EXPLODED_EVALUATIONS = 3
-"""A validation loss above 4 times the first training loss, 3 evaluations in a row, does not come back in time."""
 
 
 def train(plan: TrainingPlan, workload: Workload, emit: Emit) -> None:
-    """Runs the plan from its first step; the last record it emits has the outcome. Exceptions become ``failed``.
+    """Runs the plan to its end, from its newest checkpoint where there is one; the last record has the outcome.
 
-    A training diverges when a training or validation loss is not finite, or when the validation loss has exploded.
+    A training that diverges says by which rule (``lrsweep.engines.divergence``). Exceptions become ``failed``.
     """
-    begin = time.perf_counter()
-    recorder = _Recorder(plan, str(workload.device), emit)
+    recorder = Recorder(plan, str(workload.device), emit)
     try:
-        recorder.begin()
-        status, metrics = _train(plan, workload, recorder)
-        error = None
-    except Exception:
-        status, metrics, error = Status.FAILED, {}, traceback.format_exc()
-    recorder.end(Outcome(status, recorder.steps, time.perf_counter() - begin, metrics, error))
+        outcome = _train(plan, workload, recorder)
+    except Exception as error:
+        told = [shortage(error, workload.device), traceback.format_exc()]
+        outcome = recorder.outcome(Status.FAILED, error="\n\n".join(each for each in told if each))
+    recorder.end(outcome)
 
 
-def _train(plan: TrainingPlan, workload: Workload, recorder: _Recorder) -> tuple[Status, dict[str, float]]:
+def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder) -> Outcome:
+    engine = plan.engine
+    if engine.graphs and (why_not := graphed.why_not(plan, workload.device)):
+        raise InvalidInput(why_not)
+
+    torch.manual_seed(plan.seed)
     model = workload.model(plan.seed)
-    optimizer = make_optimizer(plan.optimizer, model.parameters())
-    applied = _Applied(plan)
+    if engine.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    groups = trained_groups(model, workload.groups(model), tensor_rates=engine.graphs)
+    optimizer = make_optimizer(plan.optimizer, groups, capturable=engine.graphs)
+    trained = [parameter for group in groups for parameter in group["params"]]
+    forward = torch.compile(model) if engine.compile else model
+    bfloat16 = torch.autocast(workload.device.type, torch.bfloat16) if engine.precision == "bfloat16" else nullcontext()
+
+    def update(inputs: Tensor, targets: Tensor) -> Tensor:
+        """One step of the optimizer; the training loss before it."""
+        with bfloat16:
+            loss = workload.loss(forward(inputs), targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if engine.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trained, engine.clip_norm)
+        optimizer.step()
+        return loss.detach()
+
+    step_of = graphed.Graphed(update) if engine.graphs else update
+    applied = Applied(plan)
     losses = torch.empty(plan.horizon, dtype=torch.float32, device=workload.device)
-    exploded = 0
-    search: dict[str, float] = {}
+    val_losses: list[float] = []
+    metrics: dict[str, float] = {}
+    done = evaluated = 0
 
-    done = 0
+    checkpoints = Checkpoints(plan.checkpoint_url, identity(plan, model))
+    found = checkpoints.newest()
+    if found is None:
+        recorder.begin(Curve.empty(), 0.0)
+    else:
+        recorder.begin(found.curve, found.seconds)
+        restore(found, model, optimizer)
+        applied.resume(found.states, found.curve.rates)
+        done = found.curve.steps
+        losses[:done] = torch.from_numpy(found.curve.train_losses)
+        if len(found.curve.evaluation_steps):
+            evaluated = int(found.curve.evaluation_steps[-1])
+            val_losses = found.curve.evaluations["val_loss"].tolist()
+
     for point in evaluation_steps(plan.horizon, plan.evaluations):
+        if point <= evaluated:
+            continue
         for step in range(done, point):
-            for group in optimizer.param_groups:
-                group["lr"] = applied.rates[step]
-                if applied.momenta is not None:
-                    set_momentum(group, applied.momenta[step])
+            set_rate(optimizer, applied.rates[step])
+            if applied.momenta is not None:
+                set_momentum(optimizer, applied.momenta[step])
             inputs, targets = workload.batch(plan.seed, step)
-            loss = workload.loss(model(inputs), targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses[step] = loss.detach()
-            if step % CLOCK_EVERY == 0 and recorder.is_due() and not recorder.add(losses[: step + 1], applied.rates):
-                return Status.DIVERGED, {}
+            if engine.channels_last and inputs.dim() == 4:
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            losses[step] = step_of(inputs, targets)
 
-        if not recorder.add(losses[:point], applied.rates):
-            return Status.DIVERGED, {}
-        search = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
-        recorder.evaluated(search)
-        exploded = exploded + 1 if search["val_loss"] > EXPLODED_FACTOR * losses[0].item() else 0
-        if exploded == EXPLODED_EVALUATIONS or not math.isfinite(search["val_loss"]):
-            return Status.DIVERGED, {}
-        applied.hear(search[plan.metric], point)
+            now = time.monotonic()
+            if now >= recorder.due or now >= checkpoints.due:
+                if reason := recorder.add(losses[: step + 1], applied.rates):
+                    return recorder.outcome(Status.DIVERGED, reason=reason)
+                if now >= checkpoints.due:
+                    checkpoints.save(taken(recorder.seconds, recorder.curve, applied.states, model, optimizer))
+
         done = point
+        if reason := recorder.add(losses[:done], applied.rates):
+            return recorder.outcome(Status.DIVERGED, reason=reason)
+        metrics = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
+        _check_metrics(metrics, plan)
+        recorder.evaluated(metrics)
+        val_losses.append(metrics["val_loss"])
+        if reason := divergence.of_validation_losses(val_losses, losses[0].item(), done):
+            return recorder.outcome(Status.DIVERGED, reason=reason)
+        applied.hear(metrics[plan.metric], done)
 
     decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
-    return Status.COMPLETED, search | decide
+    return recorder.outcome(Status.COMPLETED, metrics | decide)
 
 
-class _Applied:
-    """What the plan's schedule gives each step: known before the first one, or changed by what it hears."""
-
-    def __init__(self, plan: TrainingPlan) -> None:
-        self._course = plan.schedule.course(plan.horizon)
-        self._states = self._course.begin()
-        self._peak_lr = plan.peak_lr
-        # lists: an element of a numpy array would cost a conversion at each step
-        self.rates = self._rates(0)
-        momenta = plan.schedule.momenta(plan.horizon)
-        self.momenta: list[float] | None = None if momenta is None else momenta.tolist()
-
-    def hear(self, metric: float, done: int) -> None:
-        """An evaluation after ``done`` updates: a reactive schedule may change the rates from there on."""
-        if self._course.reactors:
-            self._states = self._course.heard(self._states, metric, done)
-            self.rates[done:] = self._rates(done)
-
-    def _rates(self, begin: int) -> list[float]:
-        """Of the steps from ``begin`` on, as far as metrics are known now."""
-        factors = self._course.factors(self._states, begin, self._course.total_steps)
-        rates: list[float] = (self._peak_lr * factors).tolist()
-        return rates
-
-
-class _Recorder:
-    """Counts the updates done and sends each new stretch of them as a record."""
-
-    def __init__(self, plan: TrainingPlan, device: str, emit: Emit) -> None:
-        self._plan = plan
-        self._device = device
-        self._emit = emit
-        self._sent_at = time.monotonic()
-        self.steps = 0
-
-    def begin(self) -> None:
-        """An empty record: now it runs, and no longer waits."""
-        self._send(self.steps, np.empty(0), np.empty(0), {})
-
-    def is_due(self) -> bool:
-        """Whether the driver has heard nothing for so long that it may commit too little, or think that we hang."""
-        return time.monotonic() - self._sent_at > LONGEST_SILENCE
-
-    def add(self, losses: Tensor, rates: Sequence[float]) -> bool:
-        """Sends what is new among ``losses``, the training losses so far; False where one of them is not finite.
-
-        ``rates`` are those of all steps: what was applied so far, and what is to come.
-
-        This copies from the device to the host: at an evaluation, and every few seconds.
-        """
-        stretch = losses[self.steps :].cpu().double().numpy()
-        finite = np.isfinite(stretch)
-        if not finite.all():
-            stretch = stretch[: int(np.argmin(finite)) + 1]
-        begin, self.steps = self.steps, self.steps + len(stretch)
-        self._send(begin, np.array(rates[begin : self.steps]), stretch, {})
-        return bool(finite.all())
-
-    def evaluated(self, evaluation: Mapping[str, float]) -> None:
-        """Sends the values after the steps so far."""
-        self._send(self.steps, np.empty(0), np.empty(0), evaluation)
-
-    def end(self, outcome: Outcome) -> None:
-        self._send(self.steps, np.empty(0), np.empty(0), {}, outcome)
-
-    def _send(
-        self,
-        begin: int,
-        rates: Floats,
-        losses: Floats,
-        evaluation: Mapping[str, float],
-        outcome: Outcome | None = None,
-    ) -> None:
-        end = begin + len(losses)
-        self._emit(
-            Record(
-                training_id=self._plan.training_id,
-                attempt=self._plan.attempt,
-                device=self._device,
-                first_step=begin,
-                rates=rates,
-                train_losses=losses,
-                evaluation_steps=np.array([end] if evaluation else [], dtype=np.int64),
-                evaluations={name: np.array([value]) for name, value in evaluation.items()},
-                outcome=outcome,
-            )
+def _check_metrics(metrics: dict[str, float], plan: TrainingPlan) -> None:
+    given = ", ".join(repr(name.removeprefix("val_")) for name in metrics) or "nothing"
+    if "val_loss" not in metrics:
+        raise InvalidInput(
+            f"evaluate of the workload {plan.workload.name!r} gives {given}; wanted 'loss' too, because divergence "
+            "is seen by it"
         )
-        self._sent_at = time.monotonic()
+    if plan.metric not in metrics:
+        raise InvalidInput(
+            f"the metric is {plan.metric!r}, and evaluate of the workload {plan.workload.name!r} gives {given}: "
+            f"wanted one of {', '.join(metrics)} under [study]"
+        )
 
 
 def warm_up(workload: Workload) -> None:
@@ -187,34 +153,3 @@ def evaluation_steps(horizon: int, evaluations: int) -> list[int]:
     ([30, 60, 90], 200, [1, 2, 3])
     """
     return sorted({max(1, horizon * k // evaluations) for k in range(1, evaluations + 1)})
-
-
-def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """PyTorch's own optimizer in its fused form; rates, and momenta that cycle, are overwritten before every update."""
-    settings = spec.settings
-    if spec.name == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=0.0,
-            momentum=settings["momentum"],
-            weight_decay=settings["weight_decay"],
-            fused=True,
-        )
-    if spec.name == "adamw":
-        return torch.optim.AdamW(
-            parameters,
-            lr=0.0,
-            betas=(settings["beta1"], settings["beta2"]),
-            eps=settings["eps"],
-            weight_decay=settings["weight_decay"],
-            fused=True,
-        )
-    raise ValueError(f"no engine knows the optimizer {spec.name!r}; there are 'sgd' and 'adamw'")
-
-
-def set_momentum(group: MutableMapping[str, Any], momentum: float) -> None:
-    """The momentum of SGD, and what plays its part in Adam: the first beta."""
-    if "betas" in group:
-        group["betas"] = (momentum, *group["betas"][1:])
-    else:
-        group["momentum"] = momentum

@@ -1,21 +1,29 @@
-"""Engines on this machine: one child process per device, fed and watched through a pipe."""
+"""Engines on this machine: one child process per device, fed and watched through a pipe.
+
+The user's own scripts are run by that process too, several at a time where their study says so.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import IO
 
+from lrsweep.engines.command import concurrency
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
-from lrsweep.executors.messages import CannotDescribe, Describe, Lost
+from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts, WorkloadSpec
+from lrsweep.scripts.command import NAME as COMMAND
+from lrsweep.scripts.command import command_of
 
 AHEAD = 2
 """One training runs and one waits in the process, so that the device never idles while the driver thinks."""
@@ -33,10 +41,25 @@ class LocalExecutor:
     step from 210 to 1,179 us.
     """
 
-    def __init__(self, device: str = "auto", *, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        device: str = "auto",
+        *,
+        data: Path | None = None,
+        scratch: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         self._device = device
+        self._data = data
+        self._scratch = scratch
+        """where a script that is asked what it is finds its plan; a batch system's machines must see it too"""
+        # as it is now: what libraries set for this process alone is not for the user's scripts
+        self._environ = dict(os.environ if environ is None else environ)
         self.stall_seconds = stall_seconds
         """how long the engine may make no step, or a workload load"""
+        self._at_a_time = 1
+        self._ahead = AHEAD - 1
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[object, object] | None = None
         self._errors: IO[bytes] | None = None
@@ -46,7 +69,7 @@ class LocalExecutor:
     @property
     def free(self) -> int:
         """How many more plans it takes now."""
-        return AHEAD - len(self._in_flight)
+        return self._at_a_time + self._ahead - len(self._in_flight)
 
     @property
     def in_flight(self) -> Sequence[str]:
@@ -57,16 +80,26 @@ class LocalExecutor:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    def start(self) -> None:
-        """Begins to start the process (torch takes seconds to import) and returns at once."""
-        if self._process is not None:
-            return
+    def start(self, workload: WorkloadSpec | None = None) -> None:
+        """Begins to start the process and returns at once; it then begins to load what the workload needs, if one is
+        named: torch takes seconds to import."""
+        if self._process is None:
+            self._start()
+        if workload is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the first question sees the end
+                self._send(Prepare(workload))
+
+    def _start(self) -> None:
         ours, theirs = multiprocessing.Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         # not multiprocessing's own spawn: that would import the user's main module again; and with -P a random.py in
         # the working folder is not taken for Python's own
         self._process = subprocess.Popen(  # noqa: S603 (our own module, by our own interpreter)
-            [sys.executable, "-P", "-m", "lrsweep.executors.child", str(theirs.fileno()), self._device],
+            [
+                *(sys.executable, "-P", "-m", "lrsweep.executors.child"),
+                *(str(theirs.fileno()), self._device, str(self._data or "")),
+            ],
+            env=self._environ,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._errors,
@@ -81,19 +114,10 @@ class LocalExecutor:
 
         Raises InvalidInput where the study or an option is wrong, SweepFailed where loading fails.
         """
-        self.start()
-        give_up = time.monotonic() + self.stall_seconds
+        self._fit(workload)
         try:
-            self._send(Describe(workload))
-            assert self._connection is not None
-            while not self._connection.poll(TICK_SECONDS):
-                tick()
-                if time.monotonic() > give_up:
-                    self.close()
-                    raise TryAgain(
-                        f"workload {workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded"
-                    )
-            answer = self._connection.recv()
+            with self._empty_folder() as folder:
+                answer = self._answer(Describe(workload, Path(folder).absolute()), tick)
         except (EOFError, OSError):
             tick()  # a signal to all of us is the reason that counts
             raise SweepFailed(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
@@ -102,7 +126,38 @@ class LocalExecutor:
         assert isinstance(answer, WorkloadFacts)
         return answer
 
+    def _answer(self, question: Describe, tick: Callable[[], None]) -> object:
+        self._send(question)
+        assert self._connection is not None
+        self._heard_at = time.monotonic()
+        while True:
+            while not self._connection.poll(TICK_SECONDS):
+                tick()
+                if time.monotonic() - self._heard_at > self.stall_seconds:
+                    self.close()
+                    raise TryAgain(
+                        f"workload {question.workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded"
+                    )
+            answer = self._connection.recv()
+            self._heard_at = time.monotonic()
+            if not isinstance(answer, Alive):
+                return answer
+
+    def _empty_folder(self) -> tempfile.TemporaryDirectory[str]:
+        if self._scratch is not None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        # a script that is still ending may write into it
+        return tempfile.TemporaryDirectory(prefix="lrsweep-", dir=self._scratch, ignore_cleanup_errors=True)
+
+    def _fit(self, workload: WorkloadSpec) -> None:
+        """How many trainings it takes: a script's all run, and none waits in the process."""
+        if workload.name == COMMAND:
+            self._at_a_time, self._ahead = concurrency(command_of(workload), self._environ), 0
+        else:
+            self._at_a_time, self._ahead = 1, AHEAD - 1
+
     def submit(self, plan: TrainingPlan) -> None:
+        self._fit(plan.workload)
         if not self._in_flight:
             self._heard_at = time.monotonic()
         self._in_flight.append(plan.training_id)
@@ -119,10 +174,12 @@ class LocalExecutor:
             wait = seconds
             while self._connection.poll(wait):
                 message = self._connection.recv()
-                assert isinstance(message, Record)
                 self._heard_at, wait = time.monotonic(), 0.0
+                if isinstance(message, Alive):
+                    continue
+                assert isinstance(message, Record | Lost)
                 messages.append(message)
-                if message.outcome is not None:
+                if isinstance(message, Lost) or message.outcome is not None:
                     self._in_flight.remove(message.training_id)
         except (EOFError, OSError):  # OSError: it ended in the middle of a record
             return [*messages, *self._lost(self._reap())]
@@ -136,13 +193,17 @@ class LocalExecutor:
         self._kill()
         self._in_flight.clear()
 
-    def _send(self, message: Describe | TrainingPlan) -> None:
-        self.start()
+    def _send(self, message: Prepare | Describe | TrainingPlan) -> None:
+        if self._process is None:
+            self._start()
         assert self._connection is not None
         self._connection.send(message)
 
     def _lost(self, reason: str) -> list[Lost]:
-        lost = [Lost(training, reason, was_running=position == 0) for position, training in enumerate(self._in_flight)]
+        lost = [
+            Lost(training, reason, was_running=position < self._at_a_time)
+            for position, training in enumerate(self._in_flight)
+        ]
         self._in_flight.clear()
         return lost
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lrsweep.records import WorkloadSpec
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """What will be trained: the process may begin to load what that needs."""
+
+    workload: WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -12,6 +20,8 @@ class Describe:
     """Asks for the ``WorkloadFacts`` of a workload; the process loads it and keeps it for the plans to come."""
 
     workload: WorkloadSpec
+    folder: Path
+    """an empty one, for a script that is asked what it is"""
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,16 @@ class CannotDescribe:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """The process lives although it has nothing to tell: a script may be silent for hours."""
+
+
+@dataclass(frozen=True)
 class Lost:
-    """A training whose process ended before its outcome came; ``was_running`` is false where it had not begun."""
+    """A training whose attempt ended before its outcome came.
+
+    ``was_running`` is false where that is no death: it had not begun, or it was preempted.
+    """
 
     training_id: str
     reason: str

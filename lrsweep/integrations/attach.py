@@ -9,41 +9,43 @@
             run.report(step + 1, val_loss=evaluate(model))
 
 Outside a sweep the script's own values hold, and nothing is read or written. In a sweep ``LRSWEEP_PLAN`` names a plan
-file, whose values replace the script's; where several processes train together, the first alone reports.
+file, whose values replace the script's; where several processes train together, the first alone reports. What the sweep
+can tell its user (a count that does not fit, a rate that somebody else has set) is reported and raises nothing; a call
+that cannot be meant raises at once, in a sweep and outside.
 """
 
 from __future__ import annotations
 
-import atexit
 import importlib
-import math
-import multiprocessing
+import json
+import operator
 import os
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from reprlib import repr as shortened
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsweep.errors import ScheduleError
+from lrsweep.errors import InvalidInput, ScheduleError, did_you_mean
+from lrsweep.integrations.reporter import Reporter
 from lrsweep.records import Json
-from lrsweep.schedules import Schedule, schedule
-from lrsweep.schedules.checks import as_metric
+from lrsweep.schedules import Schedule
+from lrsweep.schedules import schedule as schedule_of
+from lrsweep.schedules.checks import as_metric, checked_horizon
+from lrsweep.schedules.course import States
+from lrsweep.scripts.hearing import Heard
 from lrsweep.scripts.plan_file import VARIABLE, PlanFile, ScriptFacts, read_plan_file, write_facts
-from lrsweep.scripts.reports import Begin, End, Line, Report, Wrong, to_line
+from lrsweep.scripts.processes import is_first, trains_with_others
+from lrsweep.scripts.reports import Report, reported
+from lrsweep.scripts.stopping import StopSign
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lrsweep.integrations.attached import AttachedScheduler
-
-RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
-"""Where launchers say which of several processes this one is."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks for the file that asks a script to stop: a look costs a call to the file system."""
 
 
 def attach(
@@ -52,35 +54,51 @@ def attach(
     total_steps: int | None = None,
     schedule: Schedule | str = "constant",
     seed: int = 0,
+    metric: str = "val_loss",
     settings: Mapping[str, Json] | None = None,
     checkpoint_dir: str | os.PathLike[str] = "checkpoints",
 ) -> Run:
     """This script's place in a sweep; outside a sweep, what is given here.
 
-    ``schedule`` is what ``run.torch`` follows outside a sweep, ``settings`` are the script's own parameters, which
-    ``[space.extra]`` of a study may vary. Call it before anything is loaded: a sweep first starts the script once to
-    hear ``peak_lr``, and this call then ends it.
+    ``schedule`` is what ``run.torch`` follows outside a sweep, and ``metric`` what it hears if it reacts to one.
+    ``settings`` are all of the script's own parameters that ``[space.extra]`` of a study may vary; without them it may
+    vary any. Call it before anything is loaded: a sweep first starts the script once to hear these values, and this
+    call then ends it.
     """
-    own = ScriptFacts(float(peak_lr), total_steps, dict(settings or {}))
+    steps, peak = checked_horizon(1 if total_steps is None else total_steps, peak_lr, "attach")
+    own = ScriptFacts(peak, None if total_steps is None else steps, _checked_settings(settings))
+    followed = schedule_of(schedule) if isinstance(schedule, str) else schedule
     named = os.environ.get(VARIABLE)
     if not named:
-        return Run(own, _schedule(schedule), seed, Path(checkpoint_dir), None)
+        return Run(own, followed, seed, metric, Path(checkpoint_dir), None)
     plan = read_plan_file(named)
     if plan.asks == "facts":
-        if _rank() == 0:
+        if is_first():
             write_facts(plan, own)
         sys.exit(0)
-    assert plan.schedule is not None
-    return Run(own, plan.schedule, plan.seed, plan.checkpoint_dir, plan)
+    assert plan.schedule is not None  # as the plan was read
+    run = Run(own, plan.schedule, plan.seed, plan.metric, plan.checkpoint_dir, plan)
+    if settings is not None and (unknown := [name for name in plan.settings if name not in own.settings]):
+        raise run.refused(
+            f"attach: the sweep sets {', '.join(map(repr, unknown))}, and the script's settings are "
+            f"{', '.join(map(repr, own.settings)) or 'none'}; give attach(settings=...) the name with the script's own "
+            f"value, or take it out of [space.extra].{did_you_mean(unknown[0], own.settings)}"
+        )
+    return run
 
 
 class Run:
     """What ``attach`` gives: the values to train with, and where to report."""
 
     def __init__(
-        self, own: ScriptFacts, schedule: Schedule, seed: int, checkpoint_dir: Path, plan: PlanFile | None
+        self,
+        own: ScriptFacts,
+        schedule: Schedule,
+        seed: int,
+        metric: str,
+        checkpoint_dir: Path,
+        plan: PlanFile | None,
     ) -> None:
-        self._plan = plan
         self.schedule = schedule
         """the shape of the rate; in a sweep, the trial's"""
         self.peak_lr = own.peak_lr if plan is None else plan.peak_lr
@@ -90,15 +108,15 @@ class Run:
         """the user's own parameters: the script's, and over them what the search has drawn"""
         self.checkpoint_dir = checkpoint_dir
         """in a sweep a folder that is there, and the same for every attempt of this training"""
+        self._metric = metric
         self._total_steps = own.total_steps if plan is None else plan.total_steps
+        self._plan = plan
+        self._reporter = None if plan is None else Reporter(plan)
+        self._stop_sign = None if plan is None else StopSign(plan)
+        self._asked_to_stop = 0
         self._scheduler: AttachedScheduler | None = None
         self._updates: int | None = None
-        self._looked_at = -math.inf
-        self._stop = False
-        self._reporting = plan is not None and not multiprocessing.current_process().daemon
-        if self._reporting:
-            self._say(Begin(plan.attempt if plan else 1))
-            atexit.register(self._end)
+        self._heard: Heard | None = None
 
     @property
     def in_sweep(self) -> bool:
@@ -115,74 +133,159 @@ class Run:
         return self._total_steps
 
     @property
+    def updates(self) -> int:
+        """The optimizer's updates so far, without those that a GradScaler has skipped. ``run.torch`` counts them."""
+        if self._updates is None:
+            raise ScheduleError("updates: nobody counts them before run.torch(optimizer) is called")
+        return self._updates
+
+    @property
     def should_stop(self) -> bool:
-        """Whether to save what is needed to go on, and to leave; the sweep starts the training again later."""
-        if self._plan is not None and not self._stop and time.monotonic() - self._looked_at > LOOK_EVERY:
-            self._looked_at = time.monotonic()
-            self._stop = self._plan.stop.exists()
-        return self._stop
+        """Whether to save what is needed to go on, and to leave; the sweep starts the training again later.
+
+        Ask once per update. Where several processes train together, all of them must ask: it becomes true for all after
+        the same update, up to 18 after the sweep has asked, or 2 where an update takes more than a second.
+        """
+        if self._stop_sign is None:
+            return False
+        self._asked_to_stop += 1
+        return self._stop_sign.is_up(self._asked_to_stop if self._updates is None else self._updates)
+
+    def report(self, step: SupportsIndex, **metrics: Any) -> None:
+        """The metrics after ``step`` updates: ``run.report(step, val_loss=0.4)``. A schedule that reacts hears them.
+
+        Numbers, also NumPy's and PyTorch's; NaN and infinity are results as well. A step that is not the number
+        of updates fails the training in a sweep, with both counts.
+        """
+        said = _checked_step("report", step)
+        if not metrics:
+            raise ScheduleError(f"report: nothing to report after {said} updates; wanted report(step, val_loss=0.4)")
+        numbers = {name: _checked_metric(name, given) for name, given in metrics.items()}
+        done = said if self._updates is None else self._updates
+        if said != done:
+            self.wrong(
+                f"the script reports step {said:,} when the optimizer has made {done:,} updates. A step is one "
+                "update: neither an epoch, nor a micro-batch, nor an update that a GradScaler skipped. Wanted "
+                "run.report(run.updates, ...), and after a resume run.torch(optimizer) with its state loaded, or "
+                "with updates_done"
+            )
+        if self.schedule.needs_metric and self._metric in numbers:
+            self._follow().hear(done, numbers[self._metric])
+            if self._scheduler is not None:
+                self._scheduler.follow(self._follow().states(done))
+        if self._reporter is not None:
+            self._reporter.say(Report(said, numbers, self._updates))
+
+    # ── with PyTorch ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def torch(self, optimizer: Optimizer, *, updates_done: int = 0) -> AttachedScheduler:
+        """A PyTorch scheduler that follows the optimizer's own updates, however often its ``step`` is called.
+
+        The largest rate among the optimizer's groups is its peak, and becomes ``peak_lr``; the others keep their ratio
+        to it, and one with rate 0 stays at 0. ``updates_done``: for a script that continues from its checkpoint without
+        this scheduler's state. One optimizer: a GAN's second one can have a schedule of its own from ``s.torch``.
+        """
+        if self._scheduler is not None:
+            raise ScheduleError(
+                "run.torch: it was called before, and follows the updates of one optimizer. Put all parameters into "
+                "groups of that; one that is trained beside it, as in a GAN, can have run.schedule.torch(other, "
+                "run.total_steps, peak_lr=...), whose .step() the script then calls"
+            )
+        self._refuse_to_react_with_others()
+        done = _checked_step("run.torch", updates_done)
+        if done and self.schedule.needs_metric and self._plan is None:
+            raise ScheduleError(
+                f"run.torch: {self.schedule!r} reacts to a metric, and nobody knows what it has heard in "
+                f"{done} updates; save scheduler.state_dict() in the checkpoint, and load it instead of updates_done"
+            )
+        attached = importlib.import_module("lrsweep.integrations.attached")
+        scheduler: AttachedScheduler = attached.AttachedScheduler(self, optimizer, done)
+        self._scheduler = scheduler
+        return scheduler
+
+    def goes_on_from(self, updates: int, stored: States) -> States:
+        """Where the scheduler stands, and a reactive schedule with it: ``stored`` is what a checkpoint says of that.
+
+        In a sweep the reports know better: a checkpoint that is saved before the evaluation at its step has not heard
+        that, and the sweep has.
+        """
+        self._updates = updates
+        if not self.schedule.needs_metric:
+            return stored
+        if self._plan is None:
+            self._heard = Heard(self.schedule.course(self.total_steps), stored, updates)
+        return self._follow().states(updates)
+
+    def counted(self, updates: int) -> None:
+        """So many updates are done, and one of them now."""
+        self._updates = updates
+        if self._reporter is not None:
+            self._reporter.count(updates)
+
+    def wrong(self, text: str) -> None:
+        """The training is not what the plan says. Outside a sweep there is no plan."""
+        if self._reporter is not None:
+            self._reporter.wrong(text)
+
+    def refused(self, text: str) -> ScheduleError:
+        """To be raised: the script cannot be trained as the plan says; the sweep hears why."""
+        self.wrong(text)
+        return ScheduleError(text)
+
+    # ── without ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def rates(self) -> NDArray[np.float64]:
         """The rate of every update, for scripts without PyTorch. Raises NeedsMetric for a schedule that reacts."""
         return self.schedule.rates(self.total_steps, self.peak_lr)
 
-    def torch(self, optimizer: Optimizer, *, updates_done: int = 0) -> AttachedScheduler:
-        """A PyTorch scheduler that follows the optimizer's own updates, however often its ``step`` is called.
+    def rate(self, step: int) -> float:
+        """The rate of the update that follows ``step`` others, for scripts without PyTorch. A schedule that reacts has
+        heard what was reported after ``step`` updates or fewer, in a sweep by earlier attempts too."""
+        self._refuse_to_react_with_others()
+        return self.peak_lr * self._follow().factor(_checked_step("rate", step))
 
-        The largest rate among the optimizer's groups is its peak, and becomes ``peak_lr``; the others keep their ratio
-        to it. ``updates_done``: for a script that continues from its checkpoint without this scheduler's state.
-        """
-        attached = importlib.import_module("lrsweep.integrations.attached")
-        self._scheduler = attached.AttachedScheduler(self, optimizer, updates_done=updates_done)
-        return self._scheduler
+    def _follow(self) -> Heard:
+        if self._heard is None:
+            self._heard = Heard(self.schedule.course(self.total_steps))
+            if self._plan is not None and self.schedule.needs_metric:
+                for step, metric in reported(self._plan.reports, self._metric):
+                    self._heard.hear(step, metric)
+        return self._heard
 
-    def report(self, step: int, **metrics: Any) -> None:
-        """The metrics after ``step`` updates: ``run.report(step, val_loss=0.4)``. A schedule that reacts hears them."""
-        numbers = {name: _number(name, given) for name, given in metrics.items()}
-        if self._plan is None or not numbers:
-            return
-        heard = numbers.get(self._plan.metric)
-        if heard is not None and self._scheduler is not None and self.schedule.needs_metric:
-            self._scheduler.report(heard)
-        self._say(Report(int(step), numbers, self._updates))
-
-    # ── what the scheduler tells ─────────────────────────────────────────────────────────────────────────────────────
-
-    def counted(self, updates: int) -> None:
-        """So many updates are done."""
-        self._updates = updates
-
-    def wrong(self, text: str) -> None:
-        """The training is not what the plan says."""
-        self._say(Wrong(text))
-
-    # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _say(self, line: Line) -> None:
-        if self._plan is None or not self._reporting or _rank() != 0:
-            return
-        with self._plan.reports.open("a", encoding="utf-8") as file:
-            file.write(to_line(line))
-
-    def _end(self) -> None:
-        self._say(End(self._updates))
+    def _refuse_to_react_with_others(self) -> None:
+        if self.schedule.needs_metric and trains_with_others():
+            raise self.refused(
+                f"{self.schedule!r} reacts to a metric, and several processes train together: each would hear its own, "
+                "and their rates would part. Wanted a time-driven schedule, or one process; in a study, "
+                "[space] families without those that react"
+            )
 
 
-def _schedule(given: Schedule | str) -> Schedule:
-    return schedule(given) if isinstance(given, str) else given
+def _checked_settings(given: Mapping[str, Json] | None) -> dict[str, Json]:
+    settings = dict(given or {})
+    try:
+        json.dumps(settings, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"attach: settings must be what JSON can hold, not {shortened(settings)} ({error}); wanted names with "
+            "numbers, texts, True, False, None, or lists of these"
+        ) from error
+    return settings
 
 
-def _number(name: str, given: object) -> float:
+def _checked_step(asked: str, given: SupportsIndex) -> int:
+    try:
+        step = -1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        step = -1
+    if step < 0:
+        raise ScheduleError(f"{asked}: wanted the number of updates done, 0 or more, not {shortened(given)}")
+    return step
+
+
+def _checked_metric(name: str, given: Any) -> float:
     number = as_metric(given.detach() if hasattr(given, "detach") else given)
     if number is None:
-        raise ScheduleError(f"report: {name} must be a number, not {given!r}")
+        raise ScheduleError(f"report: {name} must be a number, not {shortened(given)}")
     return number
-
-
-def _rank() -> int:
-    """Of this process among those that train together; 0 where it is alone."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank())
-    return next((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), 0)

@@ -99,7 +99,7 @@ def _problems(given: Mapping[str, Any]) -> Iterator[str]:
     wanted: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "schedule": ("a schedule's JSON text", _is_json_object),
         "total_steps": ("a whole number of 1 or more", lambda value: _is_count(value) and value >= 1),
-        "peaks": ("a list of finite numbers above 0", lambda value: _are_numbers(value) and all(p > 0 for p in value)),
+        "peaks": ("a list of finite numbers, the largest above 0 and none below", _are_peaks),
         "step": ("a whole number of 0 or more", _is_count),
         "reactive": ("lists of states by name", _are_states_by_name),
         "weight_decay": ("None, or a schedule's JSON text with peaks", lambda value: value is None or _is_decay(value)),
@@ -129,6 +129,11 @@ def _is_count(value: Any) -> bool:
 
 def _are_numbers(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(math.isfinite(as_float(one)) for one in value)
+
+
+def _are_peaks(value: Any) -> bool:
+    """Of groups, of which some may be frozen at 0."""
+    return _are_numbers(value) and all(peak >= 0 for peak in value) and any(peak > 0 for peak in value)
 
 
 def _are_states_by_name(value: Any) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from reprlib import repr as shortened
 from typing import Any, SupportsIndex
@@ -95,7 +95,7 @@ class TorchScheduler(LRScheduler):
         groups = optimizer.param_groups
         self._follow(followed(schedule, checked_horizon(total_steps, 1.0, "torch")[0], weight_decay))
         self._check(self._followed, groups)
-        self._peaks = peaks_of(groups, self._peak_lr)
+        self._peaks = self._peaks_of(groups, 0)
         self._decay_peaks = [_decay_peak(group) for group in groups]
         if weight_decay is not None and not any(self._decay_peaks):
             raise ScheduleError(
@@ -232,11 +232,16 @@ class TorchScheduler(LRScheduler):
             )
         added = groups[known:]
         self._check(self._followed, added)
-        default = self.optimizer.defaults.get(RATE, math.nan)
-        peaks = [later_peak(known + place, group, default, self._peak_lr) for place, group in enumerate(added)]
-        self._peaks = [*self._peaks, *peaks]
+        self._peaks = [*self._peaks, *self._peaks_of(added, known)]
         self._decay_peaks = [*self._decay_peaks, *map(_decay_peak, added)]
         self._write_all()
+
+    def _peaks_of(self, added: Sequence[Group], known: int) -> list[float]:
+        """Of groups that are new; ``known`` others are there already."""
+        if not known:
+            return peaks_of(added, self._peak_lr)
+        default = self.optimizer.defaults.get(RATE, math.nan)
+        return [later_peak(known + place, group, default, self._peak_lr) for place, group in enumerate(added)]
 
     def _check(self, followed: Followed, groups: list[Group]) -> None:
         """That these groups of the optimizer can follow that."""

@@ -6,6 +6,7 @@ whatever characters it has. Double braces stand for single ones, as in Python's 
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from string import Formatter
@@ -44,8 +45,20 @@ def filled(text: str, values: Mapping[str, object]) -> list[str]:
     >>> filled("train.py --name 'a {word}' {seed}", {"word": "x; y", "seed": 7})
     ['train.py', '--name', 'a x; y', '7']
     """
-    written = {name: value if isinstance(value, str) else repr(value) for name, value in values.items()}
+    written = {name: _written(value) for name, value in values.items()}
     return [argument.format_map(written) for argument in _split(text)]
+
+
+def _written(value: object) -> str:
+    """As command lines have it: lists with commas, and ``true`` in small letters."""
+    match value:
+        case str():
+            return value
+        case list() | tuple():
+            return ",".join(map(_written, value))
+        case bool() | None:
+            return json.dumps(value)
+    return repr(value)
 
 
 def _split(text: str) -> list[str]:

@@ -5,6 +5,7 @@ A training has a folder of its own that stays the same for all its attempts::
     plan.json          this file, written anew for each attempt
     reports.jsonl      what the script reports, all attempts in one file (``lrsweep.scripts.reports``)
     stop               is there when the script should save what it has and leave
+    stop_at            after which update, where several processes train together (``lrsweep.scripts.stopping``)
     checkpoint/        the script's own, kept until the result is committed
     facts.json         what ``attach`` answers when it is asked what the script is (``asks`` is "facts")
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,8 @@ from lrsweep.schedules.reading import schedule_from_dict
 VARIABLE = "LRSWEEP_PLAN"
 FORMAT = 1
 
-PLAN, REPORTS, STOP, CHECKPOINT, FACTS = "plan.json", "reports.jsonl", "stop", "checkpoint", "facts.json"
+PLAN, REPORTS, CHECKPOINT, FACTS = "plan.json", "reports.jsonl", "checkpoint", "facts.json"
+STOP, STOP_AT = "stop", "stop_at"
 
 Asks = Literal["training", "facts"]
 
@@ -58,12 +60,20 @@ class PlanFile:
         return self.folder / STOP
 
     @property
+    def stop_at(self) -> Path:
+        return self.folder / STOP_AT
+
+    @property
     def checkpoint_dir(self) -> Path:
         return self.folder / CHECKPOINT
 
     @property
     def facts(self) -> Path:
         return self.folder / FACTS
+
+
+WRITTEN = tuple(each.name for each in fields(PlanFile) if each.name != "folder")
+"""What the file holds beside its format."""
 
 
 @dataclass(frozen=True)
@@ -76,61 +86,50 @@ class ScriptFacts:
 
 
 def write_plan_file(plan: PlanFile) -> Path:
-    """Makes the folder and writes the file, whole or not at all."""
+    """Makes the folder and writes the file, whole or not at all; an earlier attempt's stop and answer are removed."""
     plan.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    written: dict[str, Json] = {
+    for earlier in (plan.stop, plan.stop_at, plan.facts):
+        earlier.unlink(missing_ok=True)
+    written = {name: getattr(plan, name) for name in WRITTEN} | {
         "format": FORMAT,
-        "asks": plan.asks,
-        "training_id": plan.training_id,
-        "attempt": plan.attempt,
         "schedule": None if plan.schedule is None else plan.schedule.to_dict(),
-        "peak_lr": plan.peak_lr,
-        "total_steps": plan.total_steps,
-        "seed": plan.seed,
-        "metric": plan.metric,
         "settings": dict(plan.settings),
     }
     path = plan.folder / PLAN
-    _write_whole(path, json.dumps(written, indent=1, allow_nan=False))
+    write_whole(path, json.dumps(written, indent=1, allow_nan=False))
     return path
 
 
 def read_plan_file(path: str | Path) -> PlanFile:
     """Raises InvalidInput for a file that is not there or is no plan."""
-    path = Path(path)
+    path = Path(path).absolute()  # scripts change their working folder
     try:
         read: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{VARIABLE} names {path}, which cannot be read as a plan: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f"{VARIABLE} names {path}, which cannot be read as a plan: {error}. A sweep sets it for the script that it "
+            "starts: to run the script by itself, unset it; on another machine, share the folder with that"
+        ) from error
     if not isinstance(read, dict) or read.get("format") != FORMAT:
         found = read.get("format") if isinstance(read, dict) else None
         raise InvalidInput(
             f"{VARIABLE} names {path}, a plan of format {found!r}; this lrsweep reads format {FORMAT}. "
             "The sweep and the script's environment have different versions of lrsweep: install the sweep's there."
         )
+    if missing := [name for name in WRITTEN if name not in read]:
+        raise InvalidInput(f"{VARIABLE} names {path}, a plan without {', '.join(missing)}; start the sweep again")
     schedule = None
-    if read["schedule"] is not None:
+    if read["asks"] != "facts":
         problems: list[str] = []
-        schedule = schedule_from_dict(read["schedule"], problems)
+        schedule = schedule_from_dict(read["schedule"] or {}, problems)
         if schedule is None:
             raise InvalidInput(f"the plan {path} has a schedule that cannot be made here: {'; '.join(problems)}")
-    return PlanFile(
-        folder=path.parent,
-        asks=read["asks"],
-        training_id=read["training_id"],
-        attempt=read["attempt"],
-        schedule=schedule,
-        peak_lr=read["peak_lr"],
-        total_steps=read["total_steps"],
-        seed=read["seed"],
-        metric=read["metric"],
-        settings=read["settings"],
-    )
+    return PlanFile(folder=path.parent, **{name: read[name] for name in WRITTEN} | {"schedule": schedule})
 
 
 def write_facts(plan: PlanFile, facts: ScriptFacts) -> None:
     answer = {"peak_lr": facts.peak_lr, "total_steps": facts.total_steps, "settings": dict(facts.settings)}
-    _write_whole(plan.facts, json.dumps(answer, allow_nan=False))
+    write_whole(plan.facts, json.dumps(answer, allow_nan=False))
 
 
 def read_facts(plan: PlanFile) -> ScriptFacts | None:
@@ -142,7 +141,8 @@ def read_facts(plan: PlanFile) -> ScriptFacts | None:
     return ScriptFacts(read["peak_lr"], read["total_steps"], read["settings"])
 
 
-def _write_whole(path: Path, text: str) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.draft")
+def write_whole(path: Path, text: str) -> None:
+    """A reader finds the whole text, or what was there before."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)

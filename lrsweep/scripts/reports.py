@@ -2,19 +2,23 @@
 
     {"attempt": 1}                                                attached: what follows is this attempt's
     {"step": 500, "updates": 500, "metrics": {"val_loss": 0.41}}  an evaluation
-    {"end": 20000}                                                the process ends in order after so many updates
+    {"end": 20000}                                                the process ends after so many updates
     {"wrong": "..."}                                              the training cannot be what the plan says, and why
 
-``updates`` counts the optimizer's own updates; it is null where ``run.torch`` was not used, so that nobody counted.
-NaN and infinities are written as Python's json does.
+``updates`` counts the optimizer's own updates; it is null where ``run.torch`` was not used, so that nobody counted, and
+then there is no ``end``. NaN and infinities are written as Python's json does.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from lrsweep.schedules.checks import as_metric
 
 
 @dataclass(frozen=True)
@@ -68,25 +72,51 @@ def from_line(text: str) -> Line | None:
     """
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeper than anything that was meant for us
         return None
     match read:
-        case {"attempt": int(attempt)}:
+        case {"attempt": attempt} if _is_count(attempt):
             return Begin(attempt)
-        case {"step": int(step), "metrics": dict(metrics)}:
-            return Report(step, _numbers(metrics), read.get("updates"))
-        case {"end": int() | None as updates}:
+        case {"step": step, "metrics": dict(metrics)} if _is_count(step):
+            updates = read.get("updates")
+            return Report(step, _numbers(metrics), updates if _is_count(updates) else None)
+        case {"end": updates} if updates is None or _is_count(updates):
             return End(updates)
         case {"wrong": str(wrong)}:
             return Wrong(wrong)
-        case {"step": int(step)}:
+        case {"step": step} if _is_count(step):
             return Report(step, _numbers({name: value for name, value in read.items() if name != "step"}))
     return None
 
 
+def append(path: Path, lines: Sequence[Line]) -> None:
+    """Whole lines at the end of the file, visible to others when this returns, over a network file system too.
+
+    What an earlier write left torn (by a kill, or a full disk) gets its end first, and so spoils no line but its own.
+    """
+    text = "".join(map(to_line, lines)).encode()
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else b"\n" + text
+        file.write(text)
+
+
+def reported(path: Path, metric: str) -> Iterator[tuple[int, float]]:
+    """What the lines of all attempts so far say of one metric, in their order; nothing where there is no file yet."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return
+    for line in map(from_line, lines):
+        if isinstance(line, Report) and metric in line.metrics:
+            yield line.step, line.metrics[metric]
+
+
+def _is_count(given: object) -> bool:
+    return type(given) is int and given >= 0
+
+
 def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for name, value in given.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    read = {name: as_metric(value) for name, value in given.items() if isinstance(value, int | float)}
+    return {name: number for name, number in read.items() if number is not None}

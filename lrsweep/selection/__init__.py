@@ -1,5 +1,5 @@
 """Selection: rows in, a ranking out. Pure; it neither trains nor stores."""
 
-from lrsweep.selection.ranking import FamilyStanding, best_trial, by_family
+from lrsweep.selection.ranking import FamilyStanding, best_trial, by_family, cost
 
-__all__ = ["FamilyStanding", "best_trial", "by_family"]
+__all__ = ["FamilyStanding", "best_trial", "by_family", "cost"]

@@ -196,6 +196,7 @@ def training_facts(row: TrainingRow) -> dict[str, Json]:
         "rung": row.rung,
         "attempt": row.attempt,
         "status": row.status.value,
+        **({} if row.reason is None else {"reason": row.reason}),
     }
 
 

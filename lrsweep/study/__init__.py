@@ -14,6 +14,7 @@
 
 from lrsweep.study.file import load_study, parse_study
 from lrsweep.study.values import (
+    DEFAULT_OPTIMIZERS,
     OPTIMIZERS,
     RATE_EXPONENTS,
     REDUCTION_FACTOR,
@@ -22,9 +23,11 @@ from lrsweep.study.values import (
     ResolvedStudy,
     SpaceSpec,
     Study,
+    mode_of,
 )
 
 __all__ = [
+    "DEFAULT_OPTIMIZERS",
     "OPTIMIZERS",
     "RATE_EXPONENTS",
     "REDUCTION_FACTOR",
@@ -34,5 +37,6 @@ __all__ = [
     "SpaceSpec",
     "Study",
     "load_study",
+    "mode_of",
     "parse_study",
 ]

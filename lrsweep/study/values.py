@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import ClassVar, Literal
 
-from lrsweep.errors import Problem, StudyError
+from lrsweep.errors import InvalidInput, Problem, StudyError, did_you_mean
 from lrsweep.records import (
     EVALUATIONS_PER_TRAINING,
+    Direction,
+    EngineSettings,
     Json,
     OptimizerSpec,
     WorkloadFacts,
     WorkloadSpec,
     stable_hash,
 )
-from lrsweep.schedules import Options, Search, family, json_value
+from lrsweep.schedules import Options, Search, family, json_value, schedule
+from lrsweep.schedules.setting import REQUIRED
+from lrsweep.scripts import command
+from lrsweep.study.extra import Extra, extra_to_json
+from lrsweep.workloads import catalog
+from lrsweep.workloads.horizon import steps_of
 
 OPTIMIZERS: Mapping[str, OptimizerSpec] = MappingProxyType(
     {
-        "sgd": OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0}),
-        "adamw": OptimizerSpec("adamw", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01}),
+        spec.name: spec
+        for spec in (
+            OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0}),
+            OptimizerSpec("adamw", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01}),
+            OptimizerSpec("sgd_plain", {"momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0}),
+            OptimizerSpec("sgd_dampened", {"momentum": 0.9, "dampening": 0.9, "weight_decay": 0.0}),
+            OptimizerSpec("nesterov", {"momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0}),
+            OptimizerSpec("rmsprop", {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "weight_decay": 0.0}),
+            OptimizerSpec("adam", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}),
+        )
     }
 )
+
+DEFAULT_OPTIMIZERS = ("sgd", "adamw")
+"""What is searched unless the file says otherwise: one of each kind."""
 
 # A shorter training wants a larger peak rate. Measured at a third of the horizon on six small workloads, the best peak
 # moved with the root of the horizon under SGD and with a power between 0 and 1/4 under Adam, whose step hardly depends
 # on the gradient's size. Without the correction a rung misjudges the rate of a schedule and with it the schedule.
-RATE_EXPONENTS: Mapping[str, float] = MappingProxyType({"sgd": 0.5, "adamw": 0.15})
+# The others have the exponent of their kind.
+RATE_EXPONENTS: Mapping[str, float] = MappingProxyType(
+    {
+        "sgd": 0.5,
+        "adamw": 0.15,
+        "sgd_plain": 0.5,
+        "sgd_dampened": 0.5,
+        "nesterov": 0.5,
+        "rmsprop": 0.15,
+        "adam": 0.15,
+    }
+)
 
 TRAINING_RULES = 1
 """Changes when what a value means changes although no setting does: the rate exponents, an optimizer's fixed settings,
@@ -39,6 +68,8 @@ REDUCTION_FACTOR = 3
 
 SHORTEST_HORIZON_WITH_A_RUNG = 30
 """Below it a third is under ten updates: too few for a curve to mean anything, and too cheap to be worth saving."""
+
+PLAIN = EngineSettings()
 
 Range = tuple[float, float]
 
@@ -54,14 +85,19 @@ class SpaceSpec:
     floor: float | Range = 0.0
     peak_lr: Mapping[str, Range] = field(default_factory=dict)
     """per optimizer, on a log scale; what is missing comes from the workload"""
+    extra: Mapping[str, Extra] = field(default_factory=dict)
+    """the script's own parameters: what is drawn, or the one value that is passed on"""
 
     def to_json(self) -> dict[str, Json]:
+        """What is not given and was not known to earlier releases is left out, so that hashes stay."""
+        extra = {name: extra_to_json(each) for name, each in self.extra.items()}
         return {
             "families": list(self.families),
             "optimizers": list(self.optimizers),
             "warmup": _number_or_list(self.warmup),
             "floor": _number_or_list(self.floor),
             "peak_lr": {name: list(searched) for name, searched in self.peak_lr.items()},
+            **({"extra": extra} if extra else {}),
         }
 
 
@@ -76,25 +112,54 @@ class Study:
     trials: int
     source: str
     """the file, for messages"""
-    horizon: int | None = None
-    """steps of a full training; None: the workload's own"""
+    horizon: int | str | None = None
+    """of a full training, in steps or as a text such as "30 epochs"; None: the workload's own"""
     seed: int = 0
     metric: str = "val_loss"
+    direction: Direction | None = None
+    """None: what the workload says of the metric, else a smaller one is better"""
+    engine: EngineSettings = PLAIN
+
+    def on_random_data(self) -> Study:
+        """The same with random tensors of the true shapes for data; only its speed means anything.
+
+        Raises InvalidInput where the workload has none.
+        """
+        have = [name for name in catalog.workload_names() if _has_random_data(name)]
+        if self.workload.name not in have:
+            raise InvalidInput(
+                f"--synthetic: the workload {self.workload.name!r} has no random data in place of its own. "
+                f"These have: {', '.join(have)}."
+            )
+        settings = {**self.workload.settings, "synthetic": True}
+        return replace(self, workload=catalog.complete(WorkloadSpec(self.workload.name, settings)))
 
     def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
-        """The study with the workload's horizon and rate ranges wherever the file gives none of its own.
+        """The study with the workload's horizon, rate ranges and direction wherever the file gives none of its own.
 
-        Raises StudyError for an optimizer that has no range in either.
+        Raises StudyError for an optimizer that has no range in either, a metric that the workload does not have, or a
+        horizon that it cannot count in steps.
         """
+        problems: list[Problem] = []
         ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
-        missing = [name for name, searched in ranges.items() if searched is None]
-        if missing:
-            raise StudyError(self.source, [_no_range(facts.name, name) for name in missing])
+        problems += [_no_range(facts.name, name) for name, searched in ranges.items() if searched is None]
+        known = {f"val_{name}": direction for name, direction in facts.metrics.items()}
+        if known and self.metric not in known:
+            problems.append(_no_metric(facts.name, self.metric, known))
+        try:
+            horizon = facts.horizon if self.horizon is None else steps_of(self.horizon, facts)
+        except InvalidInput as error:
+            problems.append(Problem("study.horizon", str(error)))
+        if problems:
+            raise StudyError(self.source, problems)
         return ResolvedStudy(
             name=self.name,
+            workload=self.workload,
             facts=facts,
             metric=self.metric,
-            horizon=self.horizon if self.horizon is not None else facts.horizon,
+            direction=self.direction or known.get(self.metric, "minimize"),
+            engine=self.engine,
+            horizon=horizon,
             seed=self.seed,
             space=replace(self.space, peak_lr={name: searched for name, searched in ranges.items() if searched}),
             trials=self.trials,
@@ -106,21 +171,19 @@ class Study:
 class ResolvedStudy:
     """A study in which nothing is left to a default; two of them can be compared by their hashes."""
 
-    direction: ClassVar[Literal["minimize"]] = "minimize"
-    """what Optuna is told; halting and the choice of the best go by it too"""
-
     name: str
+    workload: WorkloadSpec
+    """what a plan says of it: more than its facts, where settings change no result"""
     facts: WorkloadFacts
     metric: str
+    direction: Direction
+    """what Optuna is told; halting and the choice of the best go by it too"""
     horizon: int
     seed: int
     space: SpaceSpec
     trials: int
     source: str
-
-    @property
-    def workload(self) -> WorkloadSpec:
-        return WorkloadSpec(self.facts.name, self.facts.settings)
+    engine: EngineSettings = PLAIN
 
     @property
     def evaluations(self) -> int:
@@ -139,7 +202,16 @@ class ResolvedStudy:
 
         ``a`` is the optimizer's exponent. At the full horizon the factor is 1.
         """
-        return float((self.horizon / horizon) ** RATE_EXPONENTS[optimizer])
+        return float((self.horizon / horizon) ** self._rate_exponent(optimizer))
+
+    def optimizer(self, name: str) -> OptimizerSpec:
+        """By the name that trials have; a script's own is a name alone."""
+        return OptimizerSpec(name) if name == command.OPTIMIZER else OPTIMIZERS[name]
+
+    def _rate_exponent(self, optimizer: str) -> float:
+        if optimizer == command.OPTIMIZER:
+            return command.command_of(self.workload).rate_exponent
+        return RATE_EXPONENTS[optimizer]
 
     @property
     def meaning(self) -> str:
@@ -175,15 +247,17 @@ class ResolvedStudy:
         }
 
     def _searched(self) -> dict[str, Json]:
-        return {**self.space.to_json(), "settings": {name: _family_settings(name) for name in self.space.families}}
+        settings = {name: _family_settings(name, self.direction) for name in self.space.families}
+        return {**self.space.to_json(), "settings": settings}
 
     def _optimizers(self) -> dict[str, Json]:
         return {
-            name: {"settings": dict(OPTIMIZERS[name].settings), "rate_exponent": RATE_EXPONENTS[name]}
+            name: {"settings": dict(self.optimizer(name).settings), "rate_exponent": self._rate_exponent(name)}
             for name in self.space.optimizers
         }
 
     def _comparable(self) -> dict[str, Json]:
+        engine = self.engine.changed()
         return {
             "workload": {
                 "name": self.facts.name,
@@ -198,10 +272,31 @@ class ResolvedStudy:
             "rungs": list(self.rungs),
             "evaluations": self.evaluations,
             "training_rules": TRAINING_RULES,
+            **({"engine": engine} if engine else {}),
         }
 
 
-def _family_settings(name: str) -> dict[str, Json]:
+MODES: Mapping[Direction, str] = MappingProxyType({"minimize": "min", "maximize": "max"})
+"""A reactive schedule's word for what it waits for."""
+
+
+def mode_of(family_name: str, direction: Direction) -> dict[str, Json]:
+    """The setting that tells a reactive family which way its metric is better; nothing for the others.
+
+    >>> mode_of("plateau", "maximize"), mode_of("cosine", "maximize")
+    ({'mode': 'max'}, {})
+    """
+    return {"mode": MODES[direction]} if hears(family_name) else {}
+
+
+@functools.cache
+def hears(family_name: str) -> bool:
+    """Whether its rates follow from a metric; the families that need settings of their own are time-driven."""
+    needs = any(setting.default is REQUIRED for setting in family(family_name).settings())
+    return not needs and schedule(family_name).needs_metric
+
+
+def _family_settings(name: str, direction: Direction) -> dict[str, Json]:
     """Per setting of the family: its range, or the value that it always has. Warm-up and floor are the study's.
 
     Each number of a list has its own range, so that a longer list is another space. A setting that is implied where it
@@ -213,7 +308,7 @@ def _family_settings(name: str) -> dict[str, Json]:
             known |= {drawn: _search_to_json(search) for drawn, search in setting.searched().items()}
         elif not setting.implied and setting.name not in ("warmup", "floor"):
             known[setting.name] = json_value(setting.default)
-    return known
+    return known | mode_of(name, direction)
 
 
 def _search_to_json(search: Search | Options) -> Json:
@@ -224,6 +319,15 @@ def _search_to_json(search: Search | Options) -> Json:
 
 def _number_or_list(value: float | Range) -> Json:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _has_random_data(workload: str) -> bool:
+    return any(setting.name == "synthetic" for setting in catalog.entry(workload).settings)
+
+
+def _no_metric(workload: str, metric: str, known: Mapping[str, Direction]) -> Problem:
+    guess = did_you_mean(metric, known)
+    return Problem("study.metric", f"the workload {workload!r} has no {metric!r}.{guess} It has {', '.join(known)}.")
 
 
 def _no_range(workload: str, optimizer: str) -> Problem:

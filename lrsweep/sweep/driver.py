@@ -31,11 +31,12 @@ from lrsweep.selection import best_trial, by_family
 from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.halting import Next, after, calibrates
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
-from lrsweep.sweep.progress import Best, Progress
+from lrsweep.sweep.progress import Best, Progress, Running
 from lrsweep.sweep.search import Search
 
 COMMIT_CURVES_EVERY = 30.0
@@ -71,6 +72,7 @@ class Driver:
         store: Store,
         lease: Lease,
         executor: Executor,
+        checkpoints: Checkpoints,
         mirror: Mirror,
         stop: Stop,
         faults: Faults,
@@ -81,6 +83,7 @@ class Driver:
         self._store = store
         self._lease = lease
         self._executor = executor
+        self._checkpoints = checkpoints
         self._mirror = mirror
         self._stop = stop
         self._faults = faults
@@ -221,6 +224,10 @@ class Driver:
             seed=row.seed,
             evaluations=self._study.evaluations,
             metric=self._study.metric,
+            direction=self._study.direction,
+            extra=point.extra,
+            engine=self._study.engine,
+            checkpoint_url=self._checkpoints.url(row.training_id),
         )
 
     # ── handle ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,6 +267,7 @@ class Driver:
             self._lease, row.training_id, row.attempt, outcome, curve, tell=following.tell, queue=following.queue
         )
         self._faults.passing("after-commit")
+        self._checkpoints.remove(row.training_id)
         self._mirror.wake(told=None if following.tell is None else trial.number)
         self._trainings[ended.training_id] = ended
         self._remember(str(trial.params["family"]), ended)
@@ -327,7 +335,8 @@ class Driver:
     def _progress(self) -> Progress:
         trials = list(self._trials.values())
         told = self._told()
-        running = next((self._trainings[each] for each in self._executor.in_flight), None)
+        in_flight = [self._trainings[each] for each in self._executor.in_flight]
+        running = [row for row in in_flight if row.status is Status.RUNNING] or in_flight[:1]
         pace = (told - self._told_before) / self.seconds if self.seconds else 0.0
         return Progress(
             study=self._study.name,
@@ -338,17 +347,16 @@ class Driver:
             steps_done=sum(row.steps for row in self._trainings.values()) - self._steps_before,
             seconds=self.seconds,
             seconds_left=(self._study.trials - told) / pace if pace else None,
-            families=by_family(trials),
+            families=by_family(trials, self._study.direction),
             best=self._best_so_far(trials),
-            running=running,
-            running_trial=self._trials[running.trial] if running else None,
+            running=[Running(row, self._trials[row.trial]) for row in running],
             behind=self._mirror.behind,
             outage=self._mirror.outage,
         )
 
     def _best_so_far(self, trials: list[TrialRow]) -> Best | None:
         """Built anew only when another trial leads: a curve may have to be read for it."""
-        leader = best_trial(trials)
+        leader = best_trial(trials, self._study.direction)
         if leader is not None and (self._best is None or self._best.trial != leader.number):
             self._best = best_of(trials, list(self._trainings.values()), self._study, self._store)
         return self._best
@@ -359,7 +367,7 @@ class Driver:
 
 def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
     """The best trial of the rows, with the metrics of its training at the full horizon."""
-    trial = best_trial(trials)
+    trial = best_trial(trials, study.direction)
     if trial is None or trial.value is None:
         return None
     point = candidate(trial.params, study)
@@ -371,6 +379,9 @@ def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: Resolve
     return Best(
         trial=trial.number,
         value=trial.value,
+        metric=study.metric,
+        direction=study.direction,
+        workload=study.workload,
         family=point.schedule.family,
         schedule=point.schedule,
         peak_lr=point.peak_lr,
@@ -379,6 +390,7 @@ def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: Resolve
         horizon=full.horizon,
         metrics=full.metrics,
         heard=_heard(store, full, study.metric) if point.schedule.needs_metric else (),
+        extra=point.extra,
     )
 
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrsweep.records import Status, TrainingRow, TrialState, stable_hash, training_id
+from lrsweep.records import Direction, Status, TrainingRow, TrialState, stable_hash, training_id
+from lrsweep.selection import cost
 from lrsweep.store.base import TrialEnd
 from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
 
@@ -40,19 +41,19 @@ def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], 
         return Next(tell=TrialEnd(TrialState.PRUNED, None))
     if ended.rung == len(study.rungs) - 1:
         return Next(tell=TrialEnd(TrialState.COMPLETE, value))
-    if calibrates or goes_on(value, rivals):
+    if calibrates or goes_on(value, rivals, study.direction):
         return Next(queue=(sibling(ended, ended.rung + 1, study.rungs[ended.rung + 1], scale),))
     return Next(tell=TrialEnd(TrialState.PRUNED, value))
 
 
-def goes_on(value: float, rivals: Sequence[float], reduction_factor: int = REDUCTION_FACTOR) -> bool:
+def goes_on(value: float, rivals: Sequence[float], direction: Direction = "minimize") -> bool:
     """Whether the value is among the best third of its family's so far, itself included, and at least the best.
 
     >>> goes_on(0.2, [0.1]), goes_on(0.2, [0.1, 0.3, 0.4, 0.5, 0.6])
     (False, True)
     """
-    places = max(1, (len(rivals) + 1) // reduction_factor)
-    return sum(rival < value for rival in rivals) < places
+    places = max(1, (len(rivals) + 1) // REDUCTION_FACTOR)
+    return sum(cost(rival, direction) < cost(value, direction) for rival in rivals) < places
 
 
 def calibrates(trial: int, place: int, families: int, *, study: str) -> bool:

@@ -19,6 +19,13 @@ class Homes:
     mlflow_uri: str
     artifact_root: Path | None
     """None where a tracking server decides"""
+    data: Path | None = None
+    """the folder of data sets; None: the workloads' default"""
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder per training that has no result yet."""
+        return self.folder / "checkpoints"
 
 
 When = Literal["never", "when over", "always"]

@@ -172,6 +172,7 @@ class Mirror:
             schedule=point.schedule,
             peak_lr=point.peak_lr,
             optimizer=point.optimizer,
+            extra=point.extra,
         )
         self._faults.passing("mid-mirror")
         self._store.mark_mirrored(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lrsweep.records import Json, SweepRow, TrainingRow, TrialRow
+from lrsweep.records import Direction, Json, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding
 
 
 @dataclass(frozen=True)
 class Best:
-    """The trial with the smallest value at the full horizon, in the form in which it is used."""
+    """The trial with the best value at the full horizon, in the form in which it is used."""
 
     trial: int
     value: float
+    metric: str
+    direction: Direction
+    workload: WorkloadSpec
+    """what was trained, for what a person may paste"""
     family: str
     schedule: Schedule
     peak_lr: float
@@ -26,20 +30,33 @@ class Best:
     heard: Sequence[float] = ()
     """for a schedule that reacts, the metric at each evaluation: ``schedule.replay(heard, horizon, peak_lr)`` gives the
     rates of the training; empty for one that does not"""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """the script's own parameters"""
 
     def to_json(self) -> dict[str, Json]:
         return {
             "trial": self.trial,
             "value": self.value,
+            "metric": self.metric,
+            "direction": self.direction,
             "family": self.family,
             "schedule": self.schedule.to_json(),
             "peak_lr": self.peak_lr,
             "optimizer": self.optimizer,
             "optimizer_settings": dict(self.optimizer_settings),
+            "extra": dict(self.extra),
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
             "heard": list(self.heard),
         }
+
+
+@dataclass(frozen=True)
+class Running:
+    """A training and the trial that it belongs to."""
+
+    training: TrainingRow
+    trial: TrialRow
 
 
 @dataclass(frozen=True)
@@ -58,8 +75,8 @@ class Progress:
     """by the pace so far; None while there is none"""
     families: Sequence[FamilyStanding]
     best: Best | None
-    running: TrainingRow | None
-    running_trial: TrialRow | None
+    running: Sequence[Running]
+    """those whose engine has begun, or will next; in their order"""
     behind: int
     """trainings that MLflow lacks"""
     outage: str | None

@@ -15,6 +15,7 @@ from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, Study
+from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.driver import Driver, Stop, best_of
 from lrsweep.sweep.homes import Homes, Options, When
 from lrsweep.sweep.mirror import Mirror
@@ -55,10 +56,10 @@ def run_sweep(
         stack.callback(store.close)
         lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
         stack.callback(_give_back, store, lease)
-        executor = LocalExecutor(options.device)
+        executor = LocalExecutor(options.device, data=homes.data, scratch=homes.folder / "scratch")
         stack.callback(executor.close)
         keep = _keeping(store, lease, stop)
-        executor.start()  # it imports torch while this process imports MLflow: seconds each
+        executor.start(study.workload)  # it imports torch while this process imports MLflow: seconds each
         load_mlflow()
         keep()
         resolved = study.resolved(executor.describe(study.workload, keep))
@@ -70,6 +71,8 @@ def run_sweep(
         if found is not None and is_done and options.another == "never":
             say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
             return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
+        checkpoints = Checkpoints(homes.checkpoints)
+        checkpoints.tidy(store)
         copy = open_copy(homes.optuna_url, resolved)
         tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
         keep()
@@ -95,6 +98,7 @@ def run_sweep(
             store=store,
             lease=lease,
             executor=executor,
+            checkpoints=checkpoints,
             mirror=mirror,
             stop=stop,
             faults=options.faults,
@@ -205,6 +209,8 @@ def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStu
         "families": ", ".join(study.space.families),
         "optimizers": ", ".join(study.space.optimizers),
         "trials": str(study.trials),
+        "metric": study.metric,
+        "direction": study.direction,
     }
     parent = tracker.open_sweep(sweep, row, params=params)
     tracker.end_running(sweep, others=True)  # the lease says that nobody works on what an earlier sweep left
@@ -224,7 +230,7 @@ def _close_parent(tracker: Tracker, sweep: SweepRow, status: RunEnd, best: Best 
     """Ends the sweep's run; comes back with the reason where MLflow does not answer."""
     assert sweep.mlflow_run_id is not None
     tags = {} if best is None else {"lrsweep.best": best.schedule.to_json(), "lrsweep.best_trial": str(best.trial)}
-    metrics = {} if best is None else {"best_val_loss": best.value}
+    metrics = {} if best is None else {f"best_{best.metric}": best.value}
     try:
         tracker.close_sweep(sweep.mlflow_run_id, status=status, metrics=metrics, tags=tags)
     except TrackingUnavailable as error:
@@ -241,7 +247,7 @@ def _result(
         sweep=sweep,
         trials=trials,
         trainings=trainings,
-        families=by_family(trials),
+        families=by_family(trials, study.direction),
         best=best_of(trials, trainings, study, store),
         home=str(homes.folder),
         startup_seconds=startup_seconds,

@@ -49,9 +49,29 @@ def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iter
     steps = chosen[(chosen >= since) | (ended & (chosen == curve.steps - 1))]
     for key, values in (("lr", curve.rates), ("train_loss", curve.train_losses)):
         yield from _finite(key, values[steps], steps)
-    late = curve.evaluation_steps >= since
     for key, values in curve.evaluations.items():
-        yield from _finite(key, values[late], curve.evaluation_steps[late])
+        done, reported = _thinned(curve.evaluation_steps, values, horizon, since=since, ended=ended)
+        yield from _finite(_apart(key, "lr"), reported, done)
+
+
+def _thinned(evaluation_steps: Steps, values: Floats, horizon: int, *, since: int, ended: bool) -> tuple[Steps, Floats]:
+    """Where a script reports at every step: the first value of each of 200 parts of the horizon, and the last of all.
+
+    Whether a value is shown depends on those before it alone, so that parts of a curve add up.
+    """
+    there = ~np.isnan(values)  # of several metrics, some may be reported now and then
+    done, reported = evaluation_steps[there], values[there]
+    part = done * POINTS_PER_CURVE // horizon
+    is_first = np.ones(len(done), dtype=bool)
+    is_first[1:] = part[1:] != part[:-1]
+    kept = is_first & (done >= since)
+    kept[-1:] |= ended & ~is_first[-1:]
+    return done[kept], reported[kept]
+
+
+def _apart(metric: str, *ours: str) -> str:
+    """A script may report what is known already under the same name: two curves need two names."""
+    return f"reported_{metric}" if metric in ours else metric
 
 
 def final_points(metrics: Mapping[str, float], steps: int, curve: Curve) -> Iterator[Point]:
@@ -59,7 +79,7 @@ def final_points(metrics: Mapping[str, float], steps: int, curve: Curve) -> Iter
     shown = set(curve.evaluations) if steps in curve.evaluation_steps else set()
     for key, value in metrics.items():
         if key not in shown and math.isfinite(value):
-            yield Point(key, value, steps)
+            yield Point(_apart(key, "lr"), value, steps)
 
 
 def _finite(key: str, values: Floats, steps: Steps) -> Iterator[Point]:
@@ -73,8 +93,9 @@ def _finite(key: str, values: Floats, steps: Steps) -> Iterator[Point]:
 def curve_table(curve: Curve) -> str:
     """The whole curve as CSV, a row per step; an evaluation after n updates stands in row n, as in MLflow's charts.
 
-    The rate has all of its digits, a loss the eight that a 32-bit float has.
+    The rate has all of its digits, a loss the eight that a 32-bit float has. A script gives no loss of each step.
     """
+    gives_losses = not np.isnan(curve.train_losses).all()
     names = list(curve.evaluations)
     evaluated = {
         step: "".join(f",{value:.8g}" for value in values)
@@ -84,8 +105,9 @@ def curve_table(curve: Curve) -> str:
     }
     blank = "," * len(names)
     rows = [
-        f"{step},{rate!r},{loss:.8g}{evaluated.get(step, blank)}"
+        f"{step},{rate!r},{f'{loss:.8g}' if gives_losses else ''}{evaluated.get(step, blank)}"
         for step, (rate, loss) in enumerate(zip(curve.rates.tolist(), curve.train_losses.tolist(), strict=True))
     ]
     after_the_last = [f"{step},,{values}" for step, values in evaluated.items() if step >= curve.steps]
-    return "\n".join([",".join(["step", "lr", "train_loss", *names]), *rows, *after_the_last, ""])
+    header = ["step", "lr", "train_loss", *(_apart(name, "step", "lr", "train_loss") for name in names)]
+    return "\n".join([",".join(header), *rows, *after_the_last, ""])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from lrsweep.records import Json, OptimizerSpec, TrainingRow
 from lrsweep.schedules import Schedule
@@ -12,7 +13,12 @@ LONGEST_TAG = 5_000  # MLflow's limit is 8,000, some databases' 5,000
 
 
 def training_params(
-    training: TrainingRow, *, schedule: Schedule, peak_lr: float, optimizer: OptimizerSpec
+    training: TrainingRow,
+    *,
+    schedule: Schedule,
+    peak_lr: float,
+    optimizer: OptimizerSpec,
+    extra: Mapping[str, Json] = MappingProxyType({}),
 ) -> dict[str, str]:
     """What MLflow's table shows of a training; ``peak_lr`` there is the largest rate of this very training."""
     own = {key: value for key, value in schedule.to_dict().items() if key not in ("family", "warmup", "floor")}
@@ -24,6 +30,7 @@ def training_params(
         "warmup": schedule.warmup,
         "floor": schedule.floor,
         **{f"{optimizer.name}.{key}": value for key, value in optimizer.settings.items()},
+        **{f"extra.{key}": value for key, value in extra.items()},
         "horizon": training.horizon,
         "seed": training.seed,
         "rung": training.rung,

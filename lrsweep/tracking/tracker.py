@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 from lrsweep.errors import TrackingUnavailable
-from lrsweep.records import Curve, OptimizerSpec, Status, StudyRow, SweepRow, TrainingRow
+from lrsweep.records import Curve, Direction, Json, OptimizerSpec, Status, StudyRow, SweepRow, TrainingRow
 from lrsweep.redaction import shown
 from lrsweep.schedules import Schedule
 from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
@@ -99,22 +100,36 @@ class Tracker:
         return cls(client, uri, artifact_root)
 
     # ── the study and the sweep ──────────────────────────────────────────────────────────────────────────────────
-    def experiment(self, study: str, *, horizon: int | None = None) -> str:
+    def experiment(
+        self,
+        study: str,
+        *,
+        horizon: int | None = None,
+        metric: str = "val_loss",
+        direction: Direction = "minimize",
+    ) -> str:
         """The id of the study's experiment, made or found by name; its saved views are brought up to date.
 
-        ``horizon`` keeps the trainings at shorter rungs out of the views.
+        ``horizon`` keeps the trainings at shorter rungs out of the views; ``metric`` is what they are ordered by.
         """
         if study not in self._experiments:
+            views = saved_views(study, horizon=horizon, metric=metric, direction=direction)
             with self._translated():
-                self._experiments[study] = self._open_experiment(study, horizon)
+                self._experiments[study] = self._open_experiment(study, views)
         return self._experiments[study]
 
     def open_sweep(self, sweep: SweepRow, study: StudyRow, *, params: Mapping[str, str]) -> str:
         """The sweep's parent run, RUNNING: the one it remembers, else the one with its tag, else a new one.
 
-        ``params`` are for reading; ``horizon`` among them is the horizon that the experiment's views show.
+        ``params`` are for reading; ``horizon``, ``metric`` and ``direction`` among them say what the experiment's views
+        show.
         """
-        experiment = self.experiment(sweep.study, horizon=int(params["horizon"]) if "horizon" in params else None)
+        experiment = self.experiment(
+            sweep.study,
+            horizon=int(params["horizon"]) if "horizon" in params else None,
+            metric=params.get("metric", "val_loss"),
+            direction="maximize" if params.get("direction") == "maximize" else "minimize",
+        )
         with self._translated():
             run = self._living(sweep.mlflow_run_id) or next(self._search_sweep(experiment, sweep.sweep_id), None)
             if run is None:
@@ -197,13 +212,14 @@ class Tracker:
         schedule: Schedule,
         peak_lr: float,
         optimizer: OptimizerSpec,
+        extra: Mapping[str, Json] = MappingProxyType({}),
     ) -> Sent:
         """Sends what MLflow lacks of a training, and ends its run once the training has an outcome.
 
         ``peak_lr`` is the trial's; this training's is that times its rate scale. The run of an earlier attempt is
         deleted and a fresh one made: its points have other times, and the new attempt went through its steps again.
         """
-        params = training_params(training, schedule=schedule, peak_lr=peak_lr, optimizer=optimizer)
+        params = training_params(training, schedule=schedule, peak_lr=peak_lr, optimizer=optimizer, extra=extra)
         with self._translated():
             run_id, since = training.mlflow_run_id, training.mirrored_steps
             if run_id is not None and training.mirrored_attempt != training.attempt:
@@ -234,15 +250,14 @@ class Tracker:
         with translated(self._uri):
             yield
 
-    def _open_experiment(self, study: str, horizon: int | None) -> str:
+    def _open_experiment(self, study: str, views: Mapping[str, str]) -> str:
         from mlflow.exceptions import MlflowException
 
-        views = saved_views(study, horizon=horizon)
         found = self._client.get_experiment_by_name(study)
         if found is None:
             place = (self._artifact_root.absolute() / study).as_uri() if self._artifact_root else None
             try:
-                return str(self._client.create_experiment(study, artifact_location=place, tags=views))
+                return str(self._client.create_experiment(study, artifact_location=place, tags=dict(views)))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -314,6 +329,8 @@ class Tracker:
             tags["lrsweep.outcome"] = training.status.value
             if training.error:
                 tags["lrsweep.error"] = last_line(training.error)
+            if training.reason:
+                tags["lrsweep.reason"] = last_line(training.reason)
         start = milliseconds(started_at(training))
         self._log(run_id, points=points, started=start, params={} if since else params, tags=tags)
         if ended:

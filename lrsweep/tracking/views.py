@@ -2,7 +2,8 @@
 
 MLflow keeps a view in one tag of the experiment: ``mlflow.sharedViewState.<view>`` holds its name, for the page's menu,
 and its state as JSON text inside JSON. Two views, both of completed trainings alone: ``by-family`` draws each family's
-mean with a band from its lowest to its highest training; ``best`` draws the ten trainings of lowest validation loss.
+mean with a band from its lowest to its highest training; ``best`` draws the ten trainings that the study's metric puts
+first.
 
 Written for the page of MLflow 3.17. What a page does not know it ignores, and then opens plainer, not broken.
 """
@@ -10,17 +11,19 @@ Written for the page of MLflow 3.17. What a page does not know it ignores, and t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from lrsweep.errors import InvalidInput, did_you_mean
-from lrsweep.records import Json
+from lrsweep.records import Direction, Json
 from lrsweep.schedules import family_names
 
 BY_FAMILY: Final = "by-family"
 BEST: Final = "best"
 
-SHOWN_METRICS: Final = {"lr": "log", "val_loss": "log", "train_loss": "log"}
-"""metric -> scale of its axis; on a linear one the trial with the largest peak rate would flatten all others.
+LOSSES: Final = ("val_loss", "train_loss")
+"""Drawn on logarithmic axes, as the rate is: on a linear one the trial with the largest peak rate would flatten all
+others. Any other metric has a linear one: it may be negative, or a share.
 
 MLflow titles a chart of this page with the metric's name, whatever else it is given.
 """
@@ -31,21 +34,27 @@ CARD_HEIGHT: Final = 420
 _TAG_PREFIX: Final = "mlflow.sharedViewState."
 
 
-def saved_views(study: str, *, horizon: int | None = None) -> dict[str, str]:
+def saved_views(
+    study: str, *, horizon: int | None = None, metric: str = "val_loss", direction: Direction = "minimize"
+) -> dict[str, str]:
     """The experiment's tags (key -> text), the same for the same arguments.
 
     ``horizon`` keeps the shorter rungs out; without it, groups are split by horizon, for a mean over trainings of
     different lengths is no curve that anybody trained.
     """
     groups = ["family"] if horizon is not None else ["family", "horizon"]
+    shown = {"lr": "log", metric: "log" if metric in LOSSES else "linear"} | dict.fromkeys(LOSSES, "log")
     views = {
         # the table is folded away: at 1440 pixels two charts of 570 then stand side by side, and legends name families
-        BY_FAMILY: (f"{study} by family", {**_grouped(groups), **_charts(columns=2), "runListHidden": True}),
+        BY_FAMILY: (f"{study} by family", {**_grouped(groups), **_charts(shown, columns=2), "runListHidden": True}),
         # names of trainings are too long for a legend: here the table is the legend
-        BEST: (f"{study}: ten best", {**_first_ten(), **_charts(columns=1), "runListHidden": False}),
+        BEST: (f"{study}: ten best", {**_first_ten(), **_charts(shown, columns=1), "runListHidden": False}),
     }
     return {
-        _TAG_PREFIX + view: _envelope(name, {**_completed(horizon), **state}) for view, (name, state) in views.items()
+        _TAG_PREFIX + view: _envelope(
+            name, {**_completed(horizon), **_ordered(metric, direction), **state, **_columns(metric)}
+        )
+        for view, (name, state) in views.items()
     }
 
 
@@ -80,13 +89,20 @@ def _completed(horizon: int | None) -> Json:
         conditions.append(f"params.horizon = '{horizon}'")
     return {
         "searchFilter": " and ".join(conditions),
-        "orderByKey": "metrics.`val_loss`",
-        "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
     }
+
+
+def _ordered(metric: str, direction: Direction) -> Json:
+    return {"orderByKey": f"metrics.`{metric}`", "orderByAsc": direction == "minimize"}
+
+
+def _columns(metric: str) -> Json:
+    shown = ["params.`family`", "params.`optimizer`", "params.`peak_lr`", f"metrics.`{metric}`"]
+    return {"selectedColumns": shown}
 
 
 def _grouped(params: list[str]) -> Json:
@@ -105,8 +121,8 @@ def _first_ten() -> Json:
     return {"groupBy": None, "groupsExpanded": {}, "runsHiddenMode": "FIRST_10_RUNS"}
 
 
-def _charts(columns: int) -> Json:
-    """One section with a line chart per metric, by step."""
+def _charts(shown: Mapping[str, str], *, columns: int) -> Json:
+    """One section with a line chart per metric, by step; ``shown`` has the scale of each."""
     section = "curves"
     return {
         "compareRunSections": [
@@ -134,11 +150,10 @@ def _charts(columns: int) -> Json:
                 "selectedXAxisMetricKey": "",
                 "lineSmoothness": 0,
             }
-            for metric, scale in SHOWN_METRICS.items()
+            for metric, scale in shown.items()
         ],
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
         "isAccordionReordered": False,
         "hideEmptyCharts": True,
         "viewMaximized": True,
-        "selectedColumns": ["params.`family`", "params.`optimizer`", "params.`peak_lr`", "metrics.`val_loss`"],
     }

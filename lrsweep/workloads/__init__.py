@@ -3,6 +3,7 @@
 The catalog is all that is loaded here: a study file is checked without torch.
 """
 
-from lrsweep.workloads.catalog import Entry, WorkloadSetting, check, complete, entry, home, workload_names
+from lrsweep.workloads.catalog import Entry, check, complete, entry, home, is_own, workload_names
+from lrsweep.workloads.setting import WorkloadSetting
 
-__all__ = ["Entry", "WorkloadSetting", "check", "complete", "entry", "home", "workload_names"]
+__all__ = ["Entry", "WorkloadSetting", "check", "complete", "entry", "home", "is_own", "workload_names"]

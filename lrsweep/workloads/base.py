@@ -1,27 +1,37 @@
 """What an engine asks of a workload; and how one is loaded by name.
 
 A workload holds its data on one device and is used for many trainings in a row. Everything random in it comes from
-``draw``, so a training is a pure function of its plan.
+``draw``: the weights from the training's seed, the examples of a step and what is done to them from the seed and the
+step. So a training is a pure function of its plan; it can be begun anywhere, and resumed, and gives the same bits.
+No built-in model has dropout: its mask would have to know the step, which a module is not told.
+
+The data are cut into four parts, once for ever, by a seed of the workload's own: what is trained on, and three that are
+held out (``Half``).
 """
 
 from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lrsweep.records import WorkloadFacts, WorkloadSpec
+from lrsweep.records import Json, WorkloadFacts, WorkloadSpec
 from lrsweep.workloads import catalog
 from lrsweep.workloads.draw import draw, uniform
+from lrsweep.workloads.horizon import steps_of
 
 Half = Literal["search", "decide", "test"]
 """The search sees the first half of validation, the choice the second, promotion alone the test set."""
+
+DATA = Path("~/.cache/lrsweep/data")
+"""Where data sets lie unless ``LRSWEEP_DATA`` names another folder."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +44,18 @@ class ParamGroup:
 
 
 class Workload(ABC):
-    """Model + data + loss + metrics + batch size, on ``device``."""
+    """Model + data + loss + metrics + batch size, on ``device``.
+
+    Its constructor is a ``Maker``: it takes (settings, device, folder of data sets) and sets ``facts`` and ``device``.
+    A workload of your own is such a subclass; ``lrsweep new workload`` writes one to begin with.
+    """
 
     facts: WorkloadFacts
     device: torch.device
 
     @abstractmethod
     def model(self, seed: int) -> nn.Module:
-        """A new model, its weights drawn from the seed."""
+        """A new model on the device, its weights drawn from the seed."""
 
     def groups(self, model: nn.Module) -> list[ParamGroup]:
         """What is trained: by default one group of all that asks for gradients."""
@@ -49,7 +63,7 @@ class Workload(ABC):
 
     @abstractmethod
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of update ``step``, counted from 0."""
+        """Inputs and targets of update ``step``, counted from 0: the same bits whatever was asked for before."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -57,23 +71,63 @@ class Workload(ABC):
 
     @abstractmethod
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
-        """``{"loss": …, "acc": …}`` on one part of the held-out data."""
+        """``{"loss": …, "acc": …}`` on one part of the held-out data, the names those of ``facts.metrics``.
+
+        The model comes back as it was: see ``evaluating``.
+        """
+
+
+Maker = Callable[[Mapping[str, Json], torch.device, Path], Workload]
 
 
 def load(spec: WorkloadSpec, device: torch.device, data: Path | None = None) -> Workload:
-    """The workload of that name, with its data on the device; ``data`` is the folder where data sets lie."""
-    del data
+    """The workload of that name, with its data on the device; ``data`` is the folder where data sets lie.
+
+    Raises InvalidInput for a name or a setting that cannot be meant, and for data that are not there.
+    """
     complete = catalog.complete(spec)
-    module, _, name = catalog.home(spec.name).partition(":")
-    workload: Workload = getattr(importlib.import_module(module), name)(complete.settings, device)
-    return workload
+    folder = (DATA if data is None else data).expanduser()
+    if catalog.is_own(complete.name):
+        from lrsweep.workloads.own import load_own
+
+        return load_own(complete, device, folder)
+    module, _, name = catalog.home(complete.name).partition(":")
+    made: Maker = getattr(importlib.import_module(module), name)
+    return made(complete.settings, device, folder)
+
+
+def with_horizon(facts: WorkloadFacts, horizon: str) -> WorkloadFacts:
+    """The facts with their default horizon written as ``"30 epochs"``, ``"1e6 samples"`` or ``"2M tokens"``."""
+    return replace(facts, horizon=steps_of(horizon, facts))
+
+
+def peak_ranges(*, sgd: tuple[float, float], adam: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """A range of peak rates for every optimizer, from one for SGD with momentum 0.9 and one for Adam.
+
+    Momentum 0.9 adds up ten gradients, so SGD without it, or with a dampening of 0.9, wants rates ten times as large.
+    """
+    low, high = sgd
+    plain = (10 * low, 10 * high)
+    return {
+        "sgd": sgd,
+        "nesterov": sgd,
+        "sgd_plain": plain,
+        "sgd_dampened": plain,
+        "adamw": adam,
+        "adam": adam,
+        "rmsprop": adam,
+    }
 
 
 def draw_weights(model: nn.Module, seed: int) -> nn.Module:
-    """PyTorch's own default for linear and convolution layers, U(-1/√fan_in, 1/√fan_in), but from ``draw``."""
+    """PyTorch's own default for linear and convolution layers, U(-1/√fan_in, 1/√fan_in), but from ``draw``.
+
+    An embedding of n numbers gets U(-1/√n, 1/√n). A scale and a shift after normalisation keep their ones and zeros.
+    What is a parameter under another name than ``weight`` or ``bias`` is not drawn here.
+    """
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
-        if not isinstance(weight, Tensor):
+        if not isinstance(weight, Tensor) or weight.dim() < 2:
             continue
         bound = weight[0].numel() ** -0.5
         for part in ("weight", "bias"):
@@ -83,3 +137,19 @@ def draw_weights(model: nn.Module, seed: int) -> nn.Module:
                 with torch.no_grad():
                     parameter.copy_(((2 * numbers - 1) * bound).view_as(parameter))
     return model
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """No gradients, and every module in evaluation mode; afterwards each is in the mode it had.
+
+    A part that is frozen stays in evaluation mode throughout, so that BatchNorm keeps a checkpoint's statistics.
+    """
+    trained = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in trained:
+            module.training = True

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,55 +15,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lrsweep.records import Json, WorkloadFacts
-from lrsweep.workloads.base import Half, Workload, draw_weights
-from lrsweep.workloads.draw import epoch_order, normal
+from lrsweep.workloads.base import Half, Workload, draw_weights, peak_ranges
+from lrsweep.workloads.draw import normal
+from lrsweep.workloads.labelled import METRICS, HeldOut, Parts, Shuffled, hash_of
 
 BATCH_SIZE = 64
 TRAIN, HELD_OUT = 1152, 215
-STEPS_PER_EPOCH = TRAIN // BATCH_SIZE
 SPLIT_SEED = 1797
 """One split for ever: another one would make two values incomparable."""
 
 
 class Digits(Workload):
-    def __init__(self, settings: Mapping[str, Json], device: torch.device) -> None:
+    def __init__(self, settings: Mapping[str, Json], device: torch.device, data: Path) -> None:
+        del data  # scikit-learn brings them
         self.device = device
         self._kind: str = settings["model"]
         self._noise: float = settings["noise"]
+        batch_size: int = settings.get("batch_size", BATCH_SIZE)
         pixels, labels = load_digits(return_X_y=True)
         self.facts = WorkloadFacts(
             name="digits",
             settings=dict(settings),
             version=1,
-            data_hash=hashlib.sha256(
-                np.ascontiguousarray(pixels, "<f8").tobytes() + np.ascontiguousarray(labels, "<i8").tobytes()
-            ).hexdigest(),
-            batch_size=BATCH_SIZE,
+            data_hash=hash_of(pixels.astype("<f8"), labels.astype("<i8")),
+            batch_size=batch_size,
             horizon=600,
-            peak_lr={"sgd": (0.01, 2.0), "adamw": (3e-4, 0.1)},
+            peak_lr=peak_ranges(sgd=(0.01, 2.0), adam=(3e-4, 0.1)),
+            metrics=METRICS,
+            examples_per_epoch=TRAIN,
         )
-        order = epoch_order(SPLIT_SEED, 0, len(labels))
-        inputs = (torch.from_numpy(pixels).float() / 16.0)[order].to(device)
-        targets = torch.from_numpy(labels).long()[order].to(device)
-        bounds = [0, TRAIN, TRAIN + HELD_OUT, TRAIN + 2 * HELD_OUT, TRAIN + 3 * HELD_OUT]
-        parts = [(inputs[a:b], targets[a:b]) for a, b in pairwise(bounds)]
-        self._train = parts[0]
-        self._held_out: dict[Half, tuple[Tensor, Tensor]] = {"search": parts[1], "decide": parts[2], "test": parts[3]}
-        self._epoch: tuple[int, int] | None = None
-        self._shuffled = self._train
+        inputs, targets = torch.from_numpy(pixels).float() / 16.0, torch.from_numpy(labels.astype(np.int64))
+        parts = Parts.cut(inputs, targets, train=TRAIN, held_out=HELD_OUT, seed=SPLIT_SEED, device=device)
+        self._train = Shuffled(parts.train, batch_size)
+        self._held_out = HeldOut(parts.held_out)
 
     def model(self, seed: int) -> nn.Module:
         model = _mlp() if self._kind == "mlp" else _cnn()
         return draw_weights(model.to(self.device), seed)
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        epoch, position = divmod(step, STEPS_PER_EPOCH)
-        if self._epoch != (seed, epoch):  # shuffled once an epoch: slices are cheaper than two gathers at each step
-            order = epoch_order(seed, epoch, TRAIN, device=self.device)
-            self._shuffled = (self._train[0][order], self._train[1][order])
-            self._epoch = (seed, epoch)
-        chosen = slice(position * BATCH_SIZE, (position + 1) * BATCH_SIZE)
-        inputs, targets = self._shuffled[0][chosen], self._shuffled[1][chosen]
+        inputs, targets = self._train.batch(seed, step)
         if self._noise:
             noise = normal(seed, step, "noise", inputs.numel(), device=self.device)
             inputs = inputs + self._noise * noise.view_as(inputs).float()
@@ -73,14 +63,8 @@ class Digits(Workload):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, targets)
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
-        inputs, targets = self._held_out[half]
-        outputs = model(inputs)
-        return {
-            "loss": functional.cross_entropy(outputs, targets).item(),
-            "acc": (outputs.argmax(dim=1) == targets).float().mean().item(),
-        }
+        return self._held_out.evaluate(model, half)
 
 
 def _mlp() -> nn.Module:

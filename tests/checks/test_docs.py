@@ -110,7 +110,7 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     """Neither ``lrsweep COMMAND`` nor ``make TARGET`` in the README is stale."""
     # At the start of a line or of code type, with variables before and a path in front: prose also says `lrsweep`.
     place = r"(?:^|`)\s*(?:[A-Z_]+=\S+ )*"
-    typed = set(re.findall(place + r"(?:\S*/)?lrsweep ([a-z]+)", README, re.M))
+    typed = set(re.findall(place + r"(?:\S*/)?lrsweep ([a-z-]+)", README, re.M))
     assert typed <= {command.split()[0] for command in commands()}
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M))
     assert set(re.findall(place + r"make ([a-z]+)", README, re.M)) <= targets

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lrsweep.schedules import schedule
+from lrsweep.scripts.plan_file import PlanFile, write_plan_file
 from tests.checks.licences import runtime_closure
 
 REPOSITORY = Path(__file__).parents[2]
@@ -77,6 +79,20 @@ def test_schedules_work_where_only_numpy_is_installed() -> None:
         "assert lrsweep.schedule_from_json(s.to_json()) == s",
         allowed={"numpy"},
     )
+
+
+def test_a_script_attaches_where_only_numpy_is_installed(tmp_path: Path) -> None:
+    """In a sweep too: the plan is read, a metric reported, a rate asked, and no PyTorch is looked for."""
+    plan = PlanFile(tmp_path, schedule=schedule("plateau", patience=0), peak_lr=0.8, total_steps=8)
+    modules = modules_after(
+        f"import os; os.environ['LRSWEEP_PLAN'] = {str(write_plan_file(plan))!r}\n"
+        "import lrsweep; run = lrsweep.attach(peak_lr=0.1, total_steps=20)\n"
+        "run.report(1, val_loss=0.5); assert run.rate(1) == 0.8 and not run.should_stop",
+        allowed={"numpy"},
+    )
+    assert "multiprocessing" not in modules
+    assert "lrsweep.integrations.attached" not in modules
+    assert plan.reports.read_text().count("\n") == 2
 
 
 def test_records_need_only_numpy() -> None:

@@ -289,6 +289,16 @@ def test_the_search_is_told_once(store: Store, lease: Lease, running: TrainingRo
     assert store.trials("digits") == [replace(TRIAL, state=TrialState.PRUNED)]
 
 
+def test_a_training_that_diverged_says_why(store: Store, lease: Lease, running: TrainingRow) -> None:
+    """The sentence stands in its row, its odd characters replaced as an error's are; others have none."""
+    why = Outcome(Status.DIVERGED, 2, 0.1, {}, reason="the training loss was nan\0 at step 1")
+    ended = store.end_training(lease, "t0", 1, why, a_curve(2))
+    assert ended.reason == "the training loss was nan\N{REPLACEMENT CHARACTER} at step 1"
+    assert store.training("t0") == ended
+    assert ended.error is None
+    assert running.reason is None
+
+
 def test_nan_and_strange_text_end_a_training_too(store: Store, lease: Lease, running: TrainingRow) -> None:
     """Metrics that are not finite are left out, the curve keeps them, and an error's odd characters are replaced."""
     failed = Outcome(Status.FAILED, 1, 0.1, {"val_loss": math.nan, "val_acc": 0.5}, error="a\0b\ud800c")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LeaseLost, SweepFailed, TryAgain
-from lrsweep.records import Curve, Status, TrainingPlan, TrialState
+from lrsweep.executors.messages import Lost
+from lrsweep.records import Curve, EngineSettings, Outcome, Record, Status, TrainingPlan, TrialState
+from lrsweep.study.extra import Choices
+from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.driver import Stop
 from tests.scripted import Bench, Dies, End, ScriptedExecutor, Stays, completed, diverged, failed, in_turn, only_sgd
 from tests.sweeps import a_record, a_study
@@ -369,9 +375,8 @@ def test_those_who_watch_are_shown_how_things_stand(monkeypatch: pytest.MonkeyPa
     assert last.best.horizon == 90
     assert last.best.metrics == {"val_loss": last.best.value, "decide_loss": last.best.value + 1}
     first = bench.seen[0]
-    assert first.running is not None
-    assert first.running_trial is not None
-    assert first.running.trial == first.running_trial.number
+    [now] = first.running
+    assert now.training.trial == now.trial.number
 
 
 def test_time_left_is_told_once_there_is_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,3 +386,151 @@ def test_time_left_is_told_once_there_is_a_pace(monkeypatch: pytest.MonkeyPatch)
     bench.drive()
     assert bench.seen[0].seconds_left is None
     assert bench.seen[-1].seconds_left == 0.0
+
+
+# ── what a plan says ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_plan_has_the_scripts_parameters_the_engines_settings_and_a_folder() -> None:
+    """The folder is named by the training, so that every attempt finds what the one before it left."""
+    engine = EngineSettings(clip_norm=1.0)
+    study = replace(only_sgd(trials=2, extra={"width": Choices((8, 16)), "depth": 4}), engine=engine)
+    bench = Bench(study)
+    executor = bench.drive(in_turn(lambda _: Dies(), completed))
+    for plan in executor.begun:
+        trial = bench.trials[number_of(plan, bench)]
+        assert plan.extra == {"width": trial.params["extra.width"], "depth": 4}
+        assert (plan.engine, plan.workload, plan.direction) == (engine, study.workload, "minimize")
+        assert plan.checkpoint_url == str(Path("no-such-folder") / plan.training_id)
+    assert executor.begun[0].training_id in [plan.training_id for plan in executor.begun[1:]]
+
+
+def test_a_maximised_metric_turns_the_whole_sweep_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best is the largest; a trial behind its rivals is the one with less; reactive plans wait for more."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(a_study(families=("plateau", "cosine"), optimizers=("sgd",), trials=24, direction="maximize"))
+    values = iter(np.arange(1, 200) / 8)
+    executor = bench.drive(lambda plan: completed(plan, float(next(values))))
+    best = bench.seen[-1].best
+    complete = [trial for trial in bench.trials if trial.state is TrialState.COMPLETE]
+    assert best is not None
+    assert (best.value, best.direction) == (max(trial.value for trial in complete), "maximize")
+    assert len(complete) == 24  # each is better than all before it
+    modes = {plan.schedule.settings_dict()["mode"] for plan in executor.begun if plan.schedule.family == "plateau"}
+    assert modes == {"max"}
+    assert {plan.direction for plan in executor.begun} == {"maximize"}
+
+
+# ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_trainings_folder_goes_with_its_result_and_no_sooner(tmp_path: Path) -> None:
+    """It is there for the second attempt, and gone when the result is committed; nothing else in the home is."""
+    bench = Bench(only_sgd(trials=1), checkpoints=Checkpoints(tmp_path / "checkpoints"))
+    seen: list[bool] = []
+
+    def writes(plan: TrainingPlan) -> End:
+        folder = Path(plan.checkpoint_url or "")
+        seen.append(folder.exists())
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weights").write_text("…")
+        return Dies() if seen == [False] else completed(plan)
+
+    bench.drive(writes)
+    bench.assert_done(1)
+    assert seen == [False, True, False]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_what_killed_drivers_left_behind_is_tidied_and_nothing_else(tmp_path: Path) -> None:
+    """Folders of trainings that have ended go; those that wait stay, also another study's; a stranger's stay for a
+    week, since another database may share the home; and what has no training's name stays for ever."""
+    bench = Bench(only_sgd(trials=2))
+    stop = Stop()
+
+    def interrupted(plan: TrainingPlan) -> End:
+        stop.signum = 15
+        return Stays()
+
+    with pytest.raises(Interrupted):
+        bench.drive(in_turn(completed, interrupted), stop=stop)
+    rows = bench.trainings()
+    checkpoints = Checkpoints(tmp_path)
+    forgotten, another, mine = "f" * 32, "a" * 32, "my-own"
+    for name in (*(row.training_id for row in rows), forgotten, another, mine):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text("…")
+    long_ago = time.time() - 8 * 24 * 3600
+    for path in (tmp_path / forgotten / "weights", tmp_path / forgotten, tmp_path / mine):
+        os.utime(path, (long_ago, long_ago))
+    checkpoints.tidy(bench.store)
+    waiting = {row.training_id for row in rows if not row.status.is_outcome}
+    assert 0 < len(waiting) < len(rows)
+    assert {path.name for path in tmp_path.iterdir()} == waiting | {another, mine}
+    Checkpoints(tmp_path / "not there").tidy(bench.store)
+
+
+# ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ManyAtOnce(ScriptedExecutor):
+    """Sixteen begin together; each poll ends the last of them that is left, in an order of its own."""
+
+    most = 0
+
+    @property
+    def free(self) -> int:
+        return 16 - len(self._waiting)
+
+    def poll(self, seconds: float) -> list[Record | Lost]:
+        self.most = max(self.most, len(self._waiting))
+        fresh = [plan for plan in self._waiting if plan not in self.begun]
+        begins = [a_record(training_id=plan.training_id, attempt=plan.attempt) for plan in fresh]
+        self._waiting.insert(0, self._waiting.pop())
+        return [*begins, *super().poll(seconds)]
+
+
+def test_an_executor_that_takes_sixteen_is_kept_full_and_never_overfull(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who watch see all that run; at the end every trial was told once."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(only_sgd(trials=40))
+    executor = ManyAtOnce(completed)
+    bench.driver(executor).run()
+    bench.assert_done(40)
+    assert executor.most == 16
+    now = bench.seen[0].running
+    assert len(now) == 15
+    assert all(each.training.trial == each.trial.number for each in now)
+
+
+def test_a_preempted_training_goes_to_the_queues_end_and_is_not_counted() -> None:
+    """Ten times is no failure; the other trials' trainings come first, and the last attempt's result counts."""
+    bench = Bench(only_sgd(trials=3))
+    preempted: list[str] = []
+
+    class Preempts(ScriptedExecutor):
+        def poll(self, seconds: float) -> list[Record | Lost]:
+            plan = self._waiting[0]
+            if preempted.count(plan.training_id) == 10 or (preempted and plan.training_id != preempted[0]):
+                return super().poll(seconds)
+            preempted.append(plan.training_id)
+            self._waiting.pop(0)
+            begin = a_record(training_id=plan.training_id, attempt=plan.attempt)
+            return [begin, Lost(plan.training_id, "preempted: exit code 75", was_running=False)]
+
+    bench.driver(Preempts(completed)).run()
+    bench.assert_done(3)
+    [row] = [row for row in bench.trainings() if row.training_id == preempted[0]]
+    assert (row.status, row.attempt) == (Status.COMPLETED, 11)
+    events = [event for event in bench.store.events("quick") if event.kind == "training_queued_again"]
+    assert {event.data["reason"] for event in events} == {"preempted: exit code 75"}
+
+
+def test_why_a_training_diverged_is_kept_and_told() -> None:
+    """In its row and in the event of its end."""
+    bench = Bench(only_sgd(trials=1))
+    why = "the training loss was nan at step 10"
+    bench.drive(in_turn(lambda _: Outcome(Status.DIVERGED, 10, 0.1, {}, reason=why), completed))
+    assert [row.reason for row in bench.trainings()] == [why, None, None]
+    ended = [event.data for event in bench.store.events("quick") if event.kind == "training_ended"]
+    assert [data.get("reason") for data in ended] == [why, None, None]

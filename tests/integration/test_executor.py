@@ -20,6 +20,7 @@ from lrsweep.executors.local import STALL_SECONDS, LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, Record, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import schedule
+from lrsweep.scripts.command import Command
 from lrsweep.study import OPTIMIZERS
 
 PATIENCE = 120.0
@@ -97,6 +98,15 @@ def test_an_unknown_workload_says_why_and_the_process_lives_on(executor: LocalEx
         executor.describe(WorkloadSpec("digit"))
     assert executor.describe(WorkloadSpec("digits")).name == "digits"
     assert executor.pid == before
+
+
+def test_a_script_and_a_workload_share_an_executor(executor: LocalExecutor) -> None:
+    """The places are those of what was asked about last: all scripts run, and one of two workloads waits."""
+    scripts = Command("train --table {lr_table}", steps=5, concurrency=16)
+    assert executor.describe(scripts.spec()).horizon == 5
+    assert executor.free == 16
+    assert executor.describe(WorkloadSpec("digits")).name == "digits"
+    assert executor.free == 2
 
 
 def test_two_trainings_run_in_order_each_with_its_whole_curve(executor: LocalExecutor) -> None:
@@ -202,7 +212,7 @@ def test_a_child_ends_with_its_driver_and_leaves_its_terminal_alone(tmp_path: Pa
 def a_child_that(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
     """An executor whose process runs ``code``, which finds the pipe as ``fd``: for endings that torch seldom shows."""
     program = folder / "python"
-    begin = f"#!{sys.executable}\nimport os, sys, time\nfd = int(sys.argv[-2])\n"
+    begin = f"#!{sys.executable}\nimport os, sys, time\nfd = int(sys.argv[-3])\n"
     program.write_text(begin + dedent(code))
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
@@ -219,6 +229,15 @@ def test_a_process_that_ended_before_it_was_asked_is_told_as_what_it_wrote(
     os.waitid(os.P_PID, executor.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(SweepFailed, match=r"'digits' could not be loaded: .* exit code 1; it wrote:\nno torch here"):
         executor.describe(WorkloadSpec("digits"))
+
+
+def test_the_folder_of_data_sets_reaches_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its last argument; empty where nobody named one."""
+    a_child_that("sys.exit(f'data: {sys.argv[-1]!r}')", tmp_path, monkeypatch)
+    with pytest.raises(SweepFailed, match="data: '/data sets'"):
+        LocalExecutor("cpu", data=Path("/data sets")).describe(WorkloadSpec("digits"))
+    with pytest.raises(SweepFailed, match="data: ''"):
+        LocalExecutor("cpu").describe(WorkloadSpec("digits"))
 
 
 def test_while_a_workload_loads_a_signal_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,6 +262,34 @@ def test_a_process_that_ends_in_the_middle_of_a_record_is_lost(tmp_path: Path, m
     executor.submit(PLAN)
     [lost] = until(executor, idle(executor))
     assert lost == Lost("first", "the engine's process ended with exit code 1; it wrote:\nout of memory", True)
+
+
+def test_a_process_that_says_it_lives_is_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script is silent for twice the time after which an engine that says nothing is taken for dead."""
+    code = """
+        from multiprocessing.connection import Connection
+        from lrsweep.executors.messages import Alive, Lost
+
+        connection = Connection(fd)
+        connection.recv()
+        connection.send(Lost("second", "preempted", was_running=False))
+        for _ in range(30):
+            connection.send(Alive())
+            time.sleep(0.1)
+        connection.send(Lost("first", "killed", was_running=True))
+        time.sleep(600)
+    """
+    executor = a_child_that(code, tmp_path, monkeypatch)
+    executor.submit(PLAN)
+    executor.submit(SECOND)
+    first = until(executor, lambda messages: len(messages) > 0)
+    assert executor.in_flight == ("first",)
+    executor.stall_seconds = 1.5
+    assert [*first, *until(executor, idle(executor))] == [
+        Lost("second", "preempted", was_running=False),
+        Lost("first", "killed", was_running=True),
+    ]
+    executor.close()
 
 
 def test_a_process_that_hangs_while_it_ends_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -261,3 +262,23 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "There is: 'cpu'" in ran.err
     assert "Traceback" not in ran.err
     assert query(tmp_path / "home", "SELECT count(*) FROM lrs_sweep") == 0
+
+
+def test_random_data_stand_in_for_a_workloads_own_where_only_speed_counts(tmp_path: Path) -> None:
+    """No file of MNIST is there or is fetched; what was trained says so. A workload that has none is refused."""
+    study = tmp_path / "speed.toml"
+    study.write_text(
+        '[study]\nname = "speed"\nworkload = {name = "mnist", model = "mlp"}\nhorizon = 6\n'
+        '[space]\nfamilies = ["constant"]\noptimizers = ["sgd"]\n[budget]\ntrials = 1\n'
+    )
+    data = {"LRSWEEP_DATA": str(tmp_path / "none")}
+    ran = lrsweep("run", str(study), "--synthetic", "--json", home=tmp_path / "home", environ=data)
+    assert (ran.code, ran.answer["trainings"]) == (0, 1), ran.err
+    assert "random tensors of the true shapes, so only speed means anything" in ran.err
+    spec = json.loads(query(tmp_path / "home", "SELECT spec FROM lrs_study"))
+    assert (spec["workload"]["settings"]["synthetic"], spec["workload"]["data_hash"]) == (True, "synthetic")
+    assert not (tmp_path / "none").exists()
+
+    refused = lrsweep("run", str(write_study(tmp_path)), "--synthetic", home=tmp_path / "home")
+    assert refused.code == 64
+    assert "the workload 'digits' has no random data" in refused.err

@@ -285,8 +285,11 @@ def test_the_state_of_pytorchs_own_scheduler_is_refused() -> None:
         ({"step": -1}, "step must be a whole number of 0 or more, not -1"),
         ({"step": True}, "step must be a whole number of 0 or more, not True"),
         ({"total_steps": 0}, "total_steps must be a whole number of 1 or more, not 0"),
-        ({"peaks": [0.0]}, "peaks must be a list of finite numbers above 0, not [0.0]"),
-        ({"peaks": [float("nan")]}, "peaks must be a list of finite numbers above 0, not [nan]"),
+        ({"peaks": [0.0]}, "peaks must be a list of finite numbers, the largest above 0 and none below, not [0.0]"),
+        (
+            {"peaks": [float("nan")]},
+            "peaks must be a list of finite numbers, the largest above 0 and none below, not [nan]",
+        ),
         ({"schedule": "{"}, "schedule must be a schedule's JSON text, not '{'"),
         ({"schedule": "[" * 100_000}, "schedule must be a schedule's JSON text, not '[[["),
         ({"schedule": '{"base": ' * 5000 + "1" + "}" * 5000}, "schedule must be a schedule's JSON text, not '{"),

@@ -243,10 +243,12 @@ def test_a_run_that_the_user_deleted_is_made_again(local: Place) -> None:
 def test_an_outcome_is_shown_by_the_runs_status_and_its_tag(local: Place, status: Status, shown: str) -> None:
     """Only what somebody must look at is FAILED, with the line of the traceback that says why."""
     error = "Traceback (most recent call last):\n  …\nValueError: no data\n" if status is Status.FAILED else None
-    row = replace(local.training(), status=status, steps=250, seconds=1.0, error=error)
+    reason = "the training loss was nan at step 249" if status is Status.DIVERGED else None
+    row = replace(local.training(), status=status, steps=250, seconds=1.0, error=error, reason=reason)
     run = local.client.get_run(local.send(row, a_curve(250)).run_id)
     assert (run.info.status, run.data.tags["lrsweep.outcome"]) == (shown, status.value)
     assert run.data.tags.get("lrsweep.error") == ("ValueError: no data" if status is Status.FAILED else None)
+    assert run.data.tags.get("lrsweep.reason") == reason
     assert local.history(run.info.run_id, "lr")[-1][0] == 249
 
 

@@ -88,6 +88,18 @@ def test_a_link_to_an_unknown_view_says_which_there_are() -> None:
     )
 
 
+def test_another_metric_has_its_chart_its_column_and_the_order() -> None:
+    """An accuracy: the best first means the largest first, on a linear axis; the losses keep their charts."""
+    for view in (BY_FAMILY, BEST):
+        tags = saved_views("digits", horizon=HORIZON, metric="val_acc", direction="maximize")
+        state = json.loads(json.loads(tags[PREFIX + view])["state"])
+        assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_acc`", False)
+        scales = {chart["metricKey"]: chart["scaleType"] for chart in state["compareRunCharts"]}
+        assert scales == {"lr": "log", "val_acc": "linear", "val_loss": "log", "train_loss": "log"}
+        assert state["selectedColumns"][-1] == "metrics.`val_acc`"
+    assert (state_of(BEST)["orderByKey"], state_of(BEST)["orderByAsc"]) == ("metrics.`val_loss`", True)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """A server's URL and the id of an experiment with a parent and three trainings per family, and its saved views."""

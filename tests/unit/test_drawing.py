@@ -101,3 +101,9 @@ def test_a_curve_is_one_line_without_gaps(rates: list[float], columns: int, rows
 def test_every_column_is_drawn_at_any_number_of_steps(steps: int, columns: int) -> None:
     """Fewer steps than columns, as many, one more, and many more."""
     assert dots(np.ones(steps), columns=columns, rows=2, top=1.0).tolist() == [[True] * columns, [False] * columns]
+
+
+def test_nothing_is_drawn_where_a_curve_is_not_a_number() -> None:
+    """Neither there nor as a jump to it: the curve ends, or begins, in the column beside it."""
+    assert picture([1.0, np.nan, 0.0], width=3, height=3, marks="*") == ["*", "", "  *"]
+    assert picture([np.nan, 1.0], width=2, height=3, marks="*") == [" *", "", ""]

@@ -132,3 +132,19 @@ def test_the_values_of_a_trial_stand_at_the_steps_of_its_rungs() -> None:
     [(step, value)] = rung_values([a_training(status=Status.DIVERGED, rate_scale=1.0)], "val_loss").items()
     assert step == 1
     assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "rivals", "expected"),
+    [
+        (0.5, [0.4], True),
+        (0.5, [0.6], False),
+        (0.5, [0.9, 0.6, 0.3, 0.2, 0.1], False),
+        (0.7, [0.9, 0.6, 0.3, 0.2, 0.1], True),
+    ],
+)
+def test_of_a_maximised_metric_the_largest_third_goes_on(value: float, rivals: list[float], expected: bool) -> None:
+    """Two have one place. Six have two: 0.5 is the third of them, 0.7 the second."""
+    study = a_study(direction="maximize")
+    result = after(a_training(value=value), study, rivals=rivals, calibrates=False, scale=1.0)
+    assert (result.tell is None) is expected

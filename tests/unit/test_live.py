@@ -17,11 +17,12 @@ import lrsweep
 from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
+from lrsweep.scripts.command import Command
 from lrsweep.selection import by_family
 from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
-from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
 from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
 
 STUDY = Study(
@@ -40,6 +41,9 @@ TRIALS = [
 BEST = Best(
     trial=0,
     value=0.25,
+    metric="val_loss",
+    direction="minimize",
+    workload=WorkloadSpec("digits"),
     family="cosine",
     schedule=schedule("cosine", warmup=0.05),
     peak_lr=0.123456789,
@@ -59,8 +63,7 @@ NOTHING = Progress(
     seconds_left=None,
     families=[],
     best=None,
-    running=None,
-    running_trial=None,
+    running=[],
     behind=0,
     outage=None,
 )
@@ -73,8 +76,7 @@ SOMETHING = replace(
     seconds_left=7500.0,
     families=by_family(TRIALS),
     best=BEST,
-    running=a_training(3, status=Status.RUNNING),
-    running_trial=a_trial(3, family="linear"),
+    running=[Running(a_training(3, status=Status.RUNNING), a_trial(3, family="linear"))],
 )
 
 
@@ -287,3 +289,69 @@ def test_next_commands_name_the_home_only_where_it_must_be_named(
     monkeypatch.chdir(tmp_path)
     assert next_commands("quick", tmp_path / ".lrsweep").startswith("  lrsweep ui quick ")
     assert next_commands("quick", Path("/a b")).startswith("  LRSWEEP_HOME='/a b' lrsweep ui quick ")
+
+
+# ── scripts, other metrics, many at once ─────────────────────────────────────────────────────────────────────────────
+
+
+def of_a_script(command: Command, **changes: Any) -> Best:
+    best = replace(
+        BEST,
+        metric="val_acc",
+        direction="maximize",
+        workload=command.spec(),
+        optimizer="script",
+        optimizer_settings={},
+        extra={"dropout": 0.123456, "head": "a b"},
+    )
+    return replace(best, **changes)
+
+
+def test_the_best_of_a_script_is_its_call_of_attach() -> None:
+    """Exact in the line to paste, which gives outside a sweep what the sweep gave; readable in the sentence."""
+    best = of_a_script(Command("python train.py"))
+    lines = reported(a_result(best=best))
+    assert (
+        "    run = lrsweep.attach(peak_lr=0.123456789, total_steps=600, "
+        "schedule=lrsweep.schedule('cosine', warmup=0.05), settings={'dropout': 0.123456, 'head': 'a b'})"
+    ) in lines
+    [shown] = [line for line in lines if line.startswith("best: ")]
+    assert shown.startswith("best: cosine with script, peak rate 0.123, val_acc 0.2500  ")
+    assert [line for line in lines if line.startswith("for the script with dropout=0.1235, head=a b. ")]
+    given: dict[str, Any] = {}
+    exec(pasteable(best), {"lrsweep": lrsweep}, given)
+    np.testing.assert_array_equal(given["run"].rates, BEST.schedule.rates(600, BEST.peak_lr))
+    assert given["run"].settings == best.extra
+
+
+def test_the_best_of_a_script_with_flags_is_its_command_line() -> None:
+    """Each value is one word of the shell; the seed is the reader's to choose."""
+    flags = {"wsd": "--lr {peak_lr} --decay {cooldown} --head {head}"}
+    best = of_a_script(
+        Command("train.sh --n {steps} --seed {seed}", families=flags),
+        family="wsd",
+        schedule=schedule("wsd", cooldown=0.25),
+    )
+    assert pasteable(best) == "train.sh --n 600 --seed SEED --lr 0.123456789 --decay 0.25 --head 'a b'"
+
+
+def test_the_best_of_a_script_with_a_file_of_rates_is_the_rates() -> None:
+    """What the file held."""
+    best = of_a_script(Command("train --lr-table {lr_table}"))
+    assert pasteable(best) == "lrsweep.schedule('cosine', warmup=0.05).rates(600, peak_lr=0.123456789)"
+
+
+def test_a_reactive_winner_names_the_studys_metric() -> None:
+    """Of a workload `.step` takes it; of a script `run.report` has it."""
+    reacts = replace(BEST, family="plateau", schedule=schedule("plateau"), heard=(1.0,) * 20, metric="val_acc")
+    assert any("It reacts to val_acc: after each" in line for line in reported(a_result(best=reacts)))
+    told = reported(a_result(best=replace(reacts, workload=Command("train").spec())))
+    assert "It reacts to val_acc, which `run.report` tells it." in told
+
+
+def test_the_live_view_of_many_trainings_names_their_trials() -> None:
+    """Ten run: eight numbers and how many more."""
+    many = [Running(a_training(number, status=Status.RUNNING), a_trial(number)) for number in range(3, 13)]
+    text = seen(replace(SOMETHING, running=many))
+    assert "now: 10 trainings, of the trials 3, 4, 5, 6, 7, 8, 9, 10 and 2 more" in text
+    assert "now: 2 trainings, of the trials 3, 4\n" in seen(replace(SOMETHING, running=many[:2])).replace(" \n", "\n")

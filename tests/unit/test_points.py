@@ -156,3 +156,43 @@ def test_the_table_gives_back_every_rate_exactly() -> None:
     rates = lrsweep.schedule("cosine", warmup=0.1).rates(600, peak_lr=0.123)
     rows = csv.DictReader(io.StringIO(curve_table(made(rates.tolist()))))
     assert [float(row["lr"]) for row in rows] == rates.tolist()
+
+
+def reported_at(steps: list[int], horizon: int, **metrics: list[float]) -> Curve:
+    """A script's curve: rates for every step, no training losses."""
+    values = {name: np.array(each) for name, each in metrics.items()}
+    return Curve(np.ones(horizon), np.full(horizon, np.nan), np.array(steps), values)
+
+
+def test_a_script_that_reports_at_every_step_has_two_hundred_points() -> None:
+    """The first of each 200th of 10,000 steps, so 1, 50, 100 …, and the last; in parts they come to the same."""
+    every = list(range(1, 10_001))
+    curve = reported_at(every, 10_000, val_loss=[1.0 / step for step in every])
+    whole = [point for point in curve_points(curve, 10_000, since=0, ended=True) if point.key == "val_loss"]
+    assert [point.step for point in whole] == [1, *range(50, 10_001, 50)]
+    half = reported_at(every[:5_001], 5_001, val_loss=[1.0 / step for step in every[:5_001]])
+    first = [point for point in curve_points(half, 10_000, since=0, ended=False) if point.key == "val_loss"]
+    rest = [point for point in curve_points(curve, 10_000, since=5_001, ended=True) if point.key == "val_loss"]
+    assert first + rest == whole
+
+
+def test_a_metric_that_is_reported_now_and_then_is_not_lost_among_others() -> None:
+    """An accuracy at the odd reports, a loss at all of them: each is thinned by itself."""
+    steps = list(range(1, 401))
+    accuracy = [0.5 if step % 2 else np.nan for step in steps]
+    curve = reported_at(steps, 400, val_loss=[1.0] * 400, acc=accuracy)
+    points = [point.step for point in curve_points(curve, 400, since=0, ended=True) if point.key == "acc"]
+    assert points == list(range(1, 401, 2))
+
+
+def test_a_rate_that_a_script_reports_stands_beside_the_plans() -> None:
+    """Two curves of one name would be drawn as one; and a script without losses has an empty column for them."""
+    curve = reported_at([2], 2, lr=[0.5], val_loss=[1.0])
+    assert {point.key for point in curve_points(curve, 2, since=0, ended=True)} == {"lr", "reported_lr", "val_loss"}
+    assert {point.key for point in final_points({"lr": 0.5}, 3, curve)} == {"reported_lr"}
+    assert curve_table(curve).splitlines() == [
+        "step,lr,train_loss,reported_lr,val_loss",
+        "0,1.0,,,",
+        "1,1.0,,,",
+        "2,,,0.5,1",
+    ]

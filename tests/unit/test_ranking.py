@@ -63,3 +63,18 @@ def test_the_best_family_comes_first_and_those_without_a_best_last() -> None:
     ]
     assert [each.family for each in by_family(trials)] == ["rex", "linear", "constant", "wsd"]
     assert by_family([]) == []
+
+
+def test_of_a_maximised_metric_the_largest_value_is_best() -> None:
+    """Trials and families alike; the earlier of two equal ones, and families without a best still last."""
+    trials = [
+        a_complete_trial(0, 0.3, family="linear"),
+        a_complete_trial(1, 0.9, family="rex"),
+        a_complete_trial(2, 0.9, family="rex"),
+        a_complete_trial(3, -0.5, family="step"),
+        a_trial(4, family="constant"),
+    ]
+    assert best_trial(trials, "maximize") == trials[1]
+    standings = by_family(trials, "maximize")
+    assert [each.family for each in standings] == ["rex", "linear", "step", "constant"]
+    assert standings[0].best == trials[1]

@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 import lrsweep
+from lrsweep.records import OptimizerSpec
 from lrsweep.schedules import Schedule
 from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS
@@ -74,3 +75,20 @@ def test_what_is_stored_of_a_trial_gives_its_schedule_again(name: str) -> None:
     point = candidate(trial.params, study)
     assert lrsweep.schedule_from_params(params_of(point.schedule)) == point.schedule
     assert lrsweep.schedule_from_params(trial.params) == point.schedule
+
+
+def test_a_scripts_own_parameters_stand_under_their_names() -> None:
+    """Its optimizer is a name alone."""
+    found = training_params(
+        a_training(rung=1),
+        schedule=lrsweep.schedule("cosine"),
+        peak_lr=0.5,
+        optimizer=OptimizerSpec("script"),
+        extra={"dropout": 0.25, "head": "mlp", "depth": 4},
+    )
+    assert {key: value for key, value in found.items() if key.startswith(("extra", "script"))} == {
+        "extra.dropout": "0.25",
+        "extra.head": "mlp",
+        "extra.depth": "4",
+    }
+    assert found["optimizer"] == "script"

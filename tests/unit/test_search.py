@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
+from lrsweep.records import Direction, Status, TrainingRow, TrialRow, TrialState
 from lrsweep.schedules import core_names
 from lrsweep.store import TrialEnd
 from lrsweep.study import ResolvedStudy
@@ -235,3 +235,30 @@ def test_a_finished_row_becomes_optunas_own_trial() -> None:
     assert trial.params == row.params
     assert trial.intermediate_values == {1: 0.5, 3: 0.25}
     assert trial.value == 0.25
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_search_goes_to_where_the_metric_is_better(direction: Direction) -> None:
+    """After 30 trials whose value is their peak rate, the next rates are mostly small, or mostly large."""
+    study = a_study(direction=direction, families=("cosine",), optimizers=("sgd",))
+    told = begun(study)
+    for _ in range(30):
+        row = told.ask()
+        told.end(row.number, TrialState.COMPLETE, row.params["cosine.sgd.peak_lr"], rung=1)
+    rates = [told.ask().params["cosine.sgd.peak_lr"] for _ in range(10)]
+    is_small = sum(rate < 0.1 for rate in rates)  # the middle of 0.01 to 1 on a log scale
+    assert is_small >= 8 if direction == "minimize" else is_small <= 2
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_region_that_diverges_is_left_whichever_way_the_metric_is(direction: Direction) -> None:
+    """Rates above 0.1 diverge, those below are halted with a value: NaN is worse than any value. Of trials 20 to 59,
+    28 or more are below it."""
+    study = a_study(direction=direction, families=("cosine",), optimizers=("sgd",))
+    told = begun(study)
+    good = []
+    for _ in range(60):
+        row = told.ask()
+        good.append(row.params["cosine.sgd.peak_lr"] < 0.1)
+        told.end(row.number, TrialState.PRUNED, 0.5 if good[-1] else None)
+    assert sum(good[20:]) >= 28

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import ParamsT
 
-from lrsweep.engines.sequential import evaluation_steps, make_optimizer, train
-from lrsweep.records import Curve, Floats, OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
+from lrsweep.engines.optimizers import make_optimizer
+from lrsweep.engines.sequential import evaluation_steps
+from lrsweep.records import Curve, Floats, OptimizerSpec, Status, TrainingPlan
 from lrsweep.schedules import Schedule, schedule
 from lrsweep.study import OPTIMIZERS
-from lrsweep.workloads.base import Half, Workload, load
-
-PLAN = TrainingPlan(
-    training_id="t",
-    attempt=1,
-    workload=WorkloadSpec("digits"),
-    schedule=schedule("cosine", warmup=0.1),
-    peak_lr=0.2,
-    optimizer=OPTIMIZERS["sgd"],
-    horizon=60,
-    seed=3,
-)
+from lrsweep.workloads.base import Half, Workload
+from tests.trainings import PLAN, Constant, Line, digits, outcome_of, trained
 
 
-@pytest.fixture(scope="module")
-def digits() -> Workload:
-    return load(WorkloadSpec("digits"), torch.device("cpu"))
-
-
-def trained(plan: TrainingPlan, workload: Workload) -> tuple[Curve, list[Record]]:
-    records: list[Record] = []
-    train(plan, workload, records.append)
-    curve = Curve.empty()
-    for record in records:
-        curve = curve.extended(record)
-    return curve, records
+@pytest.fixture(scope="module", name="digits")
+def loaded_digits() -> Workload:
+    return digits()
 
 
 def test_the_rate_that_is_recorded_is_the_plan_to_the_last_bit(digits: Workload) -> None:
@@ -50,14 +32,8 @@ def test_the_rate_that_is_recorded_is_the_plan_to_the_last_bit(digits: Workload)
 
 def test_the_rate_that_is_applied_is_the_one_recorded() -> None:
     """With loss = w and plain SGD each update moves the weight by exactly the rate."""
-
-    class Line(Constant):
-        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-            return outputs.sum()
-
-    line = Line()
     plan = replace(PLAN, optimizer=OptimizerSpec("sgd", {"momentum": 0.0, "weight_decay": 0.0}))
-    curve, _ = trained(plan, line)
+    curve, _ = trained(plan, Line())
     moved = -np.diff(curve.train_losses)
     np.testing.assert_allclose(moved, curve.rates[:-1], rtol=1e-4)
 
@@ -108,7 +84,7 @@ def test_a_reactive_training_that_is_heard_of_in_between_has_the_same_rates(
     """A record may be sent between two evaluations; what it says of the rates still holds after the next."""
     plan = replace(PLAN, schedule=REACTING[0], horizon=640)
     quick, _ = trained(plan, digits)
-    monkeypatch.setattr("lrsweep.engines.sequential.LONGEST_SILENCE", 0.0)
+    monkeypatch.setattr("lrsweep.engines.recording.LONGEST_SILENCE", 0.0)
     slow, many = trained(plan, digits)
     assert max(len(record.train_losses) for record in many) <= 16
     np.testing.assert_array_equal(slow.rates, quick.rates)
@@ -142,8 +118,8 @@ def test_a_momentum_that_cycles_is_what_the_optimizer_has_at_each_step(
     """SGD's momentum, and the first of Adam's betas; both stay as they are where nothing cycles."""
     had: list[float] = []
 
-    def watched(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        made = make_optimizer(spec, parameters)
+    def watched(spec: OptimizerSpec, parameters: ParamsT, **how: bool) -> torch.optim.Optimizer:
+        made = make_optimizer(spec, parameters, **how)
         made.register_step_pre_hook(lambda one, *_: had.extend(momenta_of(one)))
         return made
 
@@ -161,11 +137,6 @@ def momenta_of(optimizer: torch.optim.Optimizer) -> list[float]:
 
 def test_a_momentum_that_cycles_moves_the_weights_as_it_should() -> None:
     """With loss = w the velocity is v·momentum + 1, from 1 at the first step, and the weight moves by rate·v."""
-
-    class Line(Constant):
-        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-            return outputs.sum()
-
     curve, _ = trained(replace(PLAN, schedule=CYCLING, optimizer=OPTIMIZERS["sgd"], horizon=30), Line())
     momenta = CYCLING.momenta(30)
     assert momenta is not None
@@ -227,7 +198,7 @@ def test_a_training_is_evaluated_as_often_at_any_horizon(digits: Workload, horiz
 def test_a_slow_training_is_heard_of_between_its_evaluations(monkeypatch: pytest.MonkeyPatch, digits: Workload) -> None:
     """Its driver commits curves by time and kills what is silent; the curve is the same as that of a quick one."""
     quick, few = trained(replace(PLAN, horizon=640), digits)
-    monkeypatch.setattr("lrsweep.engines.sequential.LONGEST_SILENCE", 0.0)
+    monkeypatch.setattr("lrsweep.engines.recording.LONGEST_SILENCE", 0.0)
     slow, many = trained(replace(PLAN, horizon=640), digits)
     stretches = [len(record.train_losses) for record in many if len(record.train_losses)]
     assert max(len(record.train_losses) for record in few) == 32
@@ -245,15 +216,59 @@ def test_a_rate_far_too_large_is_divergence_with_its_step(digits: Workload) -> N
     assert outcome.steps == curve.steps < 60
     assert np.isfinite(curve.train_losses[:-1]).all()
     assert not np.isfinite(curve.train_losses[-1])
+    assert outcome.reason == f"the training loss was {curve.train_losses[-1]} at step {curve.steps - 1}"
 
 
 def test_a_loss_that_stays_exploded_is_divergence(digits: Workload) -> None:
     """Finite but 4 times the start at 3 evaluations in a row: not worth the rest of the steps."""
-    _, records = trained(replace(PLAN, schedule=schedule("constant"), peak_lr=80.0, horizon=600), digits)
+    curve, records = trained(replace(PLAN, schedule=schedule("constant"), peak_lr=80.0, horizon=600), digits)
     outcome = records[-1].outcome
     assert outcome is not None
     assert outcome.status is Status.DIVERGED
     assert outcome.steps < 600
+    limit = 4 * curve.train_losses[0]
+    assert (curve.evaluations["val_loss"][-3:] > limit).all()
+    assert outcome.reason is not None
+    assert outcome.reason.startswith(
+        f"the validation loss was above {limit:.4g}, 4 times the first training loss, at 3"
+    )
+
+
+def test_a_validation_loss_that_is_not_a_number_is_divergence_whatever_the_search_goes_by() -> None:
+    """At the second of 4 evaluations, while the accuracy that the plan names is still a number."""
+
+    class Broken(Constant):
+        evaluations = 0
+
+        def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+            self.evaluations += 1
+            return {"loss": float("nan") if self.evaluations == 2 else 1.0, "acc": 0.5}
+
+    outcome = outcome_of(replace(PLAN, horizon=40, evaluations=4, metric="val_acc"), Broken())
+    assert outcome.status is Status.DIVERGED
+    assert outcome.reason == "the validation loss was nan at step 20"
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "said"),
+    [
+        ("val_acc", {"acc": 0.5}, "evaluate of the workload 'digits' gives 'acc'; wanted 'loss' too"),
+        ("val_f1", {"loss": 1.0, "acc": 0.5}, "the metric is 'val_f1', and evaluate of the workload 'digits' gives"),
+    ],
+)
+def test_a_metric_that_evaluate_does_not_give_is_refused_by_name(
+    metric: str, given: dict[str, float], said: str
+) -> None:
+    """The one that divergence is seen by, and the one that the plan names; at the first evaluation."""
+
+    class Given(Constant):
+        def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+            return given
+
+    outcome = outcome_of(replace(PLAN, metric=metric), Given())
+    assert outcome.status is Status.FAILED
+    assert said in (outcome.error or "")
+    assert outcome.steps == 3
 
 
 def test_an_exception_is_the_outcome_failed_with_its_traceback() -> None:
@@ -274,33 +289,7 @@ def test_an_exception_is_the_outcome_failed_with_its_traceback() -> None:
     assert outcome.steps == curve.steps == 3
 
 
-def test_an_unknown_optimizer_is_refused_by_name() -> None:
-    """It names those that there are."""
-    with pytest.raises(ValueError, match="'lion'; there are 'sgd' and 'adamw'"):
-        make_optimizer(OptimizerSpec("lion"), [])
-
-
 def test_evaluations_are_evenly_spaced() -> None:
     """Every 30 of 600 steps; at 50 steps every second or third."""
     assert evaluation_steps(600, 20) == list(range(30, 601, 30))
     assert evaluation_steps(50, 20)[:4] == [2, 5, 7, 10]
-
-
-class Constant(Workload):
-    """One weight, nothing random, for numbers that can be checked by hand."""
-
-    device = torch.device("cpu")
-
-    def model(self, seed: int) -> nn.Module:
-        layer = nn.Linear(1, 1, bias=False)
-        nn.init.ones_(layer.weight)
-        return layer
-
-    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        return torch.ones(1, 1), torch.zeros(1)
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs**2).mean()
-
-    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
-        return {"loss": 1.0, "acc": 0.0}

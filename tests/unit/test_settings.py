@@ -10,7 +10,8 @@ from lrsweep.errors import SettingsError
 from lrsweep.settings import Settings, make_homes, read_settings
 from lrsweep.sweep.faults import Faults
 
-EMPTY = {"LRSWEEP_HOME": "", "LRSWEEP_DATABASE_URL": "", "MLFLOW_TRACKING_URI": "", "LRSWEEP_FAULT": ""}
+NAMES = ("LRSWEEP_HOME", "LRSWEEP_DATA", "LRSWEEP_DATABASE_URL", "MLFLOW_TRACKING_URI", "LRSWEEP_FAULT")
+EMPTY = dict.fromkeys(NAMES, "")
 
 
 @pytest.mark.parametrize("environ", [{}, EMPTY], ids=["not set", "empty"])
@@ -19,7 +20,7 @@ def test_without_variables_all_lies_in_the_working_folder(
 ) -> None:
     """An empty variable counts as not set, and reading makes nothing."""
     monkeypatch.chdir(tmp_path)
-    assert read_settings(environ) == Settings(tmp_path / ".lrsweep", None, None, Faults())
+    assert read_settings(environ) == Settings(tmp_path / ".lrsweep", None, None, Faults(), None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -29,6 +30,19 @@ def test_a_home_may_be_relative_or_begin_with_a_tilde(tmp_path: Path, monkeypatc
     monkeypatch.setenv("HOME", str(tmp_path / "ann"))
     assert read_settings({"LRSWEEP_HOME": "results"}).home == tmp_path / "results"
     assert read_settings({"LRSWEEP_HOME": "~/results"}).home == tmp_path / "ann" / "results"
+
+
+def test_the_folder_of_data_sets_may_be_relative_or_begin_with_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made absolute at once and handed on to where engines are started; nothing makes it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "ann"))
+    settings = read_settings({"LRSWEEP_DATA": "sets"})
+    assert settings.data == tmp_path / "sets"
+    assert make_homes(settings).data == tmp_path / "sets"
+    assert not settings.data.exists()
+    assert read_settings({"LRSWEEP_DATA": "~/sets"}).data == tmp_path / "ann" / "sets"
 
 
 def test_a_home_of_an_unknown_user_is_refused() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lrsweep.schedules import Search, family, family_names, schedule, schedule_from_json
 from lrsweep.space import candidate, distributions_from_json, distributions_to_json, suggest
 from lrsweep.study import OPTIMIZERS, ResolvedStudy
+from lrsweep.study.extra import Choices
 from tests.sweeps import a_study
 
 SEARCHED = [name for name in family_names() if name not in ("table", "function")]
@@ -195,3 +196,52 @@ def test_a_warm_up_is_searched_only_where_it_does_something() -> None:
         params = asked(study, family=name, optimizer="sgd").params
         assert "floor" in params
         assert ("warmup" in params) == (name not in ("one_cycle", "cyclic")), name
+
+
+# ── a script's own parameters, and a metric of which more is better ──────────────────────────────────────────────────
+
+EXTRA = {
+    "dropout": Search(0.0, 0.5),
+    "decay": Search(1e-5, 1.0, log=True),
+    "layers": Search(1, 4, whole=True),
+    "head": Choices(("linear", "mlp")),
+    "batch": Choices((64, 128)),
+    "depth": 4,
+    "fast": True,
+}
+
+
+def test_a_scripts_parameters_are_drawn_under_their_names_and_come_back() -> None:
+    """What is fixed is passed on and not drawn; all of it survives JSON and being asked for again."""
+    study = a_study(extra=EXTRA)
+    trial = asked(study, family="cosine", optimizer="sgd")
+    drawn = {"extra.dropout", "extra.decay", "extra.layers", "extra.head", "extra.batch"}
+    assert set(trial.params) == {"family", "optimizer", "cosine.sgd.peak_lr", *drawn}
+    assert trial.distributions["extra.decay"] == optuna.distributions.FloatDistribution(1e-5, 1.0, log=True)
+    assert trial.distributions["extra.layers"] == optuna.distributions.IntDistribution(1, 4)
+    assert trial.distributions["extra.batch"] == optuna.distributions.CategoricalDistribution((64, 128))
+    point = candidate(json.loads(json.dumps(trial.params)), study)
+    assert point.extra == {
+        **{name.removeprefix("extra."): trial.params[name] for name in sorted(drawn)},
+        "depth": 4,
+        "fast": True,
+    }
+    stored = json.loads(json.dumps(distributions_to_json(trial.distributions)))
+    assert distributions_from_json(stored) == trial.distributions
+
+
+def test_without_parameters_of_its_own_a_candidate_has_none() -> None:
+    """Nothing is drawn for them either."""
+    trial = asked(a_study(), family="cosine", optimizer="sgd")
+    assert candidate(trial.params, a_study()).extra == {}
+    assert not [name for name in trial.params if name.startswith("extra.")]
+
+
+def test_a_reactive_schedule_waits_for_more_where_more_is_better() -> None:
+    """All four reactive families are told; the mode of a cycle, which is drawn, stays what it is."""
+    study = of_all(direction="maximize")
+    for name in ("plateau", "threshold", "slope", "greedy"):
+        point = candidate(asked(study, family=name, optimizer="sgd").params, study)
+        assert point.schedule.settings_dict()["mode"] == "max", name
+    trial = asked(study, family="cyclic", optimizer="sgd")
+    assert candidate(trial.params, study).schedule.settings_dict()["mode"] == trial.params["cyclic.mode"]

@@ -12,6 +12,7 @@ from lrsweep.errors import StudyError
 from lrsweep.records import WorkloadSpec
 from lrsweep.schedules import core_names, family_names
 from lrsweep.study import SpaceSpec, Study, load_study, parse_study
+from lrsweep.workloads import entry, workload_names
 
 SMALLEST = """
 [study]
@@ -44,6 +45,10 @@ trials = 12
 
 KNOWN = f"Known: {', '.join(name for name in family_names() if name not in ('table', 'function'))}."
 """the families that can be searched"""
+
+SETTINGS = ", ".join(setting.name for setting in entry("digits").settings)
+OPTIMS = "Known: sgd, adamw, sgd_plain, sgd_dampened, nesterov, rmsprop, adam."
+WORKLOADS = ", ".join(workload_names())
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -198,7 +203,7 @@ name = "my net"
 horizon = "600"
 seed = -1
 trials = 4
-metric = "val_acc"
+metrik = "val_acc"
 [study.workload]
 name = "digits"
 modle = "cnn"
@@ -211,7 +216,7 @@ families = [
   "wsd",
   3,
 ]
-optimizers = ["adam"]
+optimizers = ["adamx"]
 warmup = [0.2, 0.1]
 floor = 2
 warm_up = 0.1
@@ -226,21 +231,21 @@ trials = 60
 s.toml: 21 problems
   line 2, trials: this key belongs under [budget]. Move it there.
   line 4, study.name: 'my net' is not a name of up to 100 letters, digits, - and _, a letter or digit first, such as "my-net".
-  line 5, study.horizon: '600' is not a whole number of steps for a full training, from 1 to 1000000000, such as 600. Write the number without quotes.
+  line 5, study.horizon: '600' is not a whole number of steps from 1 to 1000000000, or a text with a unit: "600 steps", "30 epochs", "1e6 samples" or "2M tokens". Write the number without quotes.
   line 6, study.seed: -1 is not a whole number from 0 to 4294967295.
   line 7, study.trials: this key belongs under [budget]. Move it there.
-  line 8, study.metric: unknown. [study] takes name, workload, horizon, seed.
-  line 11, study.workload.modle: unknown setting of the workload 'digits'. Did you mean 'model'? It has model, noise.
+  line 8, study.metrik: unknown. Did you mean 'metric'? [study] takes name, workload, metric, direction, horizon, seed, engine.
+  line 11, study.workload.modle: unknown setting of the workload 'digits'. Did you mean 'model'? It has {SETTINGS}.
   line 12, study.workload.noise: 1.5 is not a number from 0 to 1. This is the standard deviation of Gaussian noise added to pixels between 0 and 1.
   line 13, study.workload.model: 'resnet' is not one of mlp, cnn. This is the network: an MLP of 64-64-10 units, or a small convolutional one.
   line 16, space.families: unknown family 'cosin'. Did you mean 'cosine'? {KNOWN}
   line 18, space.families: 'wsd' is in the list twice. Take one out.
   line 19, space.families: unknown family 3. {KNOWN}
-  line 21, space.optimizers: unknown optimizer 'adam'. Did you mean 'adamw'? Known: sgd, adamw.
+  line 21, space.optimizers: unknown optimizer 'adamx'. Did you mean 'adam'? {OPTIMS}
   line 22, space.warmup: [0.2, 0.1] is not a share of the steps: a number from 0 to below 1, or a rising range such as [0.0, 0.2].
   line 23, space.floor: 2 is not a share of the peak: a number from 0 to 1, or a rising range such as [0.0, 0.1].
-  line 24, space.warm_up: unknown. Did you mean 'warmup'? [space] takes families, optimizers, warmup, floor, peak_lr.
-  line 26, space.peak_lr.sdg: unknown optimizer 'sdg'. Did you mean 'sgd'? Known: sgd, adamw.
+  line 24, space.warm_up: unknown. Did you mean 'warmup'? [space] takes families, optimizers, warmup, floor, peak_lr, extra.
+  line 26, space.peak_lr.sdg: unknown optimizer 'sdg'. Did you mean 'sgd'? {OPTIMS}
   line 27, space.peak_lr.sgd: 0.1 is not a range of rates [low, high] with 0 < low < high, such as sgd = [0.001, 0.1].
   line 28, space.peak_lr.adamw: [0, 1.0] is not a range of rates [low, high] with 0 < low < high, such as adamw = [0.001, 0.1].
   line 29, buget: unknown. Did you mean 'budget'? A study file has the tables study, space, budget.
@@ -265,29 +270,30 @@ s.toml: 21 problems
         ),
         pytest.param(
             '[study]\nname = "quick"\n[budget]\ntrials = 60',
-            'line 1, study.workload: missing. Add a workload\'s name, such as "digits", '
-            "or a table with name and its settings.",
+            'line 1, study.workload: missing. Add a workload\'s name, such as "digits" or "file.py:Name", '
+            "or a table with name and its settings, or with command.",
             id="no workload",
         ),
         pytest.param(
             '[study]\nname = "quick"\n[study.workload]\nmodel = "cnn"\n[budget]\ntrials = 60',
-            "line 3, study.workload.name: missing: wanted is the name of a workload. Known: digits.",
+            f"line 3, study.workload.name: missing: wanted is the name of a workload. Known: {WORKLOADS}.",
             id="a workload without its name",
         ),
         pytest.param(
             '[study]\nname = "quick"\nworkload = "digit"\n[budget]\ntrials = 60',
-            "line 3, study.workload: unknown workload 'digit'. Did you mean 'digits'? Known: digits.",
+            f"line 3, study.workload: unknown workload 'digit'. Did you mean 'digits'? Known: {WORKLOADS}; "
+            'or your own as "file.py:Name" (from the working folder) or "package.module:Name".',
             id="an unknown workload",
         ),
         pytest.param(
             '[study]\nname = "quick"\nworkload = 3\n[budget]\ntrials = 60',
-            'line 3, study.workload: 3 is not a workload\'s name, such as "digits", '
-            "or a table with name and its settings.",
+            'line 3, study.workload: 3 is not a workload\'s name, such as "digits" or "file.py:Name", '
+            "or a table with name and its settings, or with command.",
             id="a workload by number",
         ),
         pytest.param(
             '[study]\nname = "quick"\nworkload = {name = ["digits"]}\n[budget]\ntrials = 60',
-            "line 3, study.workload.name: ['digits'] is not the name of a workload. Known: digits.",
+            f"line 3, study.workload.name: ['digits'] is not the name of a workload. Known: {WORKLOADS}.",
             id="a workload by list",
         ),
         pytest.param(
@@ -375,12 +381,12 @@ s.toml: 21 problems
         ),
         pytest.param(
             small(space='"my key" = 1'),
-            "line 6, space.'my key': unknown. [space] takes families, optimizers, warmup, floor, peak_lr.",
+            "line 6, space.'my key': unknown. [space] takes families, optimizers, warmup, floor, peak_lr, extra.",
             id="a quoted key",
         ),
         pytest.param(
             small(space='"{x}" = 1'),
-            "line 6, space.'{x}': unknown. [space] takes families, optimizers, warmup, floor, peak_lr.",
+            "line 6, space.'{x}': unknown. [space] takes families, optimizers, warmup, floor, peak_lr, extra.",
             id="braces are text",
         ),
         pytest.param(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lrsweep.engines.sequential import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
+from lrsweep.engines.divergence import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
 from lrsweep.errors import StudyError
 from lrsweep.records import OptimizerSpec, WorkloadFacts
 from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, TRAINING_RULES, ResolvedStudy, parse_study
@@ -164,8 +164,14 @@ def test_what_a_value_means_does_not_change_without_a_new_number_of_the_rules() 
     assert {name: (optimizer.name, dict(optimizer.settings)) for name, optimizer in OPTIMIZERS.items()} == {
         "sgd": ("sgd", {"momentum": 0.9, "weight_decay": 0.0}),
         "adamw": ("adamw", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01}),
+        "sgd_plain": ("sgd_plain", {"momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0}),
+        "sgd_dampened": ("sgd_dampened", {"momentum": 0.9, "dampening": 0.9, "weight_decay": 0.0}),
+        "nesterov": ("nesterov", {"momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0}),
+        "rmsprop": ("rmsprop", {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "weight_decay": 0.0}),
+        "adam": ("adam", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}),
     }
-    assert dict(RATE_EXPONENTS) == {"sgd": 0.5, "adamw": 0.15}
+    by_exponent = {0.5: {"sgd", "sgd_plain", "sgd_dampened", "nesterov"}, 0.15: {"adamw", "rmsprop", "adam"}}
+    assert {name: exponent for exponent, names in by_exponent.items() for name in names} == RATE_EXPONENTS
     assert (EXPLODED_FACTOR, EXPLODED_EVALUATIONS) == (4.0, 3)
 
 
@@ -192,7 +198,7 @@ def test_the_settings_of_a_searched_optimizer_are_part_of_the_generation(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two releases that give it other settings, or another rate rule, do not search one space; others do not care."""
-    [other_name] = OPTIMIZERS.keys() - {name}
+    [other_name] = {"sgd", "adamw"} - {name}
     study, other = (resolved(small(space=f'optimizers = ["{each}"]')) for each in (name, other_name))
     generation, others = study.generation, other.generation
     changed = OptimizerSpec(name, {**OPTIMIZERS[name].settings, "weight_decay": 0.1})

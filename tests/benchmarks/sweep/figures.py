@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.sweep.process import Contender, Run
+if TYPE_CHECKING:  # the arithmetic alone also serves benchmarks on machines without Optuna
+    from tests.benchmarks.sweep.process import Contender, Run
 
 OURS = "lrsweep"
 TRIALS_OF_A_SWEEP = 60

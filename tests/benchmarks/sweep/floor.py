@@ -9,7 +9,7 @@ from lrsweep.engines.device import open_device
 from lrsweep.engines.sequential import train
 from lrsweep.records import Outcome, Record, TrainingPlan
 from lrsweep.schedules import core_names, schedule
-from lrsweep.study import OPTIMIZERS
+from lrsweep.study import DEFAULT_OPTIMIZERS, OPTIMIZERS
 from lrsweep.workloads.base import load
 from tests.benchmarks.sweep.workload import Job, Result, study_of, warm_up
 
@@ -27,7 +27,7 @@ def sweep(job: Job) -> Result:
         if record.outcome is not None:
             outcomes.append(record.outcome)
 
-    kinds = itertools.cycle(itertools.product(core_names(), OPTIMIZERS))
+    kinds = itertools.cycle(itertools.product(core_names(), DEFAULT_OPTIMIZERS))
     plans = [
         TrainingPlan(
             training_id=f"floor-{number}",

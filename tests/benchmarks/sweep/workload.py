@@ -21,11 +21,12 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lrsweep.engines.sequential import evaluation_steps, make_optimizer
+from lrsweep.engines.optimizers import make_optimizer
+from lrsweep.engines.sequential import evaluation_steps
 from lrsweep.records import EVALUATIONS_PER_TRAINING, Json, WorkloadSpec
 from lrsweep.schedules import schedule
 from lrsweep.space import Candidate, candidate, suggest
-from lrsweep.study import OPTIMIZERS, ResolvedStudy, parse_study
+from lrsweep.study import DEFAULT_OPTIMIZERS, OPTIMIZERS, ResolvedStudy, parse_study
 from lrsweep.workloads.base import load
 from lrsweep.workloads.digits import BATCH_SIZE, HELD_OUT, SPLIT_SEED, TRAIN
 from lrsweep.workloads.draw import epoch_order
@@ -200,7 +201,7 @@ def warm_up(job: Job) -> None:
     The few trials of a slow peer stand for a whole sweep: what happens once would weigh too much. lrsweep's own sweep
     has this on its clock.
     """
-    for spec in OPTIMIZERS.values():
-        for _ in train(Candidate(schedule("constant"), WARM_UP_LR, spec), WARM_UP_STEPS, seed=0):
+    for name in DEFAULT_OPTIMIZERS:
+        for _ in train(Candidate(schedule("constant"), WARM_UP_LR, OPTIMIZERS[name]), WARM_UP_STEPS, seed=0):
             pass
     study_of(job)

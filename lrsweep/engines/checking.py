@@ -1,0 +1,353 @@
+"""Whether a workload is what an engine takes it for: trained for a few steps, and looked at.
+
+It runs the user's code, so each question (``lrsweep.engines.questions``) has a process of its own, which ``main``
+answers through a pipe.
+
+A *trace* is a hash of every bit of a training's curve. That a training is a function of its seed is what resuming,
+comparing seeds and training many at once all stand on, so most checks are about that. Each text says how to mend it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from lrsweep.engines import checkpoints as engine_checkpoints
+from lrsweep.engines.device import open_device
+from lrsweep.engines.questions import Again, Check, Look, Looked, Repeated, Training
+from lrsweep.engines.sequential import train
+from lrsweep.errors import InvalidInput, LrsweepError, SweepFailed
+from lrsweep.records import Curve, Outcome, Record, Status, TrainingPlan
+from lrsweep.schedules import schedule
+from lrsweep.workloads.base import Half, Workload, load
+
+SEED, OTHER_SEED = 1, 2
+TIMED_SECONDS = 1.0
+"""A longer measurement of the speed than the few steps of the checks, where these take less."""
+MOST_TIMED_STEPS = 2000
+MOST_EXAMPLES = 20_000
+"""Of each part, that are looked at for doubles."""
+DOUBLES = 0.01
+"""Real data have a few: 1 in 100 of the smaller part is not yet a mistake."""
+USUAL_RATE = 1e-3
+"""For an optimizer of which the workload says nothing."""
+
+FROM_DRAW = (
+    "take all that is random from `draw(seed, step, …)`, nothing from torch's, numpy's or Python's own generators"
+)
+UNSEEDED = "numpy's and Python's own generators, a clock and what an earlier training left are no functions of the seed"
+
+
+def look(training: Training) -> Looked:
+    """All checks; what the user's code raises in one of them fails that check alone. Raises InvalidInput where the
+    workload cannot be loaded."""
+    workload = load(training.workload, open_device(training.device), training.data)
+    checks = [
+        _check("weights_follow_the_seed", lambda: weights(workload)),
+        _check("batches_stand_alone", lambda: batches(workload)),
+        _check("evaluate_only_looks", lambda: evaluation(workload)),
+        _check("parts_are_apart", lambda: parts(workload)),
+    ]
+    runs: list[_Run] = []
+    checks.append(_check("seeds_reproduce", lambda: seeds(workload, training, runs)))
+    if runs and runs[-1].is_complete:
+        _leave_half(workload, training)
+    on_gpu = workload.device.type == "cuda"
+    return Looked(
+        facts=workload.facts,
+        device=str(workload.device),
+        checks=tuple(checks),
+        trace=runs[0].trace if runs and runs[0].is_complete else None,
+        steps_per_second=_speed(workload, training, runs[-1]) if runs and runs[-1].is_complete else None,
+        process_bytes=_peak_of_process(),
+        device_bytes=torch.cuda.max_memory_allocated(workload.device) if on_gpu else None,
+    )
+
+
+def again(training: Training) -> Repeated:
+    """The training with the first seed, whole, and as it goes on from the half that ``look`` has left."""
+    workload = load(training.workload, open_device(training.device), training.data)
+    whole = _run(workload, training, SEED, training.steps)
+    resumed = _run(workload, training, SEED, training.steps, checkpoints=training.checkpoints)
+    return Repeated(whole.trace, resumed.trace if resumed.resumed_at else None)
+
+
+# ── the checks: each gives whether it holds, and what was seen ───────────────────────────────────────────────────────
+
+Answer = tuple[bool | None, str]
+Question = Callable[[Workload], Answer]
+
+
+def weights(workload: Workload) -> Answer:
+    torch.manual_seed(SEED)  # as the engine does
+    first = _state(workload.model(SEED))
+    torch.manual_seed(SEED)
+    if first == _state(workload.model(SEED)):
+        return True, "the same seed gives the same weights"
+    return False, f"model({SEED}) gave two different models: draw the weights from the seed, as `draw_weights` does"
+
+
+def batches(workload: Workload) -> Answer:
+    """Step 5 alone, after 0 to 4, and after another seed's; and the same in the next epoch."""
+    facts = workload.facts
+    epoch = (facts.examples_per_epoch or 0) // facts.batch_size
+    late = [5, epoch + 1] if epoch else [5]
+    alone = {step: _batch(workload, SEED, step) for step in late}
+    for step in (0, 1, 2, 3, 4):
+        workload.batch(SEED, step)
+    for step in late:
+        workload.batch(OTHER_SEED, step)
+        if _batch(workload, SEED, step) != alone[step]:
+            return False, f"batch({SEED}, {step}) depends on what was asked before: {FROM_DRAW}, and keep no position"
+    examples = len(workload.batch(SEED, 0)[0])
+    if examples != facts.batch_size:
+        return False, f"a batch has {examples} examples, and facts.batch_size says {facts.batch_size}: make them agree"
+    return True, "a batch is a function of seed and step"
+
+
+def evaluation(workload: Workload) -> Answer:
+    model = workload.model(SEED)
+    before = _state(model)
+    first, second = (workload.evaluate(model, "search") for _ in range(2))
+    declared = set(workload.facts.metrics)
+    if set(first) != declared:
+        return False, (
+            f"evaluate gives {', '.join(sorted(first))}, and facts.metrics declares "
+            f"{', '.join(sorted(declared)) or 'nothing'}: name each metric there, with 'minimize' or 'maximize'"
+        )
+    odd = {name: value for name, value in first.items() if type(value) is not float or not math.isfinite(value)}
+    if odd:
+        return False, f"evaluate gives {odd} for a fresh model: wanted are finite numbers of type float, as of .item()"
+    if _state(model) != before:
+        return False, (
+            "evaluate has changed the model (its weights, buffers, gradients or training mode): "
+            "evaluate inside `with evaluating(model):`"
+        )
+    if first != second:
+        return False, f"evaluate gave {first} and then {second} for one model: {FROM_DRAW}, and switch dropout off"
+    return True, f"evaluate gives {', '.join(first)}, and leaves the model as it was"
+
+
+def parts(workload: Workload) -> Answer:
+    """The model sees what it is evaluated on; so do we."""
+    seen: dict[str, set[int]] = {half: _examples_of(workload, half) for half in get_args(Half)}
+    count = (workload.facts.examples_per_epoch or MOST_EXAMPLES) // workload.facts.batch_size
+    steps = range(max(1, min(count, MOST_EXAMPLES // workload.facts.batch_size)))
+    seen["train"] = {row for step in steps for row in _rows(workload.batch(SEED, step)[0])}
+    if not all(seen.values()):
+        return None, "it cannot be seen: evaluate gives its inputs to the model in a way of its own"
+    names = list(seen)
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            shared, smaller = len(seen[one] & seen[other]), min(len(seen[one]), len(seen[other]))
+            if shared > DOUBLES * smaller:
+                return False, (
+                    f"{shared:,} of {smaller:,} examples are in {one} and in {other} as well: cut the data into parts "
+                    "once, and keep them apart; otherwise a result says how well they were learned by heart"
+                )
+    return True, f"no part shares examples: {', '.join(f'{len(rows):,} {name}' for name, rows in seen.items())}"
+
+
+def seeds(workload: Workload, training: Training, runs: list[_Run]) -> Answer:
+    """One seed, another, and the first again; ``runs`` gets all three."""
+    for seed in (SEED, OTHER_SEED, SEED):
+        runs.append(_run(workload, training, seed, training.steps))
+        if not runs[-1].is_complete:
+            return False, f"it does not train: {runs[-1].ending}"
+    first, other, second = runs
+    if first.trace != second.trace:
+        losses = zip(first.curve.train_losses, second.curve.train_losses, strict=True)
+        step = next((step for step, (one, two) in enumerate(losses) if one != two), None)
+        where = "its evaluation" if step is None else f"its loss at step {step}"
+        return False, f"seed {SEED} trained twice differs, first in {where}: {UNSEEDED}"
+    if first.trace == other.trace:
+        return False, f"seeds {SEED} and {OTHER_SEED} give the same training: use the seed for weights or batches"
+    return True, f"the same seed gives the same {training.steps} steps bit for bit, and another seed others"
+
+
+# ── a training ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Run:
+    """One training as its records come in."""
+
+    curve: Curve = field(default_factory=Curve.empty)
+    outcome: Outcome | None = None
+    updates: int = 0
+    seconds: float = 0.0
+    """of these updates alone: the first stretch, with the model being made, is left out"""
+    heard_at: float | None = None
+    resumed_at: int = 0
+    """the step that a checkpoint took it to"""
+    until_evaluated: bool = False
+    """whether to leave it at its first evaluation"""
+
+    def hear(self, record: Record) -> None:
+        now = time.perf_counter()
+        if self.heard_at is None:
+            self.resumed_at = len(record.rates)
+        if self.curve.steps and self.heard_at is not None and len(record.train_losses):
+            self.updates += len(record.train_losses)
+            self.seconds += now - self.heard_at
+        self.curve, self.outcome, self.heard_at = self.curve.extended(record), record.outcome, now
+        if self.until_evaluated and len(record.evaluation_steps):
+            raise _Left
+
+    @property
+    def is_complete(self) -> bool:
+        return self.outcome is not None and self.outcome.status is Status.COMPLETED
+
+    @property
+    def ending(self) -> str:
+        assert self.outcome is not None
+        told = (self.outcome.error or self.outcome.reason or "").strip().splitlines()
+        return f"{self.outcome.status} after {self.outcome.steps} steps{': ' * bool(told)}{told[-1] if told else ''}"
+
+    @property
+    def trace(self) -> str:
+        found = hashlib.sha256(repr(self.outcome and sorted(self.outcome.metrics.items())).encode())
+        for values in (self.curve.rates, self.curve.train_losses, *self.curve.evaluations.values()):
+            found.update(values.tobytes())
+        return found.hexdigest()
+
+
+class _Left(BaseException):
+    """Through the engine, which takes every ``Exception`` for a failure of the training."""
+
+
+def _run(
+    workload: Workload,
+    training: Training,
+    seed: int,
+    steps: int,
+    *,
+    checkpoints: Path | None = None,
+    until_evaluated: bool = False,
+) -> _Run:
+    """At the lowest rate that the workload searches, which ought to train; two stretches, the second for the clock."""
+    lowest, _ = workload.facts.peak_lr.get(training.optimizer.name, (USUAL_RATE, USUAL_RATE))
+    run = _Run(until_evaluated=until_evaluated)
+    plan = TrainingPlan(
+        training_id="check",
+        attempt=1,
+        workload=training.workload,
+        schedule=schedule("constant"),
+        peak_lr=lowest,
+        optimizer=training.optimizer,
+        horizon=steps,
+        seed=seed,
+        evaluations=2,
+        engine=training.engine,
+        checkpoint_url=None if checkpoints is None else str(checkpoints),
+    )
+    with contextlib.suppress(_Left):
+        train(plan, workload, run.hear)
+    return run
+
+
+def _leave_half(workload: Workload, training: Training) -> None:
+    """Trains to the first evaluation with a checkpoint at every step, and leaves it there."""
+    usual = engine_checkpoints.CHECKPOINT_SECONDS
+    engine_checkpoints.CHECKPOINT_SECONDS = 0.0
+    try:
+        _run(workload, training, SEED, training.steps, checkpoints=training.checkpoints, until_evaluated=True)
+    finally:
+        engine_checkpoints.CHECKPOINT_SECONDS = usual
+
+
+def _speed(workload: Workload, training: Training, run: _Run) -> float | None:
+    """Updates a second, without evaluations."""
+    if not run.updates:
+        return None
+    if run.seconds < TIMED_SECONDS / 2:
+        steps = round(2 * TIMED_SECONDS * run.updates / max(run.seconds, 1e-6))
+        run = _run(workload, training, SEED, min(max(steps, training.steps), MOST_TIMED_STEPS))
+    return run.updates / run.seconds if run.updates and run.seconds > 0 else None
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check(name: str, answer: Callable[[], Answer]) -> Check:
+    try:
+        passed, text = answer()
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        return Check(name, False, f"it raised {type(error).__name__}: {error} ({place})")
+    return Check(name, passed, text)
+
+
+def _state(model: nn.Module) -> str:
+    """A hash of all that training and evaluation may change in a model."""
+    found = hashlib.sha256(repr([module.training for module in model.modules()]).encode())
+    for tensor in model.state_dict().values():
+        found.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
+    for parameter in model.parameters():
+        found.update(repr((parameter.requires_grad, parameter.grad is None)).encode())
+    return found.hexdigest()
+
+
+def _batch(workload: Workload, seed: int, step: int) -> list[bytes]:
+    return [_bytes(tensor) for tensor in workload.batch(seed, step)]
+
+
+def _examples_of(workload: Workload, half: Half) -> set[int]:
+    model = workload.model(SEED)
+    found: set[int] = set()
+
+    def remember(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and len(found) < MOST_EXAMPLES:
+            found.update(_rows(inputs[0]))
+
+    model.register_forward_pre_hook(remember)
+    workload.evaluate(model, half)
+    return found
+
+
+def _rows(inputs: Tensor) -> Iterable[int]:
+    """A number for each example: equal ones have the same."""
+    return (hash(_bytes(row)) for row in inputs.detach().cpu())
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _peak_of_process() -> int:
+    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
+
+
+# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answered(asked: Look | Again) -> Looked | Repeated | LrsweepError:
+    try:
+        return look(asked.training) if isinstance(asked, Look) else again(asked.training)
+    except InvalidInput as error:
+        return InvalidInput(str(error))
+    except Exception:
+        name = asked.training.workload.name
+        return SweepFailed(f"workload {name!r} could not be loaded:\n{traceback.format_exc()}")
+
+
+def main(fd: int) -> None:
+    connection: Connection[object, object] = Connection(fd)
+    asked = connection.recv()
+    assert isinstance(asked, Look | Again)
+    connection.send(answered(asked))

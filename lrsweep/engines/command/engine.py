@@ -1,0 +1,114 @@
+"""Runs the commands of several trainings at the same time, each watched by a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lrsweep.engines.command.devices import Place, Places
+from lrsweep.engines.command.endings import Cut, too_late
+from lrsweep.engines.command.training import begun, train
+from lrsweep.records import Outcome, Record, Status, TrainingPlan
+from lrsweep.scripts.command import Command, command_of
+
+ALIVE_EVERY = 10.0
+"""Seconds of silence after which the engine says that it lives: a script may be silent for hours."""
+LONGEST_WAIT = 60.0
+"""Seconds before a training is started again that was preempted several times and came no further."""
+
+
+@dataclass
+class _Preempted:
+    """How a training was preempted before: as far as it had come, and how often it came no further."""
+
+    steps: int = 0
+    in_vain: int = 0
+
+    @property
+    def wait(self) -> float:
+        return min(LONGEST_WAIT, 2.0 ** (self.in_vain - 1)) if self.in_vain else 0.0
+
+
+class CommandEngine:
+    """``submit`` returns at once; what comes of a plan goes to ``emit``, or to ``lose`` where it is to be run again.
+
+    The three functions are called by several threads.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        emit: Callable[[Record], None],
+        lose: Callable[[TrainingPlan, Cut], None],
+        alive: Callable[[], None],
+    ) -> None:
+        self._environ = environ
+        self._emit = emit
+        self._lose = lose
+        self._alive = alive
+        self._places: dict[str, Places] = {}
+        self._preempted: dict[str, _Preempted] = {}
+        self._cannot_react: set[str] = set()
+        """commands that report their metric too late for a schedule that reacts"""
+
+    def submit(self, plan: TrainingPlan) -> None:
+        command = command_of(plan.workload)
+        places = self._places.setdefault(repr(command), Places(command, self._environ))
+        threading.Thread(target=self._run, args=(plan, command, places), daemon=True).start()
+
+    def _run(self, plan: TrainingPlan, command: Command, places: Places) -> None:
+        try:
+            with places.taken() as place:
+                self._train(plan, command, place)
+        except Exception:
+            outcome = Outcome(Status.FAILED, 0, 0.0, {}, traceback.format_exc())
+            self._emit(begun(plan, "script", outcome))
+
+    def _train(self, plan: TrainingPlan, command: Command, place: Place) -> None:
+        pulse = Pulse(self._alive)
+        if plan.schedule.needs_metric and command.command in self._cannot_react:
+            self._emit(begun(plan, place.name, Outcome(Status.FAILED, 0, 0.0, {}, too_late(plan))))
+            return
+        before = self._preempted.get(plan.training_id, _Preempted())
+        begin_at = time.monotonic() + before.wait
+        while (left := begin_at - time.monotonic()) > 0:
+            time.sleep(min(left, 1.0))
+            pulse.tick()
+        steps = 0
+
+        def emit(record: Record) -> None:
+            nonlocal steps
+            steps = record.first_step + len(record.rates)
+            self._emit(record)
+            pulse.beat()
+
+        ended = train(plan, command, place, self._environ, emit, pulse.tick)
+        if isinstance(ended, Cut):
+            if not ended.is_death:
+                in_vain = 0 if steps > before.steps else before.in_vain + 1
+                self._preempted[plan.training_id] = _Preempted(max(steps, before.steps), in_vain)
+            self._lose(plan, ended)
+            return
+        self._preempted.pop(plan.training_id, None)
+        if plan.schedule.needs_metric and ended.has_metric and not ended.reactor_heard and ended.diverged is None:
+            self._cannot_react.add(command.command)
+
+
+class Pulse:
+    """Says that the engine lives, where nothing else has said so for a while."""
+
+    def __init__(self, alive: Callable[[], None]) -> None:
+        self._alive = alive
+        self._told_at = time.monotonic()
+
+    def beat(self) -> None:
+        self._told_at = time.monotonic()
+
+    def tick(self) -> None:
+        if time.monotonic() - self._told_at > ALIVE_EVERY:
+            self._alive()
+            self.beat()

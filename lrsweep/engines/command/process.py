@@ -1,0 +1,106 @@
+"""A script under its guard, as the engine sees it (``lrsweep.engines.command.guard`` is the other side)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GUARD = Path(__file__).with_name("guard.py")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The script and all its descendants are dead."""
+
+    code: int | None
+    """negative: killed by that signal; None: its guard was killed, and so was the script"""
+    output: str = ""
+    """the tail of standard output"""
+    errors: str = ""
+    """the tail of standard error"""
+
+    @property
+    def last_words(self) -> str:
+        """The tail of standard error, or of standard output where that is empty."""
+        words = self.errors.strip() or self.output.strip()
+        return f"; it wrote:\n{words}" if words else ""
+
+
+class Guarded:
+    """The guard is started at once; ``begin`` starts the script, as soon as ``wait`` has seen ``is_locked``."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        # a session of its own, so that Ctrl-C and a closed terminal reach the driver alone
+        self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
+            [sys.executable, "-I", "-S", str(GUARD), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(environ),
+            start_new_session=True,
+        )
+        self._read = b""
+        self._pid: int | None = None
+        self.is_locked = False
+        """whether no earlier attempt of this training lives any more"""
+        self.ended: Ended | None = None
+
+    def begin(self, argv: Sequence[str], *, stop_grace: float, reports: Path | None) -> None:
+        """``reports``: where lines of standard output that are reports are appended."""
+        self._say({"argv": list(argv), "stop_grace": stop_grace, "reports": str(reports) if reports else None})
+
+    def wait(self, seconds: float) -> bool:
+        """Until something has happened, or so many seconds have passed; whether the script wrote something."""
+        assert self._process.stdout is not None
+        if self.ended is not None or not select.select([self._process.stdout], [], [], seconds)[0]:
+            return False
+        read = os.read(self._process.stdout.fileno(), 65_536)
+        if not read:
+            self._reap(Ended(None))
+            return False
+        *lines, self._read = (self._read + read).split(b"\n")
+        has_output = False
+        for line in lines:
+            match json.loads(line):
+                case {"locked": True}:
+                    self.is_locked = True
+                case {"started": int(pid)}:
+                    self._pid = pid
+                case {"output": True}:
+                    has_output = True
+                case {"ended": int(code), "output": str(output), "errors": str(errors)}:
+                    self._reap(Ended(code, output, errors))
+        return has_output
+
+    def close(self) -> None:
+        """Ends what still runs, and waits for it."""
+        if self.ended is None:
+            self._say("kill")
+        while self.ended is None:
+            self.wait(1.0)
+
+    def _say(self, message: Any) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _reap(self, ended: Ended) -> None:
+        if ended.code is None and self._pid is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        self.ended = ended

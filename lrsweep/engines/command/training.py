@@ -1,0 +1,184 @@
+"""One attempt of a training: prepare, start, watch, end."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from lrsweep.engines.command.devices import Place
+from lrsweep.engines.command.endings import Cut, what_it_means
+from lrsweep.engines.command.folder import prepare, script_environment
+from lrsweep.engines.command.process import Ended, Guarded
+from lrsweep.engines.command.story import Story
+from lrsweep.engines.command.tail import Tail
+from lrsweep.records import Outcome, Record, Status, TrainingPlan
+from lrsweep.scripts.command import Command
+from lrsweep.scripts.plan_file import REPORTS, STOP
+from lrsweep.scripts.reports import from_line
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks for reports; the end of a script is heard at once."""
+LOCK_PATIENCE = 60.0
+"""Seconds beyond the grace of an earlier attempt that is still ending."""
+
+
+def train(
+    plan: TrainingPlan,
+    command: Command,
+    place: Place,
+    environ: Mapping[str, str],
+    emit: Callable[[Record], None],
+    tick: Callable[[], None],
+) -> Cut | Story:
+    """Runs one attempt. The last record has the outcome, and then the story comes back; or the attempt was cut.
+
+    ``tick`` is called every so often while the script is silent.
+    """
+    with _folder(plan) as folder:
+        return _Attempt(plan, command, place, environ, folder, emit).run(tick)
+
+
+class _Attempt:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        command: Command,
+        place: Place,
+        environ: Mapping[str, str],
+        folder: Path,
+        emit: Callable[[Record], None],
+    ) -> None:
+        self._plan = plan
+        self._command = command
+        self._place = place
+        self._environ = script_environment(environ, folder, place.variables())
+        self._folder = folder
+        self._emit = emit
+        self._tail = Tail(folder / REPORTS)
+        self._story = Story(plan)
+        self._began = self._heard_at = time.monotonic()
+
+    def run(self, tick: Callable[[], None]) -> Cut | Story:
+        script = Guarded(self._folder, self._environ)
+        try:
+            return self._run(script, tick)
+        finally:
+            script.close()
+
+    def _run(self, script: Guarded, tick: Callable[[], None]) -> Cut | Story:
+        if not self._is_alone(script, tick):
+            holder = "its guard ended" if script.ended else "an earlier attempt still runs"
+            return Cut(f"{self._folder / 'lock'} cannot be had: {holder}", is_death=True)
+        argv = prepare(self._folder, self._plan, self._command)
+        self._hear_what_is_new()
+        self._story.begin()
+        reports = None if self._command.follows == "attach" else self._folder / REPORTS
+        self._began = self._heard_at = time.monotonic()
+        script.begin(argv, stop_grace=self._command.stop_grace, reports=reports)
+        self._emit(begun(self._plan, self._place.name))
+        while script.ended is None:
+            if script.wait(LOOK_EVERY):
+                self._heard_at = time.monotonic()
+            self._look()
+            if (end := self._verdict() or self._overdue()) is not None:
+                script.close()
+                return self._end(end)
+            tick()
+        self._look()
+        return self._end(self._verdict() or self._judged(script.ended))
+
+    def _is_alone(self, script: Guarded, tick: Callable[[], None]) -> bool:
+        give_up = time.monotonic() + self._command.stop_grace + LOCK_PATIENCE
+        while not script.is_locked and script.ended is None and time.monotonic() < give_up:
+            script.wait(LOOK_EVERY)
+            tick()
+        return script.is_locked
+
+    def _look(self) -> None:
+        self._hear_what_is_new()
+        if (record := self._story.record(self._place.name)) is not None:
+            self._emit(record)
+
+    def _hear_what_is_new(self) -> None:
+        for text in self._tail.lines():
+            self._heard_at = time.monotonic()
+            if (line := from_line(text)) is not None:
+                self._story.hear(line)
+
+    def _verdict(self) -> Outcome | None:
+        """What the script has said that ends the training, whether or not it still runs."""
+        if self._story.diverged is not None:
+            return self._outcome(Status.DIVERGED, reason=self._story.diverged)
+        if self._story.wrong is not None:
+            return self._outcome(
+                Status.FAILED, error=f"the script does not train what the plan says: {self._story.wrong}"
+            )
+        return None
+
+    def _overdue(self) -> Outcome | Cut | None:
+        """Whether a script that runs has had its time."""
+        limit, stall_after = self._command.time_limit, self._command.stall_after
+        now = time.monotonic()
+        if limit is not None and now - self._began > limit:
+            return self._outcome(
+                Status.FAILED,
+                error=f"it took longer than time_limit, {limit:g} s, and was killed after {self._story.steps:,} of "
+                f"{self._plan.horizon:,} updates",
+            )
+        if stall_after is not None and now - self._heard_at > stall_after:
+            return Cut(f"neither a report nor output came for {stall_after:g} s (stall_after); killed", is_death=True)
+        return None
+
+    def _judged(self, ended: Ended) -> Outcome | Cut:
+        return what_it_means(
+            self._plan,
+            self._command,
+            self._story,
+            ended,
+            was_asked_to_stop=(self._folder / STOP).exists(),
+            seconds=time.monotonic() - self._began,
+        )
+
+    def _outcome(self, status: Status, *, reason: str | None = None, error: str | None = None) -> Outcome:
+        seconds = time.monotonic() - self._began
+        return Outcome(status, self._story.steps, seconds, self._story.last_metrics, error, reason)
+
+    def _end(self, end: Outcome | Cut) -> Cut | Story:
+        if isinstance(end, Cut):
+            return end
+        last = self._story.record(self._place.name, end)
+        assert last is not None
+        self._emit(last)
+        return self._story
+
+
+def begun(plan: TrainingPlan, device: str, outcome: Outcome | None = None) -> Record:
+    """An empty record: now it runs, and no longer waits."""
+    return Record(
+        training_id=plan.training_id,
+        attempt=plan.attempt,
+        device=device,
+        first_step=0,
+        rates=np.empty(0),
+        train_losses=np.empty(0),
+        evaluation_steps=np.empty(0, dtype=np.int64),
+        evaluations={},
+        outcome=outcome,
+    )
+
+
+@contextmanager
+def _folder(plan: TrainingPlan) -> Iterator[Path]:
+    """The training's own, or one that goes with the attempt where nothing is kept."""
+    if plan.checkpoint_url is None:
+        with tempfile.TemporaryDirectory(prefix="lrsweep-") as made:
+            yield Path(made)
+        return
+    folder = Path(plan.checkpoint_url).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder

@@ -1,0 +1,55 @@
+"""What is said when memory runs out: a training that does not fit alone cannot be mended by trying again."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+
+def shortage(error: BaseException, device: torch.device) -> str | None:
+    """The numbers and what to do, for an allocation that failed; None for any other error."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
+        total = torch.cuda.get_device_properties(device).total_memory
+        return (
+            f"out of memory on {device}: {_asked(asked)}; this process has "
+            f"{_size(torch.cuda.memory_allocated(device))} allocated and {_size(torch.cuda.memory_reserved(device))} "
+            f"reserved of {_size(total)}. The training does not fit although it is alone on its device in this sweep: "
+            'take a smaller batch or model, precision = "bfloat16" under [study.engine], or a larger device; '
+            "nvidia-smi shows whether another program has the memory."
+        )
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+        asked = re.search(r"tried to allocate (\d+) bytes", text)
+        told = f"{_size(int(asked[1]))} were asked for" if asked else _asked(re.search(r"allocate ([\d.]+ \w+)", text))
+        return (
+            f"out of memory on the CPU: {told}; this process has {_size(_resident())} allocated, and the machine "
+            f"{_size(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))} in total. Take a smaller batch, model "
+            "or data set, or a larger machine; a container or ulimit -v may allow less than the machine has."
+        )
+    return None
+
+
+def _asked(found: re.Match[str] | None) -> str:
+    return f"{found[1]} were asked for" if found else "an allocation failed"
+
+
+def _resident() -> int:
+    """Bytes of this process in memory, as Linux says it; 0 where nobody says it."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _size(count: int) -> str:
+    """
+    >>> _size(512), _size(3 * 2**30)
+    ('512 B', '3.00 GiB')
+    """
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+    power = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
+    return f"{count} B" if power == 0 else f"{count / 1024**power:.2f} {units[power]}"

@@ -1,0 +1,157 @@
+"""Examples with a label each, all of them on the device: how they are cut into parts, shuffled and evaluated.
+
+Parts.cut(inputs, targets, …) ──train──> Shuffled.batch(seed, step)
+                              └─held out──> HeldOut.evaluate(model, half)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lrsweep.errors import InvalidInput
+from lrsweep.records import Direction
+from lrsweep.workloads.base import Half, evaluating
+from lrsweep.workloads.draw import epoch_order
+
+Examples = tuple[Tensor, Tensor]
+"""Inputs and targets, as many of one as of the other."""
+Ready = Callable[[Tensor], Tensor]
+"""From inputs as they lie on the device to what the model takes: bytes become numbers only where they are used."""
+
+METRICS: Mapping[str, Direction] = {
+    "loss": "minimize",
+    "acc": "maximize",
+    "recall": "maximize",
+    "precision": "maximize",
+}
+
+CHUNK = 1000
+"""Examples that are evaluated at once: enough to fill a device, few enough for its memory."""
+
+
+def as_they_are(inputs: Tensor) -> Tensor:
+    return inputs
+
+
+@dataclass(frozen=True)
+class Parts:
+    train: Examples
+    held_out: Mapping[Half, Examples]
+
+    @classmethod
+    def cut(
+        cls, inputs: Tensor, targets: Tensor, *, train: int, held_out: int, seed: int, device: torch.device
+    ) -> Parts:
+        """One set in four: ``train`` examples, and three times ``held_out``. The seed is the workload's, for ever."""
+        order = epoch_order(seed, 0, len(targets))
+        inputs, targets = inputs[order].to(device), targets[order].to(device)
+
+        def part(begin: int, length: int) -> Examples:
+            return inputs[begin : begin + length], targets[begin : begin + length]
+
+        halves: tuple[Half, ...] = ("search", "decide", "test")
+        return cls(part(0, train), {half: part(train + k * held_out, held_out) for k, half in enumerate(halves)})
+
+
+class Epochs:
+    """Which examples a step takes: a fresh permutation per seed and epoch, its last part dropped."""
+
+    def __init__(self, examples: int, batch_size: int, device: torch.device) -> None:
+        if batch_size > examples:
+            raise InvalidInput(
+                f"batch_size {batch_size} is more than the {examples} examples to train on. Give a smaller one."
+            )
+        self.steps = examples // batch_size
+        """per epoch"""
+        self._batch_size = batch_size
+
+        @lru_cache(maxsize=1)  # hundreds of steps take the same
+        def order(seed: int, epoch: int) -> Tensor:
+            return epoch_order(seed, epoch, examples, device=device)
+
+        self.order = order
+
+    def place(self, step: int) -> tuple[int, slice]:
+        """The epoch of the step, and its stretch of the epoch's order."""
+        epoch, position = divmod(step, self.steps)
+        return epoch, slice(position * self._batch_size, (position + 1) * self._batch_size)
+
+
+class Shuffled:
+    """Batches of examples that need nothing done to them."""
+
+    def __init__(self, examples: Examples, batch_size: int, ready: Ready = as_they_are) -> None:
+        inputs, targets = examples
+        self._epochs = epochs = Epochs(len(targets), batch_size, targets.device)
+
+        @lru_cache(maxsize=1)  # once an epoch: slices are cheaper than two gathers at each step
+        def shuffled(seed: int, epoch: int) -> Examples:
+            order = epochs.order(seed, epoch)
+            return ready(inputs[order]), targets[order]
+
+        self._shuffled = shuffled
+
+    def batch(self, seed: int, step: int) -> Examples:
+        epoch, place = self._epochs.place(step)
+        inputs, targets = self._shuffled(seed, epoch)
+        return inputs[place], targets[place]
+
+
+class HeldOut:
+    """The parts that are never trained on."""
+
+    def __init__(self, parts: Mapping[Half, Examples], ready: Ready = as_they_are) -> None:
+        self._parts = parts
+        self._ready = ready
+
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        """Loss and accuracy over the examples; recall and precision as means over the classes."""
+        inputs, targets = self._parts[half]
+        means = torch.zeros(2, dtype=torch.float64, device=targets.device)
+        confusion: Tensor | None = None
+        with evaluating(model):
+            for begin in range(0, len(targets), CHUNK):
+                outputs = model(self._ready(inputs[begin : begin + CHUNK])).float()
+                labels = targets[begin : begin + CHUNK]
+                said = outputs.argmax(dim=1)
+                of_chunk = torch.stack([functional.cross_entropy(outputs, labels), (said == labels).float().mean()])
+                means += of_chunk.double() * (len(labels) / len(targets))
+                classes = outputs.shape[1]
+                pairs = torch.bincount(labels * classes + said, minlength=classes**2).view(classes, classes)
+                confusion = pairs if confusion is None else confusion + pairs
+        assert confusion is not None
+        loss, acc = means.tolist()
+        recall, precision = macro(confusion.cpu().numpy())
+        return {"loss": loss, "acc": acc, "recall": recall, "precision": precision}
+
+
+def macro(confusion: NDArray[np.int64]) -> tuple[float, float]:
+    """Recall and precision, means over the classes that are there; ``confusion`` counts [what it is, what was said].
+
+    The precision of a class that was never said is 0.
+
+    >>> macro(np.array([[3, 1], [0, 4]]))  # recalls 3/4 and 4/4, precisions 3/3 and 4/5
+    (0.875, 0.9)
+    """
+    hits, there, said = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    is_there = there > 0
+    recalls = hits[is_there] / there[is_there]
+    precisions = hits[is_there] / np.maximum(said[is_there], 1)
+    return float(recalls.mean()), float(precisions.mean())
+
+
+def hash_of(*arrays: NDArray[np.generic] | Tensor) -> str:
+    """SHA-256 of the bytes, one array after the other."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array.cpu().numpy() if isinstance(array, Tensor) else array).data)
+    return found.hexdigest()

@@ -1,0 +1,222 @@
+"""Each check of a workload: it holds for a workload as it should be, and fails for one with that one fault."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lrsweep.engines import checking
+from lrsweep.engines.questions import Training
+from lrsweep.records import EngineSettings, Json, OptimizerSpec, WorkloadFacts, WorkloadSpec
+from lrsweep.workloads.base import Half, Workload, draw_weights, evaluating
+from lrsweep.workloads.draw import epoch_order, normal
+
+CPU = torch.device("cpu")
+SGD = OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0})
+
+
+class Small(Workload):
+    """Which of two numbers is larger: 64 examples to train on, 20 in each other part."""
+
+    def __init__(
+        self, settings: Mapping[str, Json] | None = None, device: torch.device = CPU, data: Path = Path()
+    ) -> None:
+        self.device = device
+        points = normal(0, 0, "points", 2 * 124).float().view(124, 2)
+        self.points, self.labels = points, (points[:, 0] > points[:, 1]).long()
+        self.facts = WorkloadFacts(
+            name="small",
+            settings={},
+            version=1,
+            data_hash="one",
+            batch_size=16,
+            horizon=40,
+            peak_lr={"sgd": (0.01, 1.0)},
+            metrics={"loss": "minimize"},
+            examples_per_epoch=64,
+        )
+
+    def model(self, seed: int) -> nn.Module:
+        return draw_weights(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)), seed)
+
+    def chosen(self, seed: int, step: int) -> Tensor:
+        epoch, position = divmod(step, 4)
+        return epoch_order(seed, epoch, 64)[position * 16 : (position + 1) * 16]
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        chosen = self.chosen(seed, step)
+        return self.points[chosen], self.labels[chosen]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs, targets)
+
+    def part(self, half: Half) -> slice:
+        begin = 64 + 20 * ["search", "decide", "test"].index(half)
+        return slice(begin, begin + 20)
+
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        with evaluating(model):
+            return {"loss": self.loss(model(self.points[self.part(half)]), self.labels[self.part(half)]).item()}
+
+
+class NumpyWeights(Small):
+    def model(self, seed: int) -> nn.Module:
+        return super().model(int(np.random.default_rng().integers(1 << 30)))
+
+
+class NumpyDropout(Small):
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return super().loss(outputs * np.random.default_rng().uniform(0.5, 1.0), targets)
+
+
+class TakesTheNext(Small):
+    asked = 0
+
+    def chosen(self, seed: int, step: int) -> Tensor:
+        self.asked += 1
+        return super().chosen(seed, self.asked)
+
+
+class Shuffles(Small):
+    """Right in the first epoch alone: what an epoch's end draws anew is not drawn from the seed."""
+
+    def chosen(self, seed: int, step: int) -> Tensor:
+        return super().chosen(seed, step) if step < 4 else torch.randperm(64)[:16]
+
+
+class SmallerBatch(Small):
+    def chosen(self, seed: int, step: int) -> Tensor:
+        return super().chosen(seed, step)[:7]
+
+
+class EvaluatesInTrainingMode(Small):
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        return {"loss": self.loss(model(self.points[self.part(half)]), self.labels[self.part(half)]).item()}
+
+
+class UndeclaredMetric(Small):
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        return {**super().evaluate(model, half), "acc": 1.0}
+
+
+class TensorMetric(Small):
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        return {"loss": torch.tensor(super().evaluate(model, half)["loss"])}  # type: ignore[dict-item]
+
+
+class NotANumber(Small):
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        return {"loss": float("nan")}
+
+
+class DecidesOnTheSearch(Small):
+    def part(self, half: Half) -> slice:
+        return super().part("search" if half == "decide" else half)
+
+
+class EvaluatesOnTraining(Small):
+    def part(self, half: Half) -> slice:
+        return slice(0, 20) if half == "search" else super().part(half)
+
+
+class HidesItsParts(Small):
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        first, norm, last = model.children()
+        with evaluating(model):
+            outputs = last(norm(first(self.points[self.part(half)])))
+            return {"loss": self.loss(outputs, self.labels[self.part(half)]).item()}
+
+
+class IgnoresTheSeed(Small):
+    def model(self, seed: int) -> nn.Module:
+        return super().model(0)
+
+    def chosen(self, seed: int, step: int) -> Tensor:
+        return super().chosen(0, step)
+
+
+class Raises(Small):
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        raise FileNotFoundError("no such picture: 7.png")
+
+
+def training(folder: Path) -> Training:
+    return Training(WorkloadSpec("small"), SGD, EngineSettings(), 6, "cpu", folder)
+
+
+def reproduces(workload: Workload) -> checking.Answer:
+    return checking.seeds(workload, training(Path()), [])
+
+
+@pytest.mark.parametrize("check", [checking.weights, checking.batches, checking.evaluation, checking.parts, reproduces])
+def test_a_workload_as_it_should_be_passes(check: checking.Question) -> None:
+    """Every check holds for it."""
+    passed, text = check(Small())
+    assert passed, text
+
+
+@pytest.mark.parametrize(
+    ("check", "workload", "told"),
+    [
+        (checking.weights, NumpyWeights, "draw the weights from the seed"),
+        (checking.batches, TakesTheNext, "batch(1, 5) depends on what was asked before"),
+        (checking.batches, Shuffles, "batch(1, 5) depends on what was asked before"),
+        (checking.batches, SmallerBatch, "a batch has 7 examples, and facts.batch_size says 16"),
+        (checking.evaluation, EvaluatesInTrainingMode, "with evaluating(model)"),
+        (checking.evaluation, UndeclaredMetric, "gives acc, loss, and facts.metrics declares loss"),
+        (checking.evaluation, TensorMetric, "as of .item()"),
+        (checking.evaluation, NotANumber, "finite numbers"),
+        (checking.parts, DecidesOnTheSearch, "20 of 20 examples are in search and in decide"),
+        (checking.parts, EvaluatesOnTraining, "20 of 20 examples are in search and in train"),
+        (reproduces, NumpyDropout, "first in its loss at step 0"),
+        (reproduces, IgnoresTheSeed, "seeds 1 and 2 give the same training"),
+        (reproduces, Raises, "no such picture: 7.png"),
+    ],
+)
+def test_each_fault_is_found_and_says_how_to_mend_it(
+    check: checking.Question, workload: type[Small], told: str
+) -> None:
+    """The check that is for it fails, with the words that lead to it."""
+    passed, text = check(workload())
+    assert passed is False
+    assert told in text
+
+
+def test_parts_that_cannot_be_seen_are_not_called_apart() -> None:
+    """Neither passed nor failed, with the reason."""
+    passed, text = checking.parts(HidesItsParts())
+    assert passed is None
+    assert "cannot be seen" in text
+
+
+def test_what_the_users_code_raises_fails_that_check_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the error, the file and the line; the other checks have their answers, and nothing is timed."""
+    monkeypatch.setattr(checking, "load", lambda *_: Raises())
+    looked = checking.look(training(tmp_path))
+    found = {check.name: check for check in looked.checks}
+    assert found["weights_follow_the_seed"].passed
+    assert found["evaluate_only_looks"].passed
+    assert found["batches_stand_alone"].passed is False
+    assert (
+        "FileNotFoundError: no such picture: 7.png (test_check_workload.py, line" in found["batches_stand_alone"].text
+    )
+    assert (looked.trace, looked.steps_per_second) == (None, None)
+
+
+def test_half_a_training_is_left_and_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From a checkpoint within the first half to the same trace; without one there is nothing to compare."""
+    monkeypatch.setattr(checking, "load", lambda *_: Small())
+    monkeypatch.setattr(checking, "TIMED_SECONDS", 0.0)
+    looked = checking.look(training(tmp_path))
+    steps = [int(path.name.split("-")[1]) for path in tmp_path.glob("step-*.ckpt")]
+    assert steps
+    assert max(steps) <= 3
+    repeated = checking.again(training(tmp_path))
+    assert looked.trace == repeated.whole == repeated.resumed
+    assert checking.again(dataclasses.replace(training(tmp_path), checkpoints=tmp_path / "none")).resumed is None

@@ -1,0 +1,194 @@
+"""The engine's settings, its determinism, and memory that runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lrsweep.engines.memory import shortage
+from lrsweep.records import EngineSettings, Status, WorkloadSpec
+from lrsweep.schedules import schedule
+from lrsweep.study import OPTIMIZERS
+from tests.trainings import (
+    PLAN,
+    Constant,
+    Fate,
+    Images,
+    assert_same_curve,
+    attempt,
+    digits,
+    joined,
+    outcome_of,
+    trained,
+)
+
+IMAGES = replace(PLAN, workload=WorkloadSpec("images"), peak_lr=0.05, horizon=20, evaluations=4)
+
+
+# ── the same plan, the same bits ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("model", "optimizer"), [("mlp", "sgd"), ("cnn", "adamw"), ("mlp", "rmsprop")])
+def test_the_same_plan_gives_the_same_bits_after_others_and_in_another_process(model: str, optimizer: str) -> None:
+    """After a training of another seed on the same workload, on a fresh workload, and in a new process."""
+    plan = replace(PLAN, optimizer=OPTIMIZERS[optimizer], peak_lr=0.01, horizon=40)
+    used = digits(model)
+    first, _ = trained(plan, used)
+    trained(replace(plan, seed=4, horizon=25), used)
+    assert_same_curve(trained(plan, used)[0], first)
+    assert_same_curve(trained(plan, digits(model))[0], first)
+    assert_same_curve(joined(attempt(plan, model, Fate()).records), first)
+
+
+def test_a_model_that_draws_from_pytorchs_own_generator_gives_the_same_bits_too() -> None:
+    """Its dropout is seeded by the plan: whatever was drawn before does not matter, and another seed does."""
+    first, _ = trained(IMAGES, Images())
+    torch.rand(7)
+    assert_same_curve(trained(IMAGES, Images())[0], first)
+    assert not np.array_equal(trained(replace(IMAGES, seed=4), Images())[0].train_losses, first.train_losses)
+
+
+# ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Plane(Constant):
+    """Loss = 3·x + 4·y, from the origin: the gradient is (3, 4), of norm 5."""
+
+    def model(self, seed: int) -> nn.Module:
+        layer = nn.Linear(2, 1, bias=False)
+        nn.init.zeros_(layer.weight)
+        return layer
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[3.0, 4.0]]), torch.zeros(1)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum()
+
+
+@pytest.mark.parametrize(("clip_norm", "fall"), [(None, 25.0), (10.0, 25.0), (1.0, 5.0), (0.5, 2.5)])
+def test_gradients_are_clipped_to_their_norm_together(clip_norm: float | None, fall: float) -> None:
+    """With plain SGD and a rate of 1 the loss falls by g·g = 25 per step; by 5 where the step has length 1."""
+    plan = replace(PLAN, schedule=schedule("constant"), peak_lr=1.0, optimizer=OPTIMIZERS["sgd_plain"], horizon=5)
+    curve, _ = trained(replace(plan, engine=EngineSettings(clip_norm=clip_norm)), Plane())
+    np.testing.assert_allclose(curve.train_losses, [-fall * step for step in range(5)], rtol=1e-5)
+
+
+def test_bfloat16_is_for_the_forward_pass_alone() -> None:
+    """The layers compute in it, the weights and what the optimizer holds stay float32, and it learns about as well."""
+    outputs: list[torch.dtype] = []
+    weights: list[torch.dtype] = []
+
+    class Watched(Images):
+        def loss(self, given: Tensor, targets: Tensor) -> Tensor:
+            outputs.append(given.dtype)
+            return super().loss(given, targets)
+
+        def model(self, seed: int) -> nn.Module:
+            made = super().model(seed)
+            made.register_forward_pre_hook(lambda module, _: weights.extend(p.dtype for p in module.parameters()))
+            return made
+
+    exact, _ = trained(IMAGES, Watched())
+    assert set(outputs) == {torch.float32}
+    outputs.clear()
+    rounded, _ = trained(replace(IMAGES, engine=EngineSettings(precision="bfloat16")), Watched())
+    assert outputs.count(torch.bfloat16) == 20  # evaluations are in float32
+    assert set(weights) == {torch.float32}
+    np.testing.assert_allclose(rounded.train_losses, exact.train_losses, rtol=0.1)
+    assert not np.array_equal(rounded.train_losses, exact.train_losses)
+
+
+def test_channels_last_is_the_layout_of_weights_and_batches() -> None:
+    """Both; the numbers stay the same but for rounding."""
+    layouts: list[bool] = []
+
+    class Watched(Images):
+        def model(self, seed: int) -> nn.Module:
+            made = super().model(seed)
+            made.register_forward_pre_hook(
+                lambda module, inputs: (
+                    layouts.extend(
+                        each.is_contiguous(memory_format=torch.channels_last) for each in (module[0].weight, inputs[0])
+                    )
+                    if module.training
+                    else None
+                )
+            )
+            return made
+
+    usual, _ = trained(IMAGES, Watched())
+    assert layouts == [False] * 40
+    layouts.clear()
+    last, _ = trained(replace(IMAGES, engine=EngineSettings(channels_last=True)), Watched())
+    assert layouts == [True] * 40
+    np.testing.assert_allclose(last.train_losses, usual.train_losses, rtol=1e-3)
+
+
+def test_what_is_compiled_is_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch is given the model once and its answer runs in every step; compiling itself is for ``tests/gpu``."""
+    compiled: list[nn.Module] = []
+    runs: list[int] = []
+
+    def compile_(model: nn.Module) -> Callable[[Tensor], Tensor]:
+        def run(inputs: Tensor) -> Tensor:
+            runs.append(1)
+            output: Tensor = model(inputs)
+            return output
+
+        compiled.append(model)
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    plain, _ = trained(IMAGES, Images())
+    assert compiled == []
+    curve, _ = trained(replace(IMAGES, engine=EngineSettings(compile=True)), Images())
+    assert (len(compiled), len(runs)) == (1, 20)
+    assert_same_curve(curve, plain)
+
+
+def test_graphs_are_refused_without_a_cuda_device() -> None:
+    """Before the first step, with the reason and what to do."""
+    outcome = outcome_of(replace(IMAGES, engine=EngineSettings(graphs=True)), Images())
+    assert (outcome.status, outcome.steps) == (Status.FAILED, 0)
+    assert "graphs = true needs a CUDA device, and this training is on cpu: leave it out" in (outcome.error or "")
+
+
+# ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_allocation_that_fails_is_told_with_its_numbers() -> None:
+    """64 TiB, really asked for; the steps before are kept, the traceback comes after the sentence."""
+
+    class Huge(Constant):
+        def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+            if step == 5:
+                torch.empty(2**44)
+            return super().batch(seed, step)
+
+    curve, records = trained(replace(PLAN, evaluations=60), Huge())
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert (outcome.status, curve.steps) == (Status.FAILED, 5)
+    assert outcome.error is not None
+    sentence, _, rest = outcome.error.partition("\n\n")
+    assert sentence.startswith("out of memory on the CPU: 64.00 TiB were asked for; this process has ")
+    assert "MiB allocated, and the machine " in sentence or "GiB allocated, and the machine " in sentence
+    assert "Take a smaller batch" in sentence
+    assert rest.startswith("Traceback")
+    assert "torch.empty(2**44)" in rest
+
+
+def test_numpys_shortage_is_one_too_and_other_errors_are_none() -> None:
+    """An array of 64 TiB; and a RuntimeError of another kind."""
+    with pytest.raises(MemoryError) as raised:
+        np.empty(2**43)
+    said = shortage(raised.value, torch.device("cpu"))
+    assert said is not None
+    assert said.startswith("out of memory on the CPU: 64.0 TiB were asked for")
+    assert shortage(RuntimeError("the disk has a scratch"), torch.device("cpu")) is None
