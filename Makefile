@@ -61,8 +61,9 @@ demo: $(STAMP)
 ui: $(STAMP)
 	@LRSWEEP_HOME="$${LRSWEEP_HOME:-$(or $(NEWEST_DEMO),.lrsweep)}" $(BIN)/lrsweep ui
 
+# Whole files beside each other: half of a sweep's time is start-up and waiting.
 test: check $(PEERS)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
