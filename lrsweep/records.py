@@ -109,6 +109,8 @@ class WorkloadFacts:
     """for a horizon in epochs"""
     tokens_per_example: int | None = None
     """for a horizon in tokens"""
+    script_settings: tuple[str, ...] | None = None
+    """the names that a script gives ``attach`` for parameters that a search may set; None: it takes any"""
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ class Curve:
         if record.first_step > self.steps:
             raise ValueError(f"a record begins at step {record.first_step}, but the curve ends at step {self.steps}")
         keep = record.first_step
-        evaluations_kept = int(np.searchsorted(self.evaluation_steps, keep, side="right"))
+        # the evaluation after the last kept update belongs to it, and one before the first update to the first stretch
+        evaluations_kept = int(np.searchsorted(self.evaluation_steps, keep, side="right")) if keep else 0
 
         def joined(metric: str) -> Floats:
             before = self.evaluations.get(metric, np.full(len(self.evaluation_steps), np.nan))

@@ -70,6 +70,8 @@ class ScriptedExecutor:
         self.late: Callable[[TrainingPlan], Sequence[Record]] = lambda _: ()
         """what comes from earlier attempts before the last record of a training"""
         self.is_closed = False
+        self.drained: list[str] = []
+        """what was in flight when the driver let it end"""
         self._stays = False
 
     @property
@@ -110,6 +112,11 @@ class ScriptedExecutor:
             self._waiting.pop(0)
         return [*records]
 
+    def drain(self, tick: Callable[[], None]) -> None:
+        assert not self.is_closed
+        self.drained += self.in_flight
+        tick()
+
     def close(self) -> None:
         self._waiting.clear()
         self.is_closed = True
@@ -141,6 +148,7 @@ class Bench:
     mirror: NoMirror = field(default_factory=NoMirror)
     checkpoints: Checkpoints = Checkpoints(Path("no-such-folder"))  # noqa: RUF009 (it is a frozen value)
     seen: list[Progress] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lease = self.store.acquire_lease(self.study.name, "a test", seconds=600)
@@ -163,6 +171,7 @@ class Bench:
             stop=stop or Stop(),
             faults=Faults(),
             observe=self.seen.append,
+            say=self.said.append,
         )
 
     def drive(self, script: Script = completed, *, stop: Stop | None = None) -> ScriptedExecutor:

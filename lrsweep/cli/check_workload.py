@@ -44,6 +44,10 @@ NOT_RESUMED = (
     "the optimizer's and (seed, step), in an attribute of the workload or the model; make it a buffer or a function of "
     "these"
 )
+NOT_FOUND = (
+    "no checkpoint was found to go on from, so a training that is killed begins anew: either none could be written, or "
+    "the other process has another model; make the names in its state_dict, and their shapes, the same in every process"
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,15 @@ class ScriptReport:
     command: Command
     facts: WorkloadFacts
 
+    @property
+    def passed(self) -> bool | None:
+        """None where it was not started, and so nothing was asked."""
+        return True if self.command.follows == "attach" else None
+
     def to_json(self) -> dict[str, Json]:
         return {
             "command": self.command.command,
-            "passed": True,
+            "passed": self.passed,
             "seeds_reproduce": None,
             "fused_equals_sequential": None,
             "fused_reason": "a script trains in a process of its own",
@@ -94,7 +103,7 @@ class ScriptReport:
             "steps": self.facts.horizon,
             "peak_lr": {name: list(limits) for name, limits in self.facts.peak_lr.items()},
             "metric": self.target.metric,
-            "checks": {"answers": {"passed": True, "text": _answers(self.command)}},
+            "checks": {"answers": {"passed": self.passed, "text": _answers(self.command)}},
         }
 
 
@@ -113,9 +122,10 @@ def check_workload(
             repeated = _asked(Again(training), hash_seed=2)
             assert isinstance(repeated, Repeated)
             same, resumes = repeated.whole == looked.trace, repeated.resumed == looked.trace
+            unfound = repeated.resumed is None
             more = (
                 Check("processes_agree", same, SAME_THERE if same else OTHER_THERE),
-                Check("resumes", resumes, RESUMED if resumes else NOT_RESUMED),
+                Check("resumes", resumes, RESUMED if resumes else NOT_FOUND if unfound else NOT_RESUMED),
             )
             looked = replace(looked, checks=(*looked.checks, *more))
     return WorkloadReport(target, chosen, looked)

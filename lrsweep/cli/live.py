@@ -7,9 +7,10 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
@@ -33,6 +34,7 @@ BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 PLAIN_LINE_EVERY = 5.0
 MOST_TRIALS_NAMED = 8
+NOTHING_HEARD: Mapping[int, float] = MappingProxyType({})
 
 
 class Display:
@@ -44,6 +46,7 @@ class Display:
         self._homes = homes
         self._live = Live(console=console, refresh_per_second=5, transient=True) if console.is_terminal else None
         self._plain_line_at = 0.0
+        self._can_draw = True
 
     def __enter__(self) -> Self:
         self._console.print(
@@ -54,7 +57,7 @@ class Display:
         )
         if self._live is not None:
             self._live.start()
-            self._live.update(Text("starting: torch, MLflow and the databases take a few seconds …", style="dim"))
+            self._live.update(Text(_starting(self._study), style="dim"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -65,6 +68,17 @@ class Display:
         self._console.print(escape(sentence), style="yellow", highlight=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
+        """What cannot be drawn is told once, and then there is no view: a sweep must not end by it."""
+        if not self._can_draw:
+            return
+        try:
+            self._draw(progress)
+        except Exception as error:
+            self._can_draw = False
+            with suppress(Exception):  # standard output may be gone
+                self.say(f"the sweep goes on without a view, which could not be drawn: {error!r}")
+
+    def _draw(self, progress: Progress) -> None:
         if self._live is not None:
             self._live.update(_view(progress))
         elif time.monotonic() - self._plain_line_at > PLAIN_LINE_EVERY:
@@ -110,25 +124,27 @@ def retyped(arguments: str, home: Path) -> str:
     return f"{prefix}{'lrsweep' if known else shlex.quote(sys.argv[0])} {arguments}"
 
 
-def sparkline(schedule: Schedule, horizon: int, width: int = SPARK_WIDTH, *, heard: Sequence[float] = ()) -> str:
+def sparkline(
+    schedule: Schedule, horizon: int, width: int = SPARK_WIDTH, *, heard: Mapping[int, float] = NOTHING_HEARD
+) -> str:
     """The rate from the first step to the last as a row of bars, the peak as the highest.
 
-    A schedule that reacts is drawn as it was in the training that ``heard`` these metrics, evenly spaced.
+    A schedule that reacts is drawn as it was in the training that ``heard`` these metrics, by the updates done.
 
     >>> import lrsweep
     >>> sparkline(lrsweep.schedule("linear"), horizon=600, width=8)
     '█▇▆▅▄▃▂▁'
     """
-    factors = _factors_shown(schedule, horizon, width, tuple(heard))
+    factors = _factors_shown(schedule, horizon, width, tuple(heard.items()))
     return "".join(BARS[min(int(factor * len(BARS)), len(BARS) - 1)] for factor in factors)
 
 
 @functools.lru_cache(maxsize=1)  # the live view asks five times a second, and the best is seldom another
-def _factors_shown(schedule: Schedule, horizon: int, width: int, heard: tuple[float, ...]) -> list[float]:
+def _factors_shown(schedule: Schedule, horizon: int, width: int, heard: tuple[tuple[int, float], ...]) -> list[float]:
     """The factor in the middle of each of ``width`` parts of the training."""
     middles = (np.arange(width) + 0.5) / width
     if schedule.needs_metric:
-        factors: list[float] = schedule.replay(heard, horizon)[(middles * horizon).astype(int)].tolist()
+        factors: list[float] = schedule.replay(dict(heard), horizon)[(middles * horizon).astype(int)].tolist()
         return factors
     return [float(factor) for factor in schedule.factor(middles, horizon)]
 
@@ -141,16 +157,23 @@ def pasteable(best: Best) -> str:
     if _is_script(best):
         script = command.command_of(best.workload)
         if script.follows == "attach":
+            metric = f", metric={best.metric!r}" if best.metric != "val_loss" else ""
             settings = f", settings={dict(best.extra)!r}" if best.extra else ""
             return (
                 f"run = lrsweep.attach(peak_lr={best.peak_lr!r}, total_steps={best.horizon}, "
-                f"schedule={best.schedule!r}{settings})"
+                f"schedule={best.schedule!r}{metric}{settings})"
             )
         if script.follows == "flags":
             return shlex.join(filled(f"{script.command} {script.families[best.family]}", _places(best)))
     if best.schedule.needs_metric:
         return f"{best.schedule!r}.torch(optimizer, {best.horizon}, peak_lr={best.peak_lr!r})"
     return f"{best.schedule!r}.rates({best.horizon}, peak_lr={best.peak_lr!r})"
+
+
+def _starting(study: Study) -> str:
+    if study.workload.name == command.NAME:
+        return "starting: MLflow and the databases take a few seconds, and the script is asked what it trains …"
+    return "starting: torch, MLflow and the databases take a few seconds …"
 
 
 def _places(best: Best) -> dict[str, object]:

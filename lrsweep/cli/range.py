@@ -22,10 +22,14 @@ from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, Floats, Json, OptimizerSpec, Outcome, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules.kinds import LONGEST_LIST, listing
+from lrsweep.workloads import catalog
 
 STEPS, LOW, HIGH, SEEDS = 300, 1e-6, 10.0, 3
+FEWEST_STEPS = FEWEST_POINTS + 1
+"""A workload's first loss belongs to no rate."""
 MOST_SEEDS = 100
 POLL_SECONDS = 0.2
+RANDOM_DATA = "the data are random: the speed alone means anything, and no rate is suggested"
 WORTH_STOPPING = 20.0
 """Seconds that a diverged training would go on for. To stop it ends the engine's process, and a new one takes some
 seconds to start and to load the data."""
@@ -43,8 +47,8 @@ class RangeOptions:
 
     def problems(self) -> list[str]:
         found = []
-        if not FEWEST_POINTS <= self.steps <= LONGEST_LIST:
-            found.append(f"--steps is {self.steps}; wanted a whole number from {FEWEST_POINTS} to {LONGEST_LIST}")
+        if not FEWEST_STEPS <= self.steps <= LONGEST_LIST:
+            found.append(f"--steps is {self.steps}; wanted a whole number from {FEWEST_STEPS} to {LONGEST_LIST}")
         if not 0 < self.low < self.high < math.inf:
             found.append(f"--low is {self.low:g} and --high {self.high:g}; wanted two rates above 0, the lower first")
         if not 1 <= self.seeds <= MOST_SEEDS:
@@ -66,6 +70,7 @@ class RangeTest:
         reading, command = self.reading, self.target.command
         return {
             "workload": None if command else self.target.workload.name,
+            "settings": None if command else dict(catalog.complete(self.target.workload).settings),
             "command": command.command if command else None,
             "optimizer": self.optimizer.name,
             "device": self.device,
@@ -122,7 +127,10 @@ def run_range(
             plan = _plan(target, workload, chosen, options, seed, Path(folder))
             curve, outcome, device = _trained(executor, plan)
             seeds.append(_read(plan, curve, outcome, is_script=target.command is not None))
-    return RangeTest(target, chosen, options, metric, device, tuple(seeds), read_range(seeds))
+    reading = read_range(seeds)
+    if target.is_synthetic:
+        reading = replace(reading, suggested=None, peak_lr=None, notes=(RANDOM_DATA,))
+    return RangeTest(target, chosen, options, metric, device, tuple(seeds), reading)
 
 
 def _metric(target: Target, options: RangeOptions) -> tuple[str, list[str]]:
@@ -182,7 +190,7 @@ def _has_diverged(curve: Curve) -> bool:
     """With some steps more to see that it lasts."""
     if len(curve.train_losses) < FEWEST_POINTS or np.isnan(curve.train_losses).all():
         return False
-    divergence = read_curve(curve.rates, curve.train_losses).divergence
+    divergence = _after_updates(curve).divergence
     return divergence is not None and divergence < curve.rates[-1] / 2
 
 
@@ -190,7 +198,7 @@ def _read(plan: TrainingPlan, curve: Curve, outcome: Outcome | None, *, is_scrip
     if outcome is not None and outcome.status is Status.FAILED:
         raise SweepFailed(f"a training of the range test failed:\n{outcome.error}")
     if not is_script:
-        return read_curve(curve.rates, curve.train_losses)
+        return _after_updates(curve)
     rates, losses = _reported(curve, plan.metric, diverged=outcome is not None and outcome.status is Status.DIVERGED)
     apart = curve.steps / max(len(losses), 1)
     if plan.horizon < FEWEST_POINTS * apart:
@@ -202,6 +210,11 @@ def _read(plan: TrainingPlan, curve: Curve, outcome: Outcome | None, *, is_scrip
             f"or make the test longer: --steps {enough}"
         )
     return read_curve(rates, losses)
+
+
+def _after_updates(curve: Curve) -> SeedReading:
+    """A step's loss is measured before its update: it belongs to the rate of the step before, and the first to none."""
+    return read_curve(curve.rates[:-1], curve.train_losses[1:])
 
 
 def _reported(curve: Curve, metric: str, *, diverged: bool) -> tuple[Floats, Floats]:

@@ -45,6 +45,11 @@ class Target:
         return scripts.command_of(self.workload) if self.workload.name == scripts.NAME else None
 
     @property
+    def is_synthetic(self) -> bool:
+        """Whether its data are random, so that only its speed means anything."""
+        return self.command is None and bool(self.workload.settings.get(SYNTHETIC))
+
+    @property
     def engine(self) -> EngineSettings:
         return self.study.engine if self.study is not None else EngineSettings()
 

@@ -9,9 +9,9 @@ A file is written as a draft, synced to the disk and then renamed, so that a nam
 a disk does to it later is found by the checksum. The two newest are kept. Who committed the training's result deletes
 the folder.
 
-Nothing here ends a training. What cannot be written or read is said in a line to the log, which is the engine's
-standard error unless the program that runs it has another: a disk that is full costs the checkpoint, and a damaged file
-costs the updates since the one before it.
+Nothing here ends a training. What cannot be written or read is said in a line to the log, which an engine's process
+hands to its driver: a disk that is full costs the checkpoint, and a damaged file costs the updates since the one before
+it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -111,9 +112,6 @@ class Checkpoints:
         assert self._folder is not None
         try:
             self._kept.append(self._write(self._folder, checkpoint))
-            for old in self._kept[:-KEPT]:
-                old.unlink(missing_ok=True)
-            del self._kept[:-KEPT]
         except (OSError, RuntimeError) as error:  # RuntimeError: PyTorch's, of a stream that fails
             _log.warning(
                 "No checkpoint could be written to %s: %s The training goes on; the next try is in %.0f s.",
@@ -121,6 +119,9 @@ class Checkpoints:
                 _told(error),
                 CHECKPOINT_SECONDS,
             )
+        while len(self._kept) > KEPT:
+            with suppress(OSError):  # what cannot be deleted lies there until the folder goes
+                self._kept.pop(0).unlink(missing_ok=True)
         self._wait()
 
     def _wait(self) -> None:
@@ -163,7 +164,9 @@ class Checkpoints:
                 raise _Unusable("its content does not have the checksum in its name: it is torn, or was changed.")
         content = torch.load(path, map_location="cpu", weights_only=True)
         if (content["format"], content["identity"]) != (FORMAT, self._identity):
-            raise _Unusable("it belongs to another training, or to this one under another plan or model.")
+            raise _Unusable(
+                "it belongs to another training, or to this one under another plan, model or kind of device."
+            )
         return Checkpoint(
             seconds=content["seconds"],
             curve=Curve.from_bytes(content["curve"].numpy().tobytes()),
@@ -175,7 +178,8 @@ class Checkpoints:
 
 
 def identity(plan: TrainingPlan, model: nn.Module) -> str:
-    """What a checkpoint must agree in: the plan but for its attempt and its folder, and the model's shapes."""
+    """What a checkpoint must agree in: the plan but for its attempt and its folder, the model's shapes, and the kind of
+    device, because another kind gives other bits."""
     return stable_hash(
         {
             "training": plan.training_id,
@@ -189,6 +193,7 @@ def identity(plan: TrainingPlan, model: nn.Module) -> str:
             "metric": [plan.metric, plan.direction],
             "extra": dict(plan.extra),
             "engine": plan.engine.changed(),
+            "device": _device_of(model).type,
             "model": {name: list(part.shape) for name, part in model.state_dict().items() if isinstance(part, Tensor)},
         }
     )

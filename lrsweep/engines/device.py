@@ -36,7 +36,7 @@ def open_device(name: str) -> torch.device:
 
 def _repeat_bits() -> None:
     """On a GPU the same training gives other bits each time unless PyTorch is told not to let it."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used; 8 MB less to share
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used; 32 MiB less to share
     torch.use_deterministic_algorithms(True, warn_only=True)  # a warning: not every operation has such an algorithm
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs a kernel per tensor
     torch.backends.cudnn.benchmark = False  # it picks the convolution that is fastest just now

@@ -7,12 +7,14 @@ is the one without a graph, but for rates in float32.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from lrsweep.engines.memory import chain
 from lrsweep.errors import InvalidInput
 from lrsweep.records import TrainingPlan
 
@@ -40,7 +42,7 @@ class Graphed:
     def __init__(self, update: Update) -> None:
         self._update = update
         self._eager_left = EAGER_UPDATES
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = first_updates_stream()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs = self._targets = self._loss = torch.empty(0)
         """what the graph reads and writes, by address"""
@@ -75,6 +77,20 @@ class Graphed:
         """Runs nothing."""
         self._inputs, self._targets = inputs.clone(), targets.clone()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._loss = self._update(self._inputs, self._targets)
+        try:
+            with torch.cuda.graph(graph):
+                self._loss = self._update(self._inputs, self._targets)
+        except Exception as error:
+            first = chain(error)[-1]  # the end of a broken recording fails as well, and says less
+            reason = str(first).partition("\n")[0]
+            raise InvalidInput(
+                f"graphs = true, and an update of this training cannot be recorded ({type(first).__name__}: {reason}): "
+                "leave graphs out of [study.engine]"
+            ) from error
         self._graph = graph
+
+
+@functools.cache
+def first_updates_stream() -> torch.cuda.Stream:
+    """One for all trainings of a process: PyTorch keeps the memory that was freed on a stream for this stream alone."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]

@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How it is told by those who do not ask PyTorch for memory: the driver, a library's workspace."""
+
 
 def shortage(error: BaseException, device: torch.device) -> str | None:
-    """The numbers and what to do, for an allocation that failed; None for any other error."""
+    """The numbers and what to do, for an allocation that failed; None for any other error.
+
+    It may be what the error came from: a library tells of its own failure, and a graph of its broken recording.
+    """
+    return next((told for each in chain(error) if (told := _shortage(each, device))), None)
+
+
+def chain(error: BaseException) -> Sequence[BaseException]:
+    """The error, what it came from, and so on to the first."""
+    found: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in found:  # an error may be raised from itself
+        found.append(each)
+        each = each.__cause__ or each.__context__
+    return found
+
+
+def _shortage(error: BaseException, device: torch.device) -> str | None:
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError) or any(told in text for told in NO_GPU_MEMORY):
         asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
         total = torch.cuda.get_device_properties(device).total_memory
         return (

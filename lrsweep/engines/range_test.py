@@ -106,7 +106,8 @@ def growing(low: float, high: float, steps: int) -> Schedule:
 
 
 def read_curve(rates: Floats, losses: Floats) -> SeedReading:
-    """What one training says: ``losses[i]`` is the loss at ``rates[i]``, which grow. A loss may be NaN or infinite."""
+    """What one training says: ``losses[i]`` is the loss after the update at ``rates[i]``; these grow. A loss may be NaN
+    or infinite."""
     finite = np.isfinite(losses)
     end = len(losses) if finite.all() else int(np.argmin(finite))
     broke = float(rates[end]) if end < len(losses) else None
@@ -153,7 +154,7 @@ def read_range(seeds: Sequence[SeedReading]) -> RangeReading:
     if steepest is None or lowest is None or 2 * len(clear) <= len(seeds):
         return RangeReading(steepest, lowest, divergence, None, None, tuple(notes))
 
-    first, last = min(float(seed.rates[0]) for seed in seeds), max(float(seed.rates[-1]) for seed in seeds)
+    first, last = min(float(seed.rates[0]) for seed in clear), max(float(seed.rates[-1]) for seed in clear)
     high = min(lowest.high, divergence.low) if divergence is not None else lowest.high
     low = min(max(steepest.low / BELOW_STEEPEST, first), high / BELOW_STEEPEST)
     peak_lr = float(np.clip(np.sqrt(steepest.rate * lowest.rate), low, high))

@@ -1,18 +1,21 @@
 """The sequential engine: one training after the other, readable from top to bottom. It is the meaning of a plan.
 
 The same plan gives the same bits: on the same device, in any process, whatever was trained there before, and also when
-the training was killed and went on from a checkpoint. What gives other bits: another kind of device or number of
-threads, another release of PyTorch or of its libraries, and each of the engine's settings (clipping, bfloat16,
-channels_last, compile, graphs). On a GPU ``open_device`` chooses deterministic algorithms without TF32; an operation
+the training was killed and went on from a checkpoint. With graphs the resumed curve is only nearly the same, because a
+few eager updates come first again. What gives other bits: another kind of device or number of threads, another release
+of PyTorch or of its libraries, and each of the engine's settings (clipping, bfloat16, channels_last, compile, graphs).
+On a GPU ``open_device`` chooses deterministic algorithms without TF32; an operation
 that has none warns. A model may draw from PyTorch's own generators, which are seeded by the plan and kept in
 checkpoints; what a workload draws from anywhere else is not.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -27,28 +30,34 @@ from lrsweep.errors import InvalidInput
 from lrsweep.records import Curve, OptimizerSpec, Outcome, Status, TrainingPlan
 from lrsweep.workloads.base import Workload
 
+Alive = Callable[[], AbstractContextManager[None]]
+"""``lrsweep.executors.heartbeat``"""
 
-def train(plan: TrainingPlan, workload: Workload, emit: Emit) -> None:
+
+def train(plan: TrainingPlan, workload: Workload, emit: Emit, alive: Alive = nullcontext) -> None:
     """Runs the plan to its end, from its newest checkpoint where there is one; the last record has the outcome.
 
-    A training that diverges says by which rule (``lrsweep.engines.divergence``). Exceptions become ``failed``.
+    ``with alive():`` stands around all that may take long without a record, but not around the steps: one that hangs is
+    to be found. A training that diverges says by which rule (``lrsweep.engines.divergence``). Exceptions become
+    ``failed``.
     """
     recorder = Recorder(plan, str(workload.device), emit)
     try:
-        outcome = _train(plan, workload, recorder)
+        outcome = _train(plan, workload, recorder, alive)
     except Exception as error:
         told = [shortage(error, workload.device), traceback.format_exc()]
         outcome = recorder.outcome(Status.FAILED, error="\n\n".join(each for each in told if each))
     recorder.end(outcome)
 
 
-def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder) -> Outcome:
+def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Alive) -> Outcome:
     engine = plan.engine
     if engine.graphs and (why_not := graphed.why_not(plan, workload.device)):
         raise InvalidInput(why_not)
 
     torch.manual_seed(plan.seed)
-    model = workload.model(plan.seed)
+    with alive():
+        model = workload.model(plan.seed)
     if engine.channels_last:
         model = model.to(memory_format=torch.channels_last)
     groups = trained_groups(model, workload.groups(model), tensor_rates=engine.graphs)
@@ -68,15 +77,24 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder) -> Outcom
         optimizer.step()
         return loss.detach()
 
+    def validated() -> dict[str, float]:
+        with alive():
+            metrics = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
+        _check_metrics(metrics, plan)
+        return metrics
+
     step_of = graphed.Graphed(update) if engine.graphs else update
     applied = Applied(plan)
     losses = torch.empty(plan.horizon, dtype=torch.float32, device=workload.device)
     val_losses: list[float] = []
     metrics: dict[str, float] = {}
     done = evaluated = 0
+    begins_trained = plan.workload.settings.get("init") is not None
+    val_loss_before = validated()["val_loss"] if begins_trained else -math.inf
 
     checkpoints = Checkpoints(plan.checkpoint_url, identity(plan, model))
-    found = checkpoints.newest()
+    with alive():
+        found = checkpoints.newest()
     if found is None:
         recorder.begin(Curve.empty(), 0.0)
     else:
@@ -89,6 +107,7 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder) -> Outcom
             evaluated = int(found.curve.evaluation_steps[-1])
             val_losses = found.curve.evaluations["val_loss"].tolist()
 
+    first = done
     for point in evaluation_steps(plan.horizon, plan.evaluations):
         if point <= evaluated:
             continue
@@ -99,27 +118,29 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder) -> Outcom
             inputs, targets = workload.batch(plan.seed, step)
             if engine.channels_last and inputs.dim() == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
-            losses[step] = step_of(inputs, targets)
+            with alive() if step == first else nullcontext():  # PyTorch compiles in it
+                losses[step] = step_of(inputs, targets)
 
             now = time.monotonic()
             if now >= recorder.due or now >= checkpoints.due:
                 if reason := recorder.add(losses[: step + 1], applied.rates):
                     return recorder.outcome(Status.DIVERGED, reason=reason)
                 if now >= checkpoints.due:
-                    checkpoints.save(taken(recorder.seconds, recorder.curve, applied.states, model, optimizer))
+                    with alive():
+                        checkpoints.save(taken(recorder.seconds, recorder.curve, applied.states, model, optimizer))
 
         done = point
         if reason := recorder.add(losses[:done], applied.rates):
             return recorder.outcome(Status.DIVERGED, reason=reason)
-        metrics = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
-        _check_metrics(metrics, plan)
+        metrics = validated()
         recorder.evaluated(metrics)
         val_losses.append(metrics["val_loss"])
-        if reason := divergence.of_validation_losses(val_losses, losses[0].item(), done):
+        if reason := divergence.of_validation_losses(val_losses, max(losses[0].item(), val_loss_before), done):
             return recorder.outcome(Status.DIVERGED, reason=reason)
         applied.hear(metrics[plan.metric], done)
 
-    decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
+    with alive():
+        decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
     return recorder.outcome(Status.COMPLETED, metrics | decide)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lrsweep.executors.messages import Lost
@@ -23,6 +23,12 @@ class Executor(Protocol):
 
     def poll(self, seconds: float) -> list[Record | Lost]:
         """What has come within that time, in order: all that is there, or nothing."""
+
+    def drain(self, tick: Callable[[], None]) -> None:
+        """Lets the user's scripts save what they have and leave; ``tick`` is called meanwhile, and may raise.
+
+        What was in flight is lost afterwards, and so it is for workloads that have nothing to save: at once.
+        """
 
     def close(self) -> None:
         """Ends all engines at once; what was in flight is lost, and it is for the driver to queue it again."""

@@ -1,12 +1,14 @@
-"""The engine's process: ``python -m lrsweep.executors.child FD DEVICE DATA``, started by ``LocalExecutor``.
+"""The engine's process: ``python -m lrsweep.executors.child FD DEVICE DATA SCRATCH``, started by ``LocalExecutor``.
 
 It reads plans from the pipe FD, trains them in order, and writes records back; the user's own scripts run beside each
-other, and torch is not imported for them. When the pipe closes it ends at once: its driver is gone, and whoever drives
-next will queue the trainings again.
+other, and torch is not imported for them. When the pipe closes it ends, because its driver is gone or drains it, and
+whoever drives next will queue the trainings again: at once, or where scripts run as soon as they have saved and left.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import queue
 import signal
@@ -22,7 +24,8 @@ from lrsweep.engines.command import CommandEngine, describe
 from lrsweep.engines.command.endings import Cut
 from lrsweep.engines.command.engine import Pulse
 from lrsweep.errors import InvalidInput
-from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare
+from lrsweep.executors.heartbeat import Heartbeat
+from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare, Said
 from lrsweep.records import TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
@@ -34,19 +37,24 @@ Message = Prepare | Describe | TrainingPlan
 Send = Callable[[object], None]
 
 
-def main(fd: int, device_name: str, data: Path | None) -> None:
+def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides what it means
     connection: Connection[object, object] = Connection(fd)
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    # before anything is loaded, which takes seconds: a driver that dies meanwhile must not leave this process behind
-    threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
     sending = threading.Lock()
 
     def send(message: object) -> None:
-        with sending:
+        with sending, contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_listen` sees the end too
             connection.send(message)
 
-    scripts = _Scripts(send)
+    scripts = _Scripts(send, scratch / "devices" if scratch else None)
+    # before anything is loaded, which takes seconds: a driver that dies meanwhile must not leave this process behind
+    threading.Thread(target=_listen, args=(connection, inbox, scripts.drain), daemon=True).start()
+
+    for name in ("lrsweep", "py.warnings"):
+        logging.getLogger(name).addHandler(_Saying(send))
+    logging.captureWarnings(True)
+
     workloads: _Workloads | None = None
     while True:
         message = inbox.get()
@@ -57,12 +65,29 @@ def main(fd: int, device_name: str, data: Path | None) -> None:
         workloads.take(message)
 
 
+class _Saying(logging.Handler):
+    """Sends what is logged, each text once: the driver's user would not see it in this process's standard error."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(logging.WARNING)
+        self._send = send
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().partition("\n")[0]  # a warning's second line is that of the code which warns
+        if text not in self._said:
+            self._said.add(text)
+            self._send(Said(text))
+
+
 class _Scripts:
     """Commands: what the user's own scripts are, and trainings by them."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, device_locks: Path | None) -> None:
         self._send = send
-        self._engine = CommandEngine(os.environ.copy(), emit=send, lose=self._lose, alive=self._alive)
+        self._engine = CommandEngine(
+            os.environ.copy(), emit=send, lose=self._lose, alive=self._alive, device_locks=device_locks
+        )
 
     def take(self, message: Message) -> None:
         match message:
@@ -71,6 +96,9 @@ class _Scripts:
             case Describe(spec, folder):
                 tick = Pulse(self._alive).tick
                 self._send(_answer(spec, lambda: describe(command_of(spec), os.environ, folder, tick)))
+
+    def drain(self) -> None:
+        self._engine.drain()
 
     def _alive(self) -> None:
         self._send(Alive())
@@ -83,7 +111,9 @@ class _Workloads:
     """Models that are trained in this process; torch is imported when it is made."""
 
     def __init__(self, device_name: str, data: Path | None, send: Send) -> None:
-        import lrsweep.engines.sequential
+        self._alive = Heartbeat(lambda: send(Alive()))
+        with self._alive():
+            import lrsweep.engines.sequential
 
         self._train = lrsweep.engines.sequential.train
         self._device_name = device_name
@@ -94,7 +124,7 @@ class _Workloads:
     def take(self, message: Message) -> None:
         match message:
             case TrainingPlan():
-                self._train(message, self._workload(message.workload), self._send)
+                self._train(message, self._workload(message.workload), self._send, self._alive)
             case Describe(spec):
                 self._send(_answer(spec, lambda: self._workload(spec).facts))
 
@@ -105,8 +135,9 @@ class _Workloads:
 
         key = repr((spec.name, sorted(spec.settings.items())))
         if key not in self._loaded:
-            self._loaded[key] = load(spec, open_device(self._device_name), self._data)
-            warm_up(self._loaded[key])
+            with self._alive():
+                self._loaded[key] = load(spec, open_device(self._device_name), self._data)
+                warm_up(self._loaded[key])
         return self._loaded[key]
 
 
@@ -120,18 +151,20 @@ def _answer(spec: WorkloadSpec, facts: Callable[[], WorkloadFacts]) -> WorkloadF
         return CannotDescribe(text, is_input=False)
 
 
-def _listen(connection: Connection[object, object], inbox: queue.SimpleQueue[Message]) -> None:
+def _listen(
+    connection: Connection[object, object], inbox: queue.SimpleQueue[Message], drain: Callable[[], None]
+) -> None:
     while True:
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            os._exit(0)
+            try:
+                drain()
+            finally:
+                os._exit(0)
         assert isinstance(message, Prepare | Describe | TrainingPlan)
         inbox.put(message)
 
 
 if __name__ == "__main__":
-    try:
-        main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if sys.argv[3] else None)
-    except BrokenPipeError:
-        os._exit(0)
+    main(int(sys.argv[1]), sys.argv[2], *(Path(given) if given else None for given in sys.argv[3:]))

@@ -20,7 +20,7 @@ from typing import IO
 
 from lrsweep.engines.command import concurrency
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
-from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare
+from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare, Said
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
@@ -49,17 +49,22 @@ class LocalExecutor:
         scratch: Path | None = None,
         environ: Mapping[str, str] | None = None,
         stall_seconds: float = STALL_SECONDS,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._device = device
         self._data = data
         self._scratch = scratch
-        """where a script that is asked what it is finds its plan; a batch system's machines must see it too"""
+        """where a script that is asked what it is finds its plan, a batch system's machines must see it too; and where
+        engines tell each other which devices still have a script"""
         # as it is now: what libraries set for this process alone is not for the user's scripts
         self._environ = dict(os.environ if environ is None else environ)
         self.stall_seconds = stall_seconds
-        """how long the engine may make no step, or a workload load"""
+        """how long the engine may be silent; it says that it lives while it loads, evaluates, or runs scripts"""
+        self._say = say
+        """gets the warnings of the engine's process, each once"""
         self._at_a_time = 1
         self._ahead = AHEAD - 1
+        self._runs_scripts = False
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[object, object] | None = None
         self._errors: IO[bytes] | None = None
@@ -97,7 +102,7 @@ class LocalExecutor:
         self._process = subprocess.Popen(  # noqa: S603 (our own module, by our own interpreter)
             [
                 *(sys.executable, "-P", "-m", "lrsweep.executors.child"),
-                *(str(theirs.fileno()), self._device, str(self._data or "")),
+                *(str(theirs.fileno()), self._device, str(self._data or ""), str(self._scratch or "")),
             ],
             env=self._environ,
             pass_fds=[theirs.fileno()],
@@ -140,7 +145,9 @@ class LocalExecutor:
                     )
             answer = self._connection.recv()
             self._heard_at = time.monotonic()
-            if not isinstance(answer, Alive):
+            if isinstance(answer, Said):
+                self._say(answer.text)
+            elif not isinstance(answer, Alive):
                 return answer
 
     def _empty_folder(self) -> tempfile.TemporaryDirectory[str]:
@@ -151,7 +158,8 @@ class LocalExecutor:
 
     def _fit(self, workload: WorkloadSpec) -> None:
         """How many trainings it takes: a script's all run, and none waits in the process."""
-        if workload.name == COMMAND:
+        self._runs_scripts = workload.name == COMMAND
+        if self._runs_scripts:
             self._at_a_time, self._ahead = concurrency(command_of(workload), self._environ), 0
         else:
             self._at_a_time, self._ahead = 1, AHEAD - 1
@@ -177,6 +185,9 @@ class LocalExecutor:
                 self._heard_at, wait = time.monotonic(), 0.0
                 if isinstance(message, Alive):
                     continue
+                if isinstance(message, Said):
+                    self._say(message.text)
+                    continue
                 assert isinstance(message, Record | Lost)
                 messages.append(message)
                 if isinstance(message, Lost) or message.outcome is not None:
@@ -187,6 +198,20 @@ class LocalExecutor:
             self._kill()
             return [*messages, *self._lost(f"the engine made no step for {self.stall_seconds:.0f} s and was killed")]
         return messages
+
+    def drain(self, tick: Callable[[], None]) -> None:
+        """Asks the user's scripts to save what they have and leave, and waits until all have: each has its
+        ``stop_grace``. What was in flight is lost then. ``tick`` is called meanwhile, and may raise: ``close`` ends
+        all at once. Nothing happens where no script runs.
+        """
+        if self._process is None or self._connection is None or not (self._runs_scripts and self._in_flight):
+            return
+        self._connection.close()
+        while self._process.poll() is None:
+            tick()
+            time.sleep(TICK_SECONDS)
+        self._reap()
+        self._in_flight.clear()
 
     def close(self) -> None:
         """Ends the process at once; what was in flight is lost, and it is for the driver to queue it again."""

@@ -38,6 +38,13 @@ class Alive:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A sentence for the user that is no record: a warning of the engine, or of what it runs."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Lost:
     """A training whose attempt ended before its outcome came.
 

@@ -9,9 +9,13 @@
             run.report(step + 1, val_loss=evaluate(model))
 
 Outside a sweep the script's own values hold, and nothing is read or written. In a sweep ``LRSWEEP_PLAN`` names a plan
-file, whose values replace the script's; where several processes train together, the first alone reports. What the sweep
-can tell its user (a count that does not fit, a rate that somebody else has set) is reported and raises nothing; a call
-that cannot be meant raises at once, in a sweep and outside.
+file, whose values replace the script's; where several processes train together, the first alone reports. A call that
+cannot be meant raises at once, in a sweep and outside; what the sweep can tell its user is reported and raises nothing:
+
+- With ``run.torch`` the optimizer's updates are counted, and compared with each reported step and with the horizon; at
+  each update the rates must be those that were written, except where a rate is a tensor: to read one waits for a GPU.
+- With ``run.rate`` or ``run.rates``, as with a table or flags, nobody sees an update: only the last reported step is
+  compared, with the horizon.
 """
 
 from __future__ import annotations
@@ -20,11 +24,12 @@ import importlib
 import json
 import operator
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,15 +42,18 @@ from lrsweep.schedules import schedule as schedule_of
 from lrsweep.schedules.checks import as_metric, checked_horizon
 from lrsweep.schedules.course import States
 from lrsweep.scripts.hearing import Heard
-from lrsweep.scripts.plan_file import VARIABLE, PlanFile, ScriptFacts, read_plan_file, write_facts
+from lrsweep.scripts.plan_file import ATTEMPT, PREEMPTED, VARIABLE, PlanFile, ScriptFacts, read_plan_file, write_facts
 from lrsweep.scripts.processes import is_first, trains_with_others
-from lrsweep.scripts.reports import Report, reported
+from lrsweep.scripts.reports import Preempted, Report, reported
 from lrsweep.scripts.stopping import StopSign
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lrsweep.integrations.attached import AttachedScheduler
+
+METRIC_NAME = re.compile(r"[\w.\-/: ]+")
+"""What MLflow takes."""
 
 
 def attach(
@@ -72,6 +80,12 @@ def attach(
     if not named:
         return Run(own, followed, seed, metric, Path(checkpoint_dir), None)
     plan = read_plan_file(named)
+    if os.environ.get(ATTEMPT, str(plan.attempt)) != str(plan.attempt):
+        sys.stderr.write(
+            f"lrsweep: this script was started for attempt {os.environ[ATTEMPT]} of a training whose plan is of "
+            f"attempt {plan.attempt} by now; it leaves that one alone\n"
+        )
+        sys.exit(PREEMPTED)
     if plan.asks == "facts":
         if is_first():
             write_facts(plan, own)
@@ -141,7 +155,8 @@ class Run:
 
     @property
     def should_stop(self) -> bool:
-        """Whether to save what is needed to go on, and to leave; the sweep starts the training again later.
+        """Whether to save what is needed to go on, and to leave, as by ``run.preempted()``; the sweep starts the
+        training again later, or has already, where a batch system's job outlives its attempt.
 
         Ask once per update. Where several processes train together, all of them must ask: it becomes true for all after
         the same update, up to 18 after the sweep has asked, or 2 where an update takes more than a second.
@@ -150,6 +165,18 @@ class Run:
             return False
         self._asked_to_stop += 1
         return self._stop_sign.is_up(self._asked_to_stop if self._updates is None else self._updates)
+
+    def preempted(self) -> NoReturn:
+        """Leaves with exit code 75, for a script that has saved what it needs to go on: ``if run.should_stop:`` or when
+        a batch system takes the machine back. Not a failure: the sweep starts the training again.
+
+        It hears so from the reports as well, because launchers such as torchrun have an exit code of their own. Where
+        several processes train together, all call it, and those after the first leave with 0: at any other exit code a
+        launcher kills the rest, and the first may still be saving.
+        """
+        if self._reporter is not None:
+            self._reporter.say(Preempted(self._updates))
+        sys.exit(PREEMPTED if is_first() else 0)
 
     def report(self, step: SupportsIndex, **metrics: Any) -> None:
         """The metrics after ``step`` updates: ``run.report(step, val_loss=0.4)``. A schedule that reacts hears them.
@@ -285,6 +312,10 @@ def _checked_step(asked: str, given: SupportsIndex) -> int:
 
 
 def _checked_metric(name: str, given: Any) -> float:
+    if not METRIC_NAME.fullmatch(name):
+        raise ScheduleError(
+            f"report: {name!r} cannot be a metric's name in MLflow; wanted letters, digits, spaces and _ - . / : alone"
+        )
     number = as_metric(given.detach() if hasattr(given, "detach") else given)
     if number is None:
         raise ScheduleError(f"report: {name} must be a number, not {shortened(given)}")

@@ -55,7 +55,7 @@ class SweepCallback(TrainerCallback):  # type: ignore[misc] # transformers is no
         told = {
             name: value
             for name, value in metrics.items()
-            if as_metric(value) is not None and name != "epoch" and not name.endswith(SPEED)
+            if as_metric(value) is not None and name not in ("epoch", "step") and not name.endswith(SPEED)
         }
         if self._run.in_sweep and told:
             self._run.report(state.global_step, **told)

@@ -58,8 +58,9 @@ class SweepCallback(Callback):  # type: ignore[misc] # lightning is not type-che
             trainer.save_checkpoint(self._run.checkpoint_dir / LEAVING)
 
     def on_validation_end(self, trainer: Any, *_: Any) -> None:
-        if self._run.in_sweep and not trainer.sanity_checking and trainer.callback_metrics:
-            self._run.report(trainer.global_step, **trainer.callback_metrics)
+        told = {name: value for name, value in trainer.callback_metrics.items() if name != "step"}
+        if self._run.in_sweep and not trainer.sanity_checking and told:
+            self._run.report(trainer.global_step, **told)
 
     def _check(self, trainer: Any) -> None:
         run = self._run

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import platform
 import sys
+import time
 
 from lrsweep.scripts.plan_file import PlanFile
 from lrsweep.scripts.processes import is_first, is_helper, is_started_by_script
-from lrsweep.scripts.reports import Begin, End, Line, Wrong, append
+from lrsweep.scripts.reports import Begin, End, Line, Writer, Wrong, append
 
 
 class Reporter:
@@ -20,6 +22,7 @@ class Reporter:
 
     def __init__(self, plan: PlanFile) -> None:
         self._path = plan.reports
+        self._writer = Writer(plan.attempt, f"{platform.node()}:{os.getpid()}:{time.time_ns()}")
         self._unsaid: list[Line] = [Begin(plan.attempt)]
         self._is_in_trouble = False
         self._is_wrong = False
@@ -36,7 +39,7 @@ class Reporter:
             return
         self._unsaid += lines
         try:
-            append(self._path, self._unsaid)
+            append(self._path, self._unsaid, self._writer)
         except OSError as error:
             if not self._is_in_trouble:
                 _tell(f"what this script reports cannot be written to {self._path}, and is kept for now: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal, get_args
 
 from lrsweep.records import Json, WorkloadSpec
@@ -17,8 +17,13 @@ OPTIMIZER = "script"
 TableFormat = Literal["json", "csv", "npy"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
-_RUNNING = ("concurrency", "time_limit", "stall_after", "stop_grace")
+TOO_LATE = "and the script reports none in time for it to react"
+"""In the error of every training that failed for this: what goes for one reactive schedule goes for all of them."""
+
+_RUNNING = ("concurrency", "time_limit", "stall_after", "stop_grace", "table_format")
 """How it is run, which changes no result: these belong to no meaning."""
+_ELSEWHERE = ("steps", "version", "families", "rate_exponent")
+"""The study's horizon, the workload's version, and what is searched."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,10 @@ class Command:
         return WorkloadSpec(NAME, asdict(self))
 
     def meaning(self) -> dict[str, Json]:
-        """The settings that two comparable values share."""
-        return {name: value for name, value in asdict(self).items() if name not in _RUNNING and name != "steps"}
+        """The settings that two comparable values share, without the defaults: one that a release adds then changes no
+        hash."""
+        named = [each for each in fields(self) if each.name not in (*_RUNNING, *_ELSEWHERE)]
+        return {each.name: value for each in named if (value := getattr(self, each.name)) != each.default}
 
 
 def command_of(spec: WorkloadSpec) -> Command:

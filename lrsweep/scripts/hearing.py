@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from lrsweep.schedules.course import Course, States
 
 
@@ -21,24 +23,31 @@ class Heard:
         self._course = course
         self._first = course.begin() if states is None else states
         self._first_done = done
-        self._metrics: dict[int, float] = {}
-        self._states, self._done = self._first, self._first_done
+        self._at: list[int] = []
+        """growing, each with its metric"""
+        self._metrics: list[float] = []
+        self._states, self._followed = self._first, 0
+        """and of how many metrics they are"""
 
     def hear(self, done: int, metric: float) -> None:
         """A training that was started again says things anew: what was heard at this place and after it is forgotten,
         so that each evaluation counts once."""
-        if any(at >= done for at in self._metrics):
-            self._metrics = {at: value for at, value in self._metrics.items() if at < done}
+        kept = bisect_left(self._at, done)
+        del self._at[kept:], self._metrics[kept:]
+        if self._followed > kept:
             self._follow_from_the_start()
-        self._metrics[done] = metric
+        self._at.append(done)
+        self._metrics.append(metric)
 
     def states(self, step: int) -> States:
         """Where the reactors stand for the update that follows ``step`` others."""
-        if step < self._done:
+        known = bisect_right(self._at, step)
+        if self._followed > known:
             self._follow_from_the_start()
-        for done, metric in self._metrics.items():
-            if self._done < done <= step:
-                self._states, self._done = self._course.heard(self._states, metric, done), done
+        for place in range(self._followed, known):
+            if self._at[place] > self._first_done:
+                self._states = self._course.heard(self._states, self._metrics[place], self._at[place])
+        self._followed = known
         return self._states
 
     def factor(self, step: int) -> float:
@@ -46,4 +55,4 @@ class Heard:
         return self._course.factor(step, self.states(step))
 
     def _follow_from_the_start(self) -> None:
-        self._states, self._done = self._first, self._first_done
+        self._states, self._followed = self._first, 0

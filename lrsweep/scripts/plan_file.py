@@ -5,9 +5,12 @@ A training has a folder of its own that stays the same for all its attempts::
     plan.json          this file, written anew for each attempt
     reports.jsonl      what the script reports, all attempts in one file (``lrsweep.scripts.reports``)
     stop               is there when the script should save what it has and leave
-    stop_at            after which update, where several processes train together (``lrsweep.scripts.stopping``)
+    stop_at.ATTEMPT    after which update, where several processes train together (``lrsweep.scripts.stopping``)
     checkpoint/        the script's own, kept until the result is committed
     facts.json         what ``attach`` answers when it is asked what the script is (``asks`` is "facts")
+
+``LRSWEEP_ATTEMPT`` says for which attempt a script was started: a job that a batch system starts late, or that outlives
+its sweep, finds the plan of another one and leaves.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from lrsweep.schedules import Schedule
 from lrsweep.schedules.reading import schedule_from_dict
 
 VARIABLE = "LRSWEEP_PLAN"
+ATTEMPT = "LRSWEEP_ATTEMPT"
 FORMAT = 1
+PREEMPTED = 75
+"""The exit code of a script that gave way and can go on later: EX_TEMPFAIL of sysexits.h."""
 
 PLAN, REPORTS, CHECKPOINT, FACTS = "plan.json", "reports.jsonl", "checkpoint", "facts.json"
 STOP, STOP_AT = "stop", "stop_at"
@@ -56,12 +62,17 @@ class PlanFile:
         return self.folder / REPORTS
 
     @property
+    def path(self) -> Path:
+        return self.folder / PLAN
+
+    @property
     def stop(self) -> Path:
         return self.folder / STOP
 
     @property
     def stop_at(self) -> Path:
-        return self.folder / STOP_AT
+        """Each attempt's own: the processes of another may still leave together."""
+        return self.folder / f"{STOP_AT}.{self.attempt}"
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -88,16 +99,15 @@ class ScriptFacts:
 def write_plan_file(plan: PlanFile) -> Path:
     """Makes the folder and writes the file, whole or not at all; an earlier attempt's stop and answer are removed."""
     plan.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    for earlier in (plan.stop, plan.stop_at, plan.facts):
+    for earlier in (plan.stop, plan.facts, *plan.folder.glob(f"{STOP_AT}.*")):
         earlier.unlink(missing_ok=True)
     written = {name: getattr(plan, name) for name in WRITTEN} | {
         "format": FORMAT,
         "schedule": None if plan.schedule is None else plan.schedule.to_dict(),
         "settings": dict(plan.settings),
     }
-    path = plan.folder / PLAN
-    write_whole(path, json.dumps(written, indent=1, allow_nan=False))
-    return path
+    write_whole(plan.path, json.dumps(written, indent=1, allow_nan=False))
+    return plan.path
 
 
 def read_plan_file(path: str | Path) -> PlanFile:

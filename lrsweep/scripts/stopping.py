@@ -3,10 +3,13 @@
 Processes that train together wait for each other in every update, so one that left an update earlier than another would
 hang it. The first sees the file ``stop`` and writes into ``stop_at`` after which update all leave, far enough ahead for
 the others to have seen it. Nobody waits for anybody: looks are calls to the file system, and they are spread.
+
+A plan of another attempt means stop, too: this process has outlived its own.
 """
 
 from __future__ import annotations
 
+import json
 import time
 
 from lrsweep.scripts.plan_file import PlanFile, write_whole
@@ -33,6 +36,8 @@ class StopSign:
         self._looked_at = 0.0
         self._quickest: float | None = None
         """seconds per update between two looks"""
+        self._plan_seen: tuple[int, int] | None = None
+        """which file it is: a plan is only ever replaced, and reading it costs more than asking that"""
 
     def is_up(self, updates: int) -> bool:
         if self._stops_at is None and self._is_time(updates):
@@ -57,10 +62,21 @@ class StopSign:
         try:
             if self._together and not is_first():
                 self._stops_at = int(self._plan.stop_at.read_text(encoding="ascii"))
-            elif self._plan.stop.stat():
+            elif self._is_asked():
                 self._stops_at = self._announced(updates) if self._together else updates
         except (OSError, ValueError):
             return  # not there; and a file system with a fault, or a full one, is looked at again
+
+    def _is_asked(self) -> bool:
+        if self._plan.stop.exists():
+            return True
+        found = self._plan.path.stat()
+        seen = found.st_ino, found.st_mtime_ns
+        if seen == self._plan_seen:
+            return False
+        read = json.loads(self._plan.path.read_text(encoding="utf-8"))
+        self._plan_seen = seen
+        return bool(read["attempt"] != self._plan.attempt)
 
     def _announced(self, updates: int) -> int:
         is_slow = self._quickest is not None and self._quickest > SLOW

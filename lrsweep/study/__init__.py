@@ -23,6 +23,7 @@ from lrsweep.study.values import (
     ResolvedStudy,
     SpaceSpec,
     Study,
+    hears,
     mode_of,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "ResolvedStudy",
     "SpaceSpec",
     "Study",
+    "hears",
     "load_study",
     "mode_of",
     "parse_study",

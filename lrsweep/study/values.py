@@ -21,6 +21,7 @@ from lrsweep.records import (
 from lrsweep.schedules import Options, Search, family, json_value, schedule
 from lrsweep.schedules.setting import REQUIRED
 from lrsweep.scripts import command
+from lrsweep.scripts.command_line import placeholders
 from lrsweep.study.extra import Extra, extra_to_json
 from lrsweep.workloads import catalog
 from lrsweep.workloads.horizon import steps_of
@@ -137,8 +138,8 @@ class Study:
     def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
         """The study with the workload's horizon, rate ranges and direction wherever the file gives none of its own.
 
-        Raises StudyError for an optimizer that has no range in either, a metric that the workload does not have, or a
-        horizon that it cannot count in steps.
+        Raises StudyError for an optimizer that has no range in either, a metric that the workload does not have, a
+        parameter that the script does not take, or a horizon that it cannot count in steps.
         """
         problems: list[Problem] = []
         ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
@@ -146,6 +147,7 @@ class Study:
         known = {f"val_{name}": direction for name, direction in facts.metrics.items()}
         if known and self.metric not in known:
             problems.append(_no_metric(facts.name, self.metric, known))
+        problems += self._not_taken(facts)
         try:
             horizon = facts.horizon if self.horizon is None else steps_of(self.horizon, facts)
         except InvalidInput as error:
@@ -165,6 +167,22 @@ class Study:
             trials=self.trials,
             source=self.source,
         )
+
+    def _not_taken(self, facts: WorkloadFacts) -> list[Problem]:
+        """Parameters that the script would refuse in every training: a wrong name costs no trial."""
+        if facts.script_settings is None:
+            return []
+        known = facts.script_settings
+        on_its_command_line = placeholders(command.command_of(self.workload).command)
+        return [
+            Problem(
+                f"space.extra.{name}",
+                f"the script's lrsweep.attach(settings=...) has no {name!r}.{did_you_mean(name, known)} "
+                f"It has {', '.join(known)}. Add the name there with the script's own value, or take it out here.",
+            )
+            for name in self.space.extra
+            if name not in known and name not in on_its_command_line
+        ]
 
 
 @dataclass(frozen=True)
@@ -248,7 +266,8 @@ class ResolvedStudy:
 
     def _searched(self) -> dict[str, Json]:
         settings = {name: _family_settings(name, self.direction) for name in self.space.families}
-        return {**self.space.to_json(), "settings": settings}
+        flags = dict(command.command_of(self.workload).families) if self.workload.name == command.NAME else {}
+        return {**self.space.to_json(), "settings": settings, **({"flags": flags} if flags else {})}
 
     def _optimizers(self) -> dict[str, Json]:
         return {

@@ -4,49 +4,90 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lrsweep.records import SweepStatus
 from lrsweep.store.base import Store
 
 FORGOTTEN_SECONDS = 7 * 24 * 3600.0
 """A folder that this store knows nothing of may belong to another store that shares the home; after a week of silence
 nobody is at work there."""
 
-_TRAINING_ID = re.compile(r"[0-9a-f]{32}")
+GONE = ".gone"
+"""What a folder's name ends with while it is removed, which may take minutes: no lease waits for that."""
+
+_TRAINING = re.compile(rf"[0-9a-f]{{32}}(?P<gone>{re.escape(GONE)})?")
 
 
 @dataclass(frozen=True)
 class Checkpoints:
     folder: Path
+    _removals: list[threading.Thread] = field(default_factory=list, compare=False)
 
     def url(self, training_id: str) -> str:
         return str(self.folder / training_id)
 
     def remove(self, training_id: str) -> None:
-        """What cannot be removed now is left to the next start: a result that is committed must not fail by it."""
-        shutil.rmtree(self.folder / training_id, ignore_errors=True)
+        """It is gone at once under its name; what cannot be removed now is left to the next start, for a result that
+        is committed must not fail by it."""
+        gone = self.folder / f"{training_id}{GONE}"
+        with suppress(OSError):  # most trainings have no folder
+            (self.folder / training_id).rename(gone)
+            self._remove_aside(gone)
+
+    def finish(self, tick: Callable[[], None]) -> None:
+        """Waits until all is removed; ``tick`` is called meanwhile, and what it raises ends the waiting."""
+        while any(thread.is_alive() for thread in self._removals):
+            time.sleep(0.05)
+            tick()
 
     def tidy(self, store: Store) -> None:
         """Removes what drivers left behind that were killed: folders of trainings that have ended or are forgotten."""
-        if not self.folder.is_dir():
-            return
-        for found in self.folder.iterdir():
-            if not _TRAINING_ID.fullmatch(found.name):
-                continue
-            try:
-                is_over = store.training(found.name).status.is_outcome
-            except KeyError:
-                is_over = time.time() - _last_touched(found) > FORGOTTEN_SECONDS
-            if is_over:
+        for found in _listed(self.folder):
+            name = _TRAINING.fullmatch(found.name)
+            if name and name["gone"]:
+                self._remove_aside(found)
+            elif name and _is_over(store, found):
                 self.remove(found.name)
 
+    def _remove_aside(self, gone: Path) -> None:
+        # a daemon: who leaves early does not wait for it
+        thread = threading.Thread(target=shutil.rmtree, args=(gone,), kwargs={"ignore_errors": True}, daemon=True)
+        self._removals.append(thread)
+        thread.start()
 
-def _last_touched(folder: Path) -> float:
+
+def tidy_scratch(scratch: Path) -> None:
+    """Removes where killed drivers asked scripts what they are."""
+    for found in _listed(scratch):
+        if found.name.startswith("lrsweep-") and _is_forgotten(found):
+            shutil.rmtree(found, ignore_errors=True)
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_over(store: Store, folder: Path) -> bool:
+    """A stopped sweep may be continued, and most are not."""
+    try:
+        training = store.training(folder.name)
+    except KeyError:
+        return _is_forgotten(folder)
+    if training.status.is_outcome:
+        return True
+    [sweep] = [each for each in store.sweeps(training.study) if each.sweep_id == training.sweep_id]
+    return sweep.status is not SweepStatus.RUNNING and _is_forgotten(folder)
+
+
+def _is_forgotten(folder: Path) -> bool:
     touched = 0.0
     for each in (folder, *folder.rglob("*")):
         with suppress(OSError):  # it was removed meanwhile
-            touched = max(touched, each.stat().st_mtime)
-    return touched
+            touched = max(touched, each.lstat().st_mtime)  # not what it links to, such as lrsweep's own files
+    return time.time() - touched > FORGOTTEN_SECONDS

@@ -7,6 +7,7 @@ tick:    the lease is renewed, long curves are committed, those who watch are sh
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from lrsweep.records import (
     stable_hash,
     training_id,
 )
+from lrsweep.scripts import command
 from lrsweep.selection import best_trial, by_family
 from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
@@ -77,6 +79,7 @@ class Driver:
         stop: Stop,
         faults: Faults,
         observe: Callable[[Progress], None],
+        say: Callable[[str], None],
     ) -> None:
         self._study = study
         self._sweep = sweep
@@ -88,6 +91,7 @@ class Driver:
         self._stop = stop
         self._faults = faults
         self._observe = observe
+        self._say = say
         self._trials: dict[int, TrialRow] = {}
         self._trainings: dict[str, TrainingRow] = {}
         self._places: dict[int, int] = {}
@@ -96,6 +100,8 @@ class Driver:
         self._curves: dict[str, Curve] = {}
         self._deaths: Counter[str] = Counter()
         self._failures_in_a_row = 0
+        self._has_dropped = False
+        """whether families were taken out that the script cannot follow"""
         self._best: Best | None = None
         self._began = 0.0
         self._steps_before = 0
@@ -137,9 +143,20 @@ class Driver:
                     else:
                         self._handle(search, message)
                 self._tick()
+        except (Interrupted, DeadlinePassed):
+            self._let_scripts_save()
+            raise
         finally:
             self._executor.close()
         self._refuse_total_failure()
+
+    def _let_scripts_save(self) -> None:
+        """A script that is told to stop may save what it has; a second signal ends this process meanwhile."""
+        in_flight = len(self._executor.in_flight)
+        if in_flight and self._study.workload.name == command.NAME:
+            grace = command.command_of(self._study.workload).stop_grace
+            self._say(f"{in_flight} script{'s have' if in_flight > 1 else ' has'} {grace:g} s to save")
+        self._executor.drain(self.keep)
 
     def queue_running_again(self, reason: str) -> None:
         """What was in flight when the driver leaves early waits for the next one."""
@@ -280,7 +297,16 @@ class Driver:
         else:
             search.tell(trial.number, following.tell, rung=ended.rung)
             self._trials[trial.number] = replace(trial, state=following.tell.state, value=following.tell.value)
-        self._count_failure(ended)
+        if command.TOO_LATE in (ended.error or "") and search.drop_reactive():
+            if not self._has_dropped:
+                metric = self._study.metric
+                self._say(
+                    f"the script reports {metric} too late for schedules that react to it: from here on this run draws "
+                    f"the other families in their place. To search them, report {metric} several times in a training"
+                )
+            self._has_dropped = True
+        else:
+            self._count_failure(ended)
 
     def _following(self, ended: TrainingRow, trial: TrialRow) -> Next:
         family = str(trial.params["family"])
@@ -389,12 +415,18 @@ def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: Resolve
         optimizer_settings=point.optimizer.settings,
         horizon=full.horizon,
         metrics=full.metrics,
-        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else (),
+        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else {},
         extra=point.extra,
     )
 
 
-def _heard(store: Store, training: TrainingRow, metric: str) -> tuple[float, ...]:
-    """The metric at each evaluation of a training that has ended."""
+def _heard(store: Store, training: TrainingRow, metric: str) -> dict[int, float]:
+    """Updates done -> metric of a training that has ended, where a schedule can hear it and it is a number.
+
+    A script may report before its first update, after each one, and other metrics in between.
+    """
     curve = store.curve(training.training_id)
-    return () if curve is None else tuple(curve.evaluations[metric].tolist())
+    if curve is None:
+        return {}
+    reported = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
+    return {done: value for done, value in reported if 1 <= done <= training.horizon and math.isfinite(value)}

@@ -27,6 +27,11 @@ class Homes:
         """A folder per training that has no result yet."""
         return self.folder / "checkpoints"
 
+    @property
+    def scratch(self) -> Path:
+        """A folder per script that is being asked what it is."""
+        return self.folder / "scratch"
+
 
 When = Literal["never", "when over", "always"]
 

@@ -27,9 +27,9 @@ class Best:
     optimizer_settings: Mapping[str, float]
     horizon: int
     metrics: Mapping[str, float]
-    heard: Sequence[float] = ()
-    """for a schedule that reacts, the metric at each evaluation: ``schedule.replay(heard, horizon, peak_lr)`` gives the
-    rates of the training; empty for one that does not"""
+    heard: Mapping[int, float] = field(default_factory=dict)
+    """for a schedule that reacts, the updates done before each evaluation and its metric, a number that is finite:
+    ``schedule.replay(heard, horizon, peak_lr)`` gives the rates of the training; empty for one that does not"""
     extra: Mapping[str, Json] = field(default_factory=dict)
     """the script's own parameters"""
 
@@ -47,7 +47,7 @@ class Best:
             "extra": dict(self.extra),
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
-            "heard": list(self.heard),
+            "heard": {str(done): metric for done, metric in self.heard.items()},
         }
 
 

@@ -15,7 +15,7 @@ from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, Study
-from lrsweep.sweep.checkpoints import Checkpoints
+from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
 from lrsweep.sweep.driver import Driver, Stop, best_of
 from lrsweep.sweep.homes import Homes, Options, When
 from lrsweep.sweep.mirror import Mirror
@@ -56,7 +56,7 @@ def run_sweep(
         stack.callback(store.close)
         lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
         stack.callback(_give_back, store, lease)
-        executor = LocalExecutor(options.device, data=homes.data, scratch=homes.folder / "scratch")
+        executor = LocalExecutor(options.device, data=homes.data, scratch=homes.scratch, say=say)
         stack.callback(executor.close)
         keep = _keeping(store, lease, stop)
         executor.start(study.workload)  # it imports torch while this process imports MLflow: seconds each
@@ -73,6 +73,7 @@ def run_sweep(
             return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
         checkpoints = Checkpoints(homes.checkpoints)
         checkpoints.tidy(store)
+        tidy_scratch(homes.scratch)
         copy = open_copy(homes.optuna_url, resolved)
         tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
         keep()
@@ -103,6 +104,7 @@ def run_sweep(
             stop=stop,
             faults=options.faults,
             observe=observe,
+            say=say,
         )
         startup_seconds = time.monotonic() - began
 
@@ -113,6 +115,7 @@ def run_sweep(
         try:
             driver.run()
             mirrored = mirror.finish(keep_on, patience_seconds=PATIENCE_AT_THE_END)
+            checkpoints.finish(keep_on)
         except (Interrupted, DeadlinePassed) as leaving:
             driver.queue_running_again(reason=type(leaving).__name__)
             _leave(tracker, mirror, driver, sweep, "KILLED")

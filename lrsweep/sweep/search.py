@@ -16,7 +16,7 @@ from optuna.trial import TrialState as OptunaState
 from lrsweep.records import Json, TrainingRow, TrialRow, TrialState, stable_hash
 from lrsweep.space import distributions_from_json, distributions_to_json, suggest
 from lrsweep.store.base import TrialEnd
-from lrsweep.study import ResolvedStudy
+from lrsweep.study import ResolvedStudy, hears
 from lrsweep.sweep.halting import rung_step, rung_values
 
 LARGEST_HISTORY = 1000
@@ -46,6 +46,8 @@ class Search:
     ) -> None:
         """``trials`` are all of the generation, ``trainings`` theirs by trial; the sweep's own unfinished go on."""
         self._study = study
+        self._refused: frozenset[str] = frozenset()
+        self._in_place = 0
         self._asked: dict[int, optuna.Trial] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is what conditions need
@@ -67,9 +69,28 @@ class Search:
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Json], dict[str, Json]]:
         """The trial, its parameters and its distributions; it exists once the store has it (see ``accept``)."""
+        trial = self._drawn()
+        while trial.params["family"] in self._refused:
+            self._optuna.tell(trial, state=OptunaState.FAIL)  # of a failed trial the sampler learns nothing
+            left = [name for name in self._study.space.families if name not in self._refused]
+            self._optuna.enqueue_trial({"family": left[self._in_place % len(left)]})
+            self._in_place += 1
+            trial = self._drawn()
+        return trial, dict(trial.params), distributions_to_json(trial.distributions)
+
+    def drop_reactive(self) -> bool:
+        """From here on families that react to a metric are not drawn, others in turn in their place; False where there
+        are no others. A new search asks for them again: the script may have been mended."""
+        families = self._study.space.families
+        if all(map(hears, families)):
+            return False
+        self._refused = frozenset(filter(hears, families))
+        return True
+
+    def _drawn(self) -> optuna.Trial:
         trial = self._optuna.ask()
         suggest(trial, self._study)
-        return trial, dict(trial.params), distributions_to_json(trial.distributions)
+        return trial
 
     def accept(self, number: int, trial: optuna.Trial) -> None:
         """From here on the trial is known by its number in the study."""

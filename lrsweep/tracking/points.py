@@ -8,12 +8,14 @@ MLflow's mean over a group of runs, taken step by step over the runs that have a
 from __future__ import annotations
 
 import math
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from lrsweep.records import Curve, Floats, Steps
+from lrsweep.records import Curve, Floats, Steps, stable_hash
 
 POINTS_PER_CURVE = 200
 
@@ -71,7 +73,25 @@ def _thinned(evaluation_steps: Steps, values: Floats, horizon: int, *, since: in
 
 def _apart(metric: str, *ours: str) -> str:
     """A script may report what is known already under the same name: two curves need two names."""
-    return f"reported_{metric}" if metric in ours else metric
+    return f"reported_{metric}" if metric in ours else metric_name(metric)
+
+
+_LONGEST_NAME = 250
+
+
+def metric_name(reported: str) -> str:
+    """The name as MLflow takes it: a script may print any, and a refused one would hold up the rows of all trainings.
+
+    What had to be changed gets letters of its own, so that names that differ still do.
+
+    >>> metric_name("val_loss"), metric_name("mAP@0.5"), metric_name("mAP_0.5")
+    ('val_loss', 'mAP_0.5_5fe257', 'mAP_0.5')
+    """
+    is_path = posixpath.normpath(reported) == reported and not reported.startswith(("/", ".."))
+    if is_path and len(reported) <= _LONGEST_NAME and re.fullmatch(r"[\w/.\- :]+", reported):
+        return reported
+    changed = re.sub(r"[^\w.\-]+", "_", reported).lstrip(".")
+    return f"{changed[: _LONGEST_NAME // 2]}_{stable_hash(reported)[:6]}"
 
 
 def final_points(metrics: Mapping[str, float], steps: int, curve: Curve) -> Iterator[Point]:

@@ -25,7 +25,7 @@ from lrsweep.records import Curve, Direction, Json, OptimizerSpec, Status, Study
 from lrsweep.redaction import shown
 from lrsweep.schedules import Schedule
 from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
-from lrsweep.tracking.points import Point, curve_points, curve_table, final_points
+from lrsweep.tracking.points import Point, curve_points, curve_table, final_points, metric_name
 from lrsweep.tracking.rows import last_line, milliseconds, started_at, training_params
 from lrsweep.tracking.views import saved_views
 
@@ -165,7 +165,8 @@ class Tracker:
         with self._translated():
             known = self._client.get_run(run_id).data.metrics
             now = milliseconds(time.time())
-            changed = [Point(key, value, 0) for key, value in metrics.items() if known.get(key) != value]
+            points = [Point(metric_name(key), value, 0) for key, value in metrics.items()]
+            changed = [point for point in points if known.get(point.key) != point.value]
             self._log(run_id, points=changed, started=now, tags=tags)
             self._client.set_terminated(run_id, status, end_time=now)
 

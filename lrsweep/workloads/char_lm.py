@@ -43,6 +43,8 @@ MOST_WINDOWS = 1024
 CHUNK = 256
 """Windows that are evaluated at once."""
 SYNTHETIC_TOKENS = 1_000_000
+AT_ONCE = 1 << 16
+"""Characters that are numbered at once."""
 
 
 class CharLm(Workload):
@@ -52,11 +54,12 @@ class CharLm(Workload):
         batch_size: int = settings.get("batch_size", BATCH_SIZE)
         self._context: int = settings.get("context", CONTEXT)
         if settings.get("synthetic", False):
-            tokens, self._vocabulary = np.random.default_rng(0).integers(0, 256, SYNTHETIC_TOKENS), 256
+            tokens = np.random.default_rng(0).integers(0, 256, SYNTHETIC_TOKENS).astype(np.int32)
+            self._vocabulary = 256
             data_hash = "synthetic"
         else:
             tokens, self._vocabulary = _tokens(Path(settings["text"]).expanduser(), settings["tokens"])
-            data_hash = hash_of(tokens.astype("<i4"))
+            data_hash = hash_of(tokens.astype("<i4", copy=False))
         self._tuning = FineTuning(settings, self._make, device)
 
         held_out = min(len(tokens) // HELD_OUT_SHARE, MOST_WINDOWS * self._context + 1)
@@ -67,7 +70,7 @@ class CharLm(Workload):
                 f"workload 'char_lm': a text of {len(tokens)} tokens is too short for batches of {batch_size} windows "
                 f"of {self._context}. Give a longer text, or a smaller batch_size or context."
             )
-        on_device = torch.from_numpy(tokens.astype(np.int32)).to(device)
+        on_device = torch.from_numpy(tokens).to(device)
         self._train, *rest = torch.split(on_device, [train, held_out, held_out, held_out])
         halves: tuple[Half, ...] = ("search", "decide", "test")
         self._held_out = dict(zip(halves, rest, strict=True))
@@ -180,8 +183,8 @@ class Block(nn.Module):
         return mixed
 
 
-def _tokens(path: Path, kind: str) -> tuple[NDArray[np.int64], int]:
-    """The text as numbers, and how many kinds of token there are."""
+def _tokens(path: Path, kind: str) -> tuple[NDArray[np.int32], int]:
+    """The text as numbers, and how many kinds of token there are. A text is large: it is held in four bytes a token."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -190,7 +193,7 @@ def _tokens(path: Path, kind: str) -> tuple[NDArray[np.int64], int]:
             "working folder or whole."
         ) from error
     if kind == "bytes":
-        return np.frombuffer(content, dtype=np.uint8).astype(np.int64), 256
+        return np.frombuffer(content, dtype=np.uint8).astype(np.int32), 256
     try:
         characters = np.frombuffer(content.decode("utf-8").encode("utf-32-le"), dtype="<u4")
     except UnicodeDecodeError as error:
@@ -198,5 +201,8 @@ def _tokens(path: Path, kind: str) -> tuple[NDArray[np.int64], int]:
             f"workload text: {str(path)!r} is not UTF-8 at byte {error.start}. Save it as UTF-8, or set tokens = "
             '"bytes".'
         ) from error
-    known, tokens = np.unique(characters, return_inverse=True)
+    known = np.unique(characters)
+    tokens = np.empty(len(characters), dtype=np.int32)
+    for begin in range(0, len(characters), AT_ONCE):  # places come in eight bytes each
+        tokens[begin : begin + AT_ONCE] = np.searchsorted(known, characters[begin : begin + AT_ONCE])
     return tokens, len(known)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
+import math
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +20,7 @@ from types import ModuleType
 import torch
 
 from lrsweep.errors import InvalidInput, did_you_mean
-from lrsweep.records import WorkloadFacts, WorkloadSpec
+from lrsweep.records import Json, WorkloadFacts, WorkloadSpec
 from lrsweep.workloads.base import Maker, Workload
 
 TEMPLATE = "`lrsweep new workload` writes one that trains as it stands"
@@ -32,11 +35,11 @@ def load_own(spec: WorkloadSpec, device: torch.device, data: Path) -> Workload:
         workload = made(spec.settings, device, data)
     except InvalidInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         wanted = f"wanted is {name}(settings, device, data), settings here {dict(spec.settings)}"
         raise InvalidInput(f"{subject}: making it raised {_told(error)}; {wanted}.") from error
     facts = getattr(workload, "facts", None)
-    if problems := _problems(facts):
+    if problems := _problems(facts, spec.settings):
         raise InvalidInput(f"{subject}: its facts do not fit: {'; '.join(problems)}. {TEMPLATE}.")
     assert isinstance(facts, WorkloadFacts)
     workload.facts = replace(facts, name=spec.name, settings={**facts.settings, **spec.settings})
@@ -93,7 +96,7 @@ def _class(module: ModuleType, name: str, subject: str) -> type[Workload]:
     )
 
 
-def _problems(facts: object) -> list[str]:
+def _problems(facts: object, given: Mapping[str, Json]) -> list[str]:
     """What an engine and a study file would stumble over."""
     if not isinstance(facts, WorkloadFacts):
         return [f"self.facts is {_kind(facts)}, wanted is a lrsweep.records.WorkloadFacts set by the constructor"]
@@ -106,10 +109,27 @@ def _problems(facts: object) -> list[str]:
         problems.append(f"version is {facts.version!r}, wanted is a whole number")
     if not (isinstance(facts.data_hash, str) and facts.data_hash):
         problems.append(f"data_hash is {facts.data_hash!r}, wanted is a text that changes when the data change")
+    tables = {
+        "settings": (facts.settings, "a mapping from names to values, which may be empty"),
+        "peak_lr": (facts.peak_lr, 'a mapping such as {"sgd": (0.01, 1.0)}'),
+        "metrics": (facts.metrics, 'a mapping such as {"loss": "minimize"}'),
+    }
+    wrong = [
+        f"{name} is {table!r}, wanted is {wanted}"
+        for name, (table, wanted) in tables.items()
+        if not isinstance(table, Mapping)
+    ]
+    if wrong:
+        return problems + wrong
+    problems += [
+        f"settings[{name!r}] is {value!r}, wanted is what JSON has: texts, finite numbers, lists and tables of them"
+        for name, value in {**facts.settings, **given}.items()
+        if not _is_json(value)
+    ]
     problems += [
         f"peak_lr[{name!r}] is {limits!r}, wanted is a range (low, high) with 0 < low < high"
         for name, limits in facts.peak_lr.items()
-        if not (len(limits) == 2 and 0 < limits[0] < limits[1])
+        if not _is_range(limits)
     ]
     if "loss" not in facts.metrics:
         problems.append('metrics has no "loss", wanted is at least {"loss": "minimize"}')
@@ -123,6 +143,20 @@ def _problems(facts: object) -> list[str]:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_range(value: object) -> bool:
+    if not (isinstance(value, Sequence) and len(value) == 2 and all(isinstance(each, int | float) for each in value)):
+        return False
+    return bool(0 < value[0] < value[1] < math.inf)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

@@ -33,6 +33,21 @@ def count(model, inputs, outputs):
 '''
 
 
+RENAMED = '''
+from collections import OrderedDict
+
+import torch
+from {module} import {name}
+
+
+class Renamed({name}):
+    """Its state_dict has other names in each process."""
+
+    def model(self, seed):
+        return torch.nn.Sequential(OrderedDict([(f"net{{abs(hash('net'))}}", super().model(seed))]))
+'''
+
+
 def test_a_new_workload_passes_every_check(tmp_path: Path) -> None:
     """What ``new`` writes trains as it is; the object says so, alone on standard output, and ``new`` overwrites
     nothing."""
@@ -83,6 +98,19 @@ def test_what_only_another_process_shows_fails_with_exit_code_70(tmp_path: Path)
     assert marks.pop("resumes") == "FAIL"
     assert marks == dict.fromkeys(marks, "ok")
     assert ran.err.strip() == "lrsweep: broken.py:Broken fails 2 of 7: processes_agree, resumes"
+
+
+def test_a_checkpoint_that_was_not_found_is_told_as_that(tmp_path: Path) -> None:
+    """Another model's is not used, so nothing was compared; the advice is about names."""
+    home = tmp_path / "home"
+    assert run("new", "workload", "mine.py", home=home).code == 0
+    name = class_in((tmp_path / "mine.py").read_text())
+    (tmp_path / "renamed.py").write_text(RENAMED.format(module="mine", name=name))
+    ran = run("check-workload", "renamed.py:Renamed", "--device", "cpu", "--json", home=home)
+    assert ran.code == 70, ran.err
+    checks = json.loads(ran.out)["checks"]
+    assert [name for name, check in checks.items() if not check["passed"]] == ["resumes"]
+    assert checks["resumes"]["text"].startswith("no checkpoint was found to go on from")
 
 
 def test_a_script_is_asked_and_not_trained(tmp_path: Path) -> None:

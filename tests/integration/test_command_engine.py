@@ -205,9 +205,9 @@ def test_a_script_that_is_asked_to_stop_saves_and_leaves(tmp_path: Path) -> None
 
 
 def test_a_training_that_is_preempted_in_vain_waits_longer_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It never comes further than 10 updates: 0, then 0, then 1, then 2 seconds, and 60 at most."""
+    """It never comes further than 10 updates: 0, then 0, then 1, then 2 seconds, and 60 at most. Then it is said."""
     slept: list[float] = []
     clock = time.monotonic
 
@@ -225,13 +225,17 @@ def test_a_training_that_is_preempted_in_vain_waits_longer_each_time(
     monkeypatch.setattr(engine_module, "time", Clock())
     command = Command(a_print(said(10, "0.5"), "import sys", "sys.exit(75)"))
     bench = Bench()
-    waits = []
+    waits, reasons = [], []
     for attempt in range(1, 5):
         ran = bench.run(a_plan(command, tmp_path / "t", attempt=attempt))
         assert ran.cut is not None
         waits.append(round(sum(slept)))
         slept.clear()
+        reasons.append(ran.cut.reason)
     assert waits == [0, 0, 1, 2]
+    assert not any("no further" in reason for reason in reasons[:3])
+    assert reasons[3].endswith("; 3 times in a row it came no further than 10 updates")
+    assert caplog.messages == [f"training t: {reasons[3]}"]
     assert engine_module._Preempted(10, in_vain=30).wait == 60.0
 
 
@@ -281,6 +285,7 @@ def test_a_script_says_what_it_is(tmp_path: Path) -> None:
     assert list(facts.peak_lr) == ["script"]
     assert facts.peak_lr["script"] == pytest.approx((0.01, 1.0))
     assert facts.settings == QUADRATIC.meaning()
+    assert facts.script_settings == ("name", "updates", "every", "value", "leaves_at", "leaves_with", "pause")
     assert describe(Command(QUADRATIC.command, steps=7), os.environ, tmp_path / "other").horizon == 7
 
 
@@ -309,7 +314,19 @@ def test_a_script_that_never_comes_to_its_answer_is_ended(tmp_path: Path, monkey
     """Minutes in practice; nothing of it is left."""
     monkeypatch.setattr("lrsweep.engines.command.describing.PATIENCE", 0.3)
     with pytest.raises(InvalidInput, match=r"did not come to its call of lrsweep\.attach within"):
-        describe(Command(inline("import time; time.sleep(3600)")), os.environ, tmp_path / "t")
+        describe(Command(inline("import time; time.sleep(3600)"), stall_after=0.3), os.environ, tmp_path / "t")
+
+
+@pytest.mark.parametrize("stall_after", [60.0, None])
+def test_a_script_that_waits_in_a_queue_has_as_long_as_it_may_be_silent(
+    stall_after: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch system starts it when it likes; who waits is told meanwhile that all is well."""
+    monkeypatch.setattr("lrsweep.engines.command.describing.PATIENCE", 0.1)
+    queued = Command(f"sh -c 'sleep 1; exec {QUADRATIC.command}'", stall_after=stall_after)
+    ticks: list[None] = []
+    assert describe(queued, os.environ, tmp_path / "t", lambda: ticks.append(None)).horizon == 40
+    assert len(ticks) > 3
 
 
 def test_a_script_that_takes_rates_is_not_started_to_describe_it(tmp_path: Path) -> None:

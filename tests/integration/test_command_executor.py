@@ -20,6 +20,7 @@ from lrsweep.executors.messages import Lost
 from lrsweep.records import Record, Status
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import Command
+from lrsweep.scripts.plan_file import CHECKPOINT, REPORTS
 from tests.scripted_commands import PATIENCE, SCRIPTS, a_plan, inline, lives, python, wait_until
 
 QUADRATIC = Command(python("quadratic.py"))
@@ -125,7 +126,7 @@ def test_a_script_has_the_environment_that_the_sweep_was_started_with(
     assert environ["OF_THE_USER"] == "1"
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in environ
     assert environ["LRSWEEP_PLAN"] == str(tmp_path / "t" / "plan.json")
-    added = {"LRSWEEP_PLAN", "PYTHONPATH"}
+    added = {"LRSWEEP_PLAN", "LRSWEEP_ATTEMPT", "PYTHONPATH"}
     assert {name for name in environ if name not in os.environ} <= added | {"LC_CTYPE"}  # Python's own
     assert Path(folder) == tmp_path
 
@@ -176,11 +177,85 @@ def test_a_script_that_was_lost_with_its_engine_goes_on_where_it_was(
     assert steps.tolist() == [10, 20, 30, 40]
 
 
+def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: Callable[..., LocalExecutor]) -> None:
+    """Two of them: both have left, by themselves and with a checkpoint, when it returns; the engine has ended too."""
+    command = Command(QUADRATIC.command, steps=40, concurrency=2, stop_grace=PATIENCE)
+    executor = started()
+    for name in "ab":
+        executor.submit(a_plan(command, tmp_path / name, training_id=name, extra={"pause": 0.1}))
+    reports = [tmp_path / name / "reports.jsonl" for name in "ab"]
+    wait_until(lambda: all(each.exists() and '"step": 10' in each.read_text() for each in reports), "no report came")
+    ticks: list[int] = []
+    executor.drain(lambda: ticks.append(len(executor.in_flight)))
+    assert [(tmp_path / name / "checkpoint" / "saved.json").exists() for name in "ab"] == [True, True]
+    assert (executor.pid, executor.in_flight) == (None, ())
+    assert set(ticks) == {2}
+    assert ends(_trained_on(executor, command, tmp_path)) == dict.fromkeys("ab", Status.COMPLETED)
+
+
+def _trained_on(executor: LocalExecutor, command: Command, folder: Path) -> list[Record | Lost]:
+    """A new process takes the same trainings again."""
+    for name in "ab":
+        executor.submit(a_plan(command, folder / name, training_id=name, attempt=2))
+    return until_idle(executor)
+
+
+def test_whoever_will_not_wait_for_a_drain_ends_all(tmp_path: Path, started: Callable[..., LocalExecutor]) -> None:
+    """The tick raises, as at a second signal; what is closed then is gone at once, and the scripts as always."""
+    script = tmp_path / "sleeps.py"
+    script.write_text(SLEEPS)
+    told = tmp_path / "told"
+    executor = started()
+    executor.submit(a_plan(Command(f"{sys.executable} -I -S {script} {told} {{lr_table}}"), tmp_path / "t"))
+    wait_until(lambda: told.exists() and told.read_text(), "the script did not begin")
+    engine = executor.pid
+    assert engine is not None
+    with pytest.raises(KeyboardInterrupt):
+        executor.drain(_impatient)
+    assert lives(engine)
+    executor.close()
+    assert not lives(engine)
+    os.kill(int(told.read_text()), signal.SIGKILL)
+
+
+def _impatient() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_new_engine_waits_for_the_devices_of_old_scripts(
+    tmp_path: Path, started: Callable[..., LocalExecutor]
+) -> None:
+    """The engine is killed, its script takes its time to leave, and another training is to have the same GPU."""
+    script = tmp_path / "lingers.py"
+    script.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "(folder / 'began').write_text(str(time.monotonic()))\n"
+        "while not (folder / 't' / 'stop').exists(): time.sleep(0.01)\n"
+        "time.sleep(1.5)\n"
+        "(folder / 'left').write_text(str(time.monotonic()))\n"
+    )
+    executor = started(environ={**os.environ, "CUDA_VISIBLE_DEVICES": "0"}, scratch=tmp_path / "scratch")
+    old = Command(f"{sys.executable} -I -S {script} {tmp_path} {{lr_table}}", gpus_per_training=1)
+    executor.submit(a_plan(old, tmp_path / "t"))
+    wait_until(lambda: (executor.poll(0.05), (tmp_path / "began").exists())[1], "the script did not begin")
+    assert executor.pid is not None
+    os.kill(executor.pid, signal.SIGKILL)
+    until_idle(executor)
+    code = "import sys, time; print('{{\\\"step\\\": 40, \\\"val_loss\\\": ' + str(time.monotonic()) + '}}')"
+    new = Command(f'{sys.executable} -I -S -c "{code}" {{lr_table}}', gpus_per_training=1)
+    executor.submit(a_plan(new, tmp_path / "u", training_id="u"))
+    (last,) = [each.outcome for each in until_idle(executor) if isinstance(each, Record) and each.outcome]
+    assert last.metrics["val_loss"] > float((tmp_path / "left").read_text())
+
+
 DRIVER = """
 import sys
 from pathlib import Path
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.scripts.command import Command
+from lrsweep.scripts.plan_file import CHECKPOINT, REPORTS
 from tests.scripted_commands import a_plan
 
 executor = LocalExecutor("cpu")
@@ -213,7 +288,8 @@ def test_a_driver_that_is_killed_leaves_neither_engine_nor_script(tmp_path: Path
 def test_sixteen_jobs_of_a_batch_system_report_by_file(tmp_path: Path, started: Callable[..., LocalExecutor]) -> None:
     """``sbatch --wait`` is silent and the job runs elsewhere: it has the plan from the environment that sbatch exports.
 
-    A job of four that is cancelled with its sbatch is not left to run.
+    A job whose sweep ends lives on, as nobody cancels it; it leaves when it sees that it should stop, and what it says
+    until then is not the next attempt's.
     """
     spool = tmp_path / "spool"
     spool.mkdir()
@@ -229,13 +305,19 @@ def test_sixteen_jobs_of_a_batch_system_report_by_file(tmp_path: Path, started: 
             executor.submit(a_plan(command, tmp_path / name, training_id=name, seed=ord(name)))
         assert executor.free == 12
         assert ends(until_idle(executor)) == dict.fromkeys("abcd", Status.COMPLETED)
-        job = tmp_path / "job"
-        script = tmp_path / "sleeps.py"
-        script.write_text(SLEEPS)
-        slow = Command(f"{sbatch} {sys.executable} -I -S {script} {job} {{lr_table}}", time_limit=5.0)
-        executor.submit(a_plan(slow, tmp_path / "slow", training_id="slow"))
-        assert ends(until_idle(executor)) == {"slow": Status.FAILED}
-        wait_until(lambda: not lives(int(job.read_text())), "the job was not cancelled")
+        slow = Command(f"{sbatch} {QUADRATIC.command}", time_limit=120.0)
+        folder = tmp_path / "slow"
+        executor.submit(a_plan(slow, folder, training_id="slow", extra={"pause": 0.5}))
+        reports = folder / REPORTS
+        wait_until(lambda: reports.exists() and '"by"' in reports.read_text(), "the job did not attach")
+        executor.close()
+        executor = started(environ=environ)
+        executor.submit(a_plan(slow, folder, training_id="slow", attempt=2))
+        messages = until_idle(executor)
+        assert ends(messages) == {"slow": Status.COMPLETED}
+        assert {each.attempt for each in messages if isinstance(each, Record)} == {2}
+        wait_until(lambda: len([*spool.glob("*.done")]) == 7, "the job of the first attempt did not leave")
+        assert (folder / CHECKPOINT / "saved.json").exists()  # before its end, as it was to stop
     finally:
         slurm.kill()
         slurm.wait()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,16 @@ STUBBORN = [sys.executable, "-I", "-S", str(SCRIPTS / "stubborn.py")]
 NAMES = ("script", "child", "grandchild")
 
 
-def begun(folder: Path, argv: list[str], *, stop_grace: float = 0.2, reports: Path | None = None) -> Guarded:
-    script = Guarded(folder, os.environ)
+def begun(
+    folder: Path,
+    argv: list[str],
+    *,
+    stop_grace: float = 0.2,
+    reports: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    locks: Sequence[Path] = (),
+) -> Guarded:
+    script = Guarded(folder, environ, locks)
     script.begin(argv, stop_grace=stop_grace, reports=reports)
     return script
 
@@ -125,13 +133,57 @@ def test_an_engine_that_is_killed_takes_its_script_along(tmp_path: Path, impatie
 
 
 def test_a_guard_that_is_killed_takes_its_script_along(tmp_path: Path) -> None:
-    """The engine sees the pipe close and kills the group; how the script ended is then not known."""
+    """The engine sees the pipe close and kills all that have this plan; how the script ended is then not known."""
+    script = begun(tmp_path, [*STUBBORN, str(tmp_path)], environ={**os.environ, "LRSWEEP_PLAN": str(tmp_path / "plan")})
+    ids = stubborn_ids(tmp_path)
+    wait_until(lambda: (script.wait(0.1), script._pid)[1], "the guard did not say that it has started")
+    script._process.kill()
+    assert end_of(script) == Ended(None)
+    wait_until(gone(ids), "something outlives its guard")
+
+
+def test_the_lock_lasts_as_long_as_the_script_when_its_guard_is_killed(tmp_path: Path) -> None:
+    """Nothing tells the script from a stranger here, so that one that left the group lives on: with the lock."""
     script, ids = stubborn(tmp_path)
     wait_until(lambda: (script.wait(0.1), script._pid)[1], "the guard did not say that it has started")
     script._process.kill()
     assert end_of(script) == Ended(None)
     wait_until(gone(ids[:2]), "the group outlives its guard")
-    os.kill(ids[2], signal.SIGKILL)  # what left the group is out of reach without a guard
+    second = Guarded(tmp_path, os.environ)
+    second.wait(0.5)
+    assert lives(ids[2])
+    assert not second.is_locked
+    os.kill(ids[2], signal.SIGKILL)
+    wait_until(lambda: (second.wait(0.1), second.is_locked)[1], "the lock outlives the script")
+    second.close()
+
+
+def test_a_device_is_not_given_to_another_script_before_the_first_is_dead(tmp_path: Path, impatient: None) -> None:
+    """Two trainings in folders of their own; the old one takes no notice of SIGTERM for a while."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    device, other = tmp_path / "host-0.lock", tmp_path / "host-1.lock"
+    first = begun(old, [*STUBBORN, str(old)], locks=[device])
+    ids = stubborn_ids(old)
+    beside = Guarded(tmp_path, os.environ, [other])
+    wait_until(lambda: (beside.wait(0.1), beside.is_locked)[1], "a device of its own is not free")
+    second = Guarded(new, os.environ, [device])
+    wait_until(lambda: (second.wait(0.1), second.lock == str(device))[1], "it does not wait for the device")
+    assert not second.is_locked
+    first.close()
+    assert gone(ids)()
+    wait_until(lambda: (second.wait(0.1), second.is_locked)[1], "the device is not given free")
+    beside.close()
+    second.close()
+
+
+def test_a_folder_without_locks_is_named_with_the_reason(tmp_path: Path) -> None:
+    """As of a file system that has none: here the lock's name is that of a folder."""
+    (tmp_path / "lock").mkdir()
+    cut = Bench().run(a_plan(Command("train {lr_table}"), tmp_path)).cut
+    assert cut is not None
+    assert cut.reason == f"{tmp_path / 'lock'} cannot be had: Is a directory"
 
 
 def test_ctrl_c_and_a_closed_terminal_reach_neither_guard_nor_script(tmp_path: Path) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LeaseLost, SweepFailed, TryAgain
 from lrsweep.executors.messages import Lost
-from lrsweep.records import Curve, EngineSettings, Outcome, Record, Status, TrainingPlan, TrialState
+from lrsweep.records import Curve, EngineSettings, Outcome, Record, Status, SweepStatus, TrainingPlan, TrialState
+from lrsweep.scripts.command import TOO_LATE, Command
 from lrsweep.study.extra import Choices
-from lrsweep.sweep.checkpoints import Checkpoints
+from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
 from lrsweep.sweep.driver import Stop
 from tests.scripted import Bench, Dies, End, ScriptedExecutor, Stays, completed, diverged, failed, in_turn, only_sgd
-from tests.sweeps import a_record, a_study
+from tests.sweeps import a_record, a_study, a_training, a_trial
+
+ID = "a" * 32
 
 # ── the budget and the rungs ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,12 +101,30 @@ def test_the_best_trial_of_a_reactive_family_comes_with_what_it_heard(monkeypatc
     losses = {0: 0.5, 1: 0.75, 2: 0.25}
     bench.drive(lambda plan: completed(plan, losses.get(number_of(plan, bench), 1.0)))
     leaders = [seen.best for seen in bench.seen if seen.best is not None]
-    assert {(best.trial, best.family, tuple(best.heard)) for best in leaders} == {
-        (0, "plateau", (0.5,)),
-        (2, "plateau", (0.25,)),
+    assert {(best.trial, best.family, tuple(best.heard.items())) for best in leaders} == {
+        (0, "plateau", ((90, 0.5),)),
+        (2, "plateau", ((90, 0.25),)),
     }
     assert len(leaders) > 4
     assert len(read) == 2
+
+
+def test_what_a_script_reported_is_heard_by_the_updates_done() -> None:
+    """Not before the first update, and not where it reported other metrics alone; no NaN in what programs read."""
+    bench = Bench(a_study(families=("plateau",), optimizers=("sgd",), trials=1))
+    executor = ScriptedExecutor(lambda plan: completed(plan, 0.5))
+    reported = {0: {"val_loss": 9.0}, 1: {"val_loss": 2.0}, 2: {"val_loss": 1.0}, 40: {"val_loss": float("nan")}}
+    executor.late = lambda plan: [
+        a_record(0, [0.1] * plan.horizon, reported, training_id=plan.training_id, attempt=plan.attempt)
+    ]
+    driver = bench.driver(executor)
+    driver.run()
+    driver.show()
+    best = bench.seen[-1].best
+    assert best is not None
+    assert best.heard == {1: 2.0, 2: 1.0, 90: 0.5}
+    written = json.loads(json.dumps(best.to_json(), allow_nan=False))
+    assert written["heard"] == {"1": 2.0, "2": 1.0, "90": 0.5}
 
 
 def test_the_best_trial_of_a_time_driven_family_needs_no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +134,7 @@ def test_the_best_trial_of_a_time_driven_family_needs_no_curve(monkeypatch: pyte
     monkeypatch.setattr(bench.store, "curve", None)
     bench.drive()
     assert bench.seen[-1].best is not None
-    assert bench.seen[-1].best.heard == ()
+    assert bench.seen[-1].best.heard == {}
 
 
 def number_of(plan: TrainingPlan, bench: Bench) -> int:
@@ -178,6 +203,46 @@ def test_five_failures_in_a_row_stop_the_sweep() -> None:
     assert sum(row.status is Status.FAILED for row in bench.trainings()) == 5
     bench.drive()
     bench.assert_done(12)
+
+
+def too_late(plan: TrainingPlan) -> End:
+    if not plan.schedule.needs_metric:
+        return completed(plan)
+    return Outcome(
+        Status.FAILED, plan.horizon, 0.5, {}, f"it reacts, {TOO_LATE}. Report it several times\nThe script wrote: …"
+    )
+
+
+def test_a_script_that_reports_too_late_is_asked_for_other_families() -> None:
+    """Two reactive trials are in flight when the first is refused, and no more are drawn; it is said once. A next
+    driver asks again, since the script may have been mended."""
+    bench = Bench(a_study(families=("plateau", "greedy", "slope", "cosine", "linear"), optimizers=("sgd",), trials=40))
+    bench.drive(too_late)
+    bench.assert_done(40)
+    assert [trial.number for trial in bench.trials if trial.state is TrialState.FAILED] == [0, 1]
+    [said] = bench.said
+    assert said.startswith("the script reports val_loss too late for schedules that react to it: from here on ")
+    bench.study = replace(bench.study, trials=80)
+    bench.drive()
+    assert any(trial.params["family"] in ("plateau", "greedy", "slope") for trial in bench.trials[40:])
+
+
+def test_trainings_that_fail_by_a_late_report_are_no_failures_in_a_row() -> None:
+    """Sixteen at a time are in flight, and the first eight are reactive: no reason to stop."""
+    families = ("plateau", "greedy", "slope", "threshold", "cosine")
+    bench = Bench(a_study(families=families, optimizers=("sgd",), trials=24))
+    bench.driver(ManyAtOnce(too_late)).run()
+    bench.assert_done(24)
+    assert sum(trial.state is TrialState.FAILED for trial in bench.trials) > 5
+    assert len(bench.said) == 1
+
+
+def test_where_all_families_react_a_late_report_stops_the_sweep() -> None:
+    """There is nothing else to draw; the reason is the error."""
+    bench = Bench(a_study(families=("plateau", "greedy"), optimizers=("sgd",), trials=12))
+    with pytest.raises(SweepFailed, match=TOO_LATE):
+        bench.drive(too_late)
+    assert len(bench.trials) < 12
 
 
 def test_four_failures_in_a_row_do_not_stop_it() -> None:
@@ -307,7 +372,9 @@ def test_an_interrupt_queues_the_running_training_again() -> None:
     with pytest.raises(Interrupted) as e:
         driver.run()
     assert e.value.exit_code == 130
+    assert len(executor.drained) == 2  # the one that runs, and the one that waits behind it
     assert executor.is_closed
+    assert bench.said == []
     driver.queue_running_again(reason="Interrupted")
     statuses = Counter(row.status for row in bench.trainings())
     assert statuses[Status.COMPLETED] == 2
@@ -315,6 +382,23 @@ def test_an_interrupt_queues_the_running_training_again() -> None:
     bench.drive()
     bench.assert_done(3)
     assert Counter(row.attempt for row in bench.trainings())[2] == 1
+
+
+def test_scripts_are_given_the_time_to_save_and_it_is_said() -> None:
+    """As many as are in flight; their own grace. Where the deadline passed they are as well."""
+    command = Command("python train.py", stop_grace=90.0)
+    bench = Bench(replace(only_sgd(trials=30), workload=command.spec()))
+    stop = Stop()
+
+    def passes(plan: TrainingPlan) -> End:
+        stop._deadline = 0.0
+        return Stays()
+
+    executor = ManyAtOnce(passes)
+    with pytest.raises(DeadlinePassed):
+        bench.driver(executor, stop=stop).run()
+    assert len(executor.drained) == 16
+    assert bench.said == ["16 scripts have 90 s to save"]
 
 
 def test_a_driver_that_lost_its_lease_stops() -> None:
@@ -439,6 +523,7 @@ def test_a_trainings_folder_goes_with_its_result_and_no_sooner(tmp_path: Path) -
     bench.drive(writes)
     bench.assert_done(1)
     assert seen == [False, True, False]
+    bench.checkpoints.finish(lambda: None)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
@@ -464,10 +549,65 @@ def test_what_killed_drivers_left_behind_is_tidied_and_nothing_else(tmp_path: Pa
     for path in (tmp_path / forgotten / "weights", tmp_path / forgotten, tmp_path / mine):
         os.utime(path, (long_ago, long_ago))
     checkpoints.tidy(bench.store)
+    checkpoints.finish(lambda: None)
     waiting = {row.training_id for row in rows if not row.status.is_outcome}
     assert 0 < len(waiting) < len(rows)
     assert {path.name for path in tmp_path.iterdir()} == waiting | {another, mine}
     Checkpoints(tmp_path / "not there").tidy(bench.store)
+
+
+def test_what_a_stopped_sweep_left_waiting_goes_after_a_week(tmp_path: Path) -> None:
+    """A link's own age counts, not that of the files that it leads to; and a removal that was cut off is ended."""
+    bench = Bench(only_sgd(trials=2))
+    stop = Stop()
+    stop.signum = 15
+    bench.store.add_trial(bench.lease, a_trial(0, sweep_id="sweep-1"), [a_training(sweep_id="sweep-1", training_id=ID)])
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    folder, gone = Path(checkpoints.url(ID)), Path(checkpoints.url("b" * 32 + ".gone"))
+    for made in (folder, gone):
+        made.mkdir(parents=True)
+    (folder / "lrsweep").symlink_to(Path(__file__))
+    checkpoints.tidy(bench.store)
+    checkpoints.finish(lambda: None)
+    assert list(checkpoints.folder.iterdir()) == [folder]
+    long_ago = (time.time() - 8 * 24 * 3600,) * 2
+    os.utime(folder / "lrsweep", long_ago, follow_symlinks=False)
+    os.utime(folder, long_ago)
+    checkpoints.tidy(bench.store)
+    assert folder.exists()  # its sweep runs, perhaps in a queue
+    bench.store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.STOPPED)
+    checkpoints.tidy(bench.store)
+    checkpoints.finish(lambda: None)
+    assert list(checkpoints.folder.iterdir()) == []
+
+
+def test_a_large_folder_does_not_hold_up_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is free at once; who ends in order waits for the rest, and keeps the lease meanwhile."""
+    goes_on, removed = threading.Event(), shutil.rmtree
+
+    def slow(*args: Any, **options: Any) -> None:
+        goes_on.wait(5)
+        removed(*args, **options)
+
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.shutil.rmtree", slow)
+    checkpoints = Checkpoints(tmp_path)
+    Path(checkpoints.url(ID)).mkdir()
+    checkpoints.remove(ID)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{ID}.gone"]
+    checkpoints.finish(goes_on.set)
+    assert goes_on.is_set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_scripts_were_asked_is_tidied_after_a_week(tmp_path: Path) -> None:
+    """Another driver may be asking now; what is not ours stays."""
+    for name in ("lrsweep-old", "lrsweep-new", "mine"):
+        (tmp_path / name).mkdir()
+    for name in ("lrsweep-old", "mine"):
+        os.utime(tmp_path / name, (0, 0))
+    tidy_scratch(tmp_path)
+    tidy_scratch(tmp_path / "not there")
+    assert {path.name for path in tmp_path.iterdir()} == {"lrsweep-new", "mine"}
 
 
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────────

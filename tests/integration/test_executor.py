@@ -212,7 +212,7 @@ def test_a_child_ends_with_its_driver_and_leaves_its_terminal_alone(tmp_path: Pa
 def a_child_that(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
     """An executor whose process runs ``code``, which finds the pipe as ``fd``: for endings that torch seldom shows."""
     program = folder / "python"
-    begin = f"#!{sys.executable}\nimport os, sys, time\nfd = int(sys.argv[-3])\n"
+    begin = f"#!{sys.executable}\nimport os, sys, time\nfd = int(sys.argv[4])\n"
     program.write_text(begin + dedent(code))
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
@@ -232,8 +232,8 @@ def test_a_process_that_ended_before_it_was_asked_is_told_as_what_it_wrote(
 
 
 def test_the_folder_of_data_sets_reaches_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its last argument; empty where nobody named one."""
-    a_child_that("sys.exit(f'data: {sys.argv[-1]!r}')", tmp_path, monkeypatch)
+    """As an argument; empty where nobody named one."""
+    a_child_that("sys.exit(f'data: {sys.argv[6]!r}')", tmp_path, monkeypatch)
     with pytest.raises(SweepFailed, match="data: '/data sets'"):
         LocalExecutor("cpu", data=Path("/data sets")).describe(WorkloadSpec("digits"))
     with pytest.raises(SweepFailed, match="data: ''"):
@@ -290,6 +290,75 @@ def test_a_process_that_says_it_lives_is_not_killed(tmp_path: Path, monkeypatch:
         Lost("first", "killed", was_running=True),
     ]
     executor.close()
+
+
+def test_a_torn_checkpoint_is_told_to_whoever_drives(tmp_path: Path) -> None:
+    """Once, although two trainings meet the same file; both complete, from their first step."""
+    torn = tmp_path / f"step-5-{64 * '0'}.ckpt"
+    torn.write_bytes(b"half of it")
+    said: list[str] = []
+    executor = LocalExecutor("cpu", say=said.append)
+    executor.submit(replace(PLAN, checkpoint_url=str(tmp_path)))
+    executor.submit(replace(SECOND, checkpoint_url=str(tmp_path)))
+    messages = until(executor, idle(executor))
+    executor.close()
+    ends = [each.outcome for each in messages if isinstance(each, Record) and each.outcome]
+    assert [(end.status, end.steps) for end in ends] == [(Status.COMPLETED, 30)] * 2
+    assert said == [
+        f"The checkpoint {torn} is not used: its content does not have the checksum in its name: it is torn, or was "
+        "changed. The one before it is tried."
+    ]
+
+
+SLOW = """
+import time, warnings
+from lrsweep.workloads.digits import Digits
+
+class Slow(Digits):
+    def __init__(self, settings, device, data):
+        super().__init__({"model": "mlp", "noise": 0.0}, device, data)
+        warnings.warn("many files")
+
+    def batch(self, seed, step):
+        warnings.warn("slow data")
+        if (seed, step) == (4, 20):
+            time.sleep(3600)
+        return super().batch(seed, step)
+
+    def evaluate(self, model, half):
+        time.sleep(4.0 if half == "search" else 0.0)
+        return super().evaluate(model, half)
+"""
+
+
+def test_a_long_evaluation_is_not_taken_for_a_hang_and_a_step_that_hangs_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation takes twice the time after which a silent engine is killed, and its training completes; a batch of
+    the next one never comes. What the workload warns of is told, each once, from its loading on."""
+    code = """
+        from lrsweep.executors import child, heartbeat
+
+        heartbeat.ALIVE_EVERY = 0.1
+        child.main(fd, "cpu", None, None)
+    """
+    a_child_that(code, tmp_path, monkeypatch)
+    said: list[str] = []
+    executor = LocalExecutor("cpu", say=said.append)
+    (tmp_path / "slow.py").write_text(SLOW)
+    slow = WorkloadSpec(f"{tmp_path / 'slow.py'}:Slow")
+    executor.describe(slow)
+    assert [sentence.partition(": ")[2] for sentence in said] == ["UserWarning: many files", "UserWarning: slow data"]
+    executor.stall_seconds = 2.0
+    executor.submit(replace(PLAN, workload=slow, evaluations=1))
+    executor.submit(replace(SECOND, workload=slow, evaluations=1))
+    *_, end, begun, lost = until(executor, idle(executor))
+    assert isinstance(end, Record)
+    assert isinstance(begun, Record)
+    assert end.outcome is not None
+    assert (end.training_id, end.outcome.status, begun.training_id) == ("first", Status.COMPLETED, "second")
+    assert lost == Lost("second", "the engine made no step for 2 s and was killed", True)
+    assert len(said) == 2
 
 
 def test_a_process_that_hangs_while_it_ends_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

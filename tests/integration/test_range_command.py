@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from lrsweep.engines.range_test import growing
 from tests.commands import lrsweep as run
 
@@ -50,11 +53,65 @@ def test_a_built_in_workload_gets_a_range_around_its_best_rates(tmp_path: Path) 
     assert low < found["steepest"]["rate"] < found["lowest"]["rate"] < found["divergence"]["rate"] < 10
     assert low < found["peak_lr"] < high
     [curve] = found["curves"]
-    assert curve["rates"] == growing(1e-5, 10.0, 150).rates(150, peak_lr=10.0).tolist()
-    assert len(curve["losses"]) == 150
+    # a loss is measured before its step's update: the first comes before all rates, and none comes after the last
+    assert curve["rates"] == growing(1e-5, 10.0, 150).rates(150, peak_lr=10.0).tolist()[:149]
+    assert len(curve["losses"]) == 149
+    assert found["settings"] == {"model": "mlp", "noise": 0.0}
     assert (found["optimizer"], found["metric"], found["device"]) == ("sgd", "train_loss", "cpu")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+PROBE = """\
+import torch
+from lrsweep.records import WorkloadFacts
+from lrsweep.workloads.base import Workload, evaluating
+
+
+class Probe(Workload):
+    \"\"\"Its loss is its one weight, whose gradient is 1: after updates at rates r, s it is 3 - r - s.\"\"\"
+
+    def __init__(self, settings, device, data):
+        self.device = device
+        self.facts = WorkloadFacts("", {}, 1, "one", 1, 40, {"sgd_plain": (0.1, 1.0)}, {"loss": "minimize"})
+
+    def model(self, seed):
+        model = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(model.weight, 3.0)
+        return model
+
+    def batch(self, seed, step):
+        return torch.ones(1, 1), torch.ones(1, 1)
+
+    def loss(self, outputs, targets):
+        return outputs.sum()
+
+    def evaluate(self, model, half):
+        with evaluating(model):
+            return {"loss": model.weight.item()}
+"""
+
+
+def test_each_rate_has_the_loss_after_its_update(tmp_path: Path) -> None:
+    """What a rate does is seen in the loss of the step after it: a point is 3 minus all rates up to its own."""
+    (tmp_path / "probe.py").write_text(PROBE)
+    options = ("--optimizer", "sgd_plain", "--seeds", "1", "--steps", "31", "--low", "0.001", "--high", "0.1")
+    ran = run("range", "probe.py:Probe", *options, "--device", "cpu", "--json", home=tmp_path / "home")
+    assert ran.code == 0, ran.err
+    [curve] = json.loads(ran.out)["curves"]
+    assert len(curve["rates"]) == 30
+    assert curve["losses"] == pytest.approx(3 - np.cumsum(curve["rates"]), abs=1e-5)
+
+
+def test_random_data_suggest_no_rate(tmp_path: Path) -> None:
+    """The object says that they were random, and in words why there is no rate."""
+    options = ("--synthetic", "--set", "model=mlp", "--seeds", "1", "--steps", "31", "--device", "cpu", "--json")
+    ran = run("range", "mnist", *options, home=tmp_path / "home")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["settings"]["synthetic"] is True
+    assert (found["suggested"], found["peak_lr"]) == (None, None)
+    assert found["notes"] == ["the data are random: the speed alone means anything, and no rate is suggested"]
 
 
 def test_a_script_is_read_by_what_it_reports(tmp_path: Path) -> None:

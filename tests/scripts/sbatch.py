@@ -1,14 +1,13 @@
 """A batch system in two programs: ``sbatch.py --wait SCRIPT`` hands a job over, ``sbatch.py --daemon`` runs jobs.
 
 They share the folder ``SPOOL`` as a cluster shares its queue. The job runs as the daemon's child, on "another machine",
-and has the environment of ``sbatch``, as with Slurm; a SIGTERM to ``sbatch --wait`` cancels it.
+and has the environment of ``sbatch``, as with Slurm; it outlives ``sbatch --wait``, which cancels nothing when it ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,12 +16,6 @@ from pathlib import Path
 
 def submit(spool: Path, argv: list[str]) -> int:
     job = spool / f"{os.getpid()}"
-
-    def cancel(*_: object) -> None:
-        job.with_suffix(".cancel").touch()
-        sys.exit(1)
-
-    signal.signal(signal.SIGTERM, cancel)
     draft = job.with_suffix(".draft")
     draft.write_text(json.dumps({"argv": argv, "environ": dict(os.environ), "cwd": os.getcwd()}))  # noqa: PTH109
     draft.rename(job.with_suffix(".job"))
@@ -39,8 +32,6 @@ def serve(spool: Path) -> None:
             taken = path.rename(path.with_suffix(".running"))
             running[taken] = subprocess.Popen(job["argv"], env=job["environ"], cwd=job["cwd"], start_new_session=True)
         for path, process in list(running.items()):
-            if path.with_suffix(".cancel").exists():
-                process.kill()
             if (code := process.poll()) is not None:
                 draft = path.with_suffix(".code")
                 draft.write_text(str(code if code >= 0 else 1))

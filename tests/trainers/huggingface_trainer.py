@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import lrsweep
 from lrsweep.integrations.huggingface import SweepCallback, last_checkpoint
@@ -25,6 +25,13 @@ class Regression(torch.nn.Module):
     def forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = self.linear(inputs)
         return {"loss": torch.nn.functional.mse_loss(outputs, labels), "outputs": outputs}
+
+
+class AddsItsStep(TrainerCallback):  # type: ignore[misc] # transformers is not type-checked here
+    """One of the user's own, to the metrics that the callbacks after it see."""
+
+    def on_evaluate(self, *_: Any, metrics: dict[str, Any], **__: Any) -> None:
+        metrics["step"] = 3
 
 
 def collate(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, Any]:
@@ -58,7 +65,7 @@ trainer = Trainer(
     train_dataset=examples(64),
     eval_dataset=examples(16),
     optimizer_cls_and_kwargs=(RecordedSGD, {"lr": 0.4}),
-    callbacks=[SweepCallback(run)],
+    callbacks=[AddsItsStep(), SweepCallback(run)],
 )
 trainer.train(resume_from_checkpoint=last_checkpoint(run))
 if trainer.is_world_process_zero():

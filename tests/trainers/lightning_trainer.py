@@ -29,6 +29,7 @@ class Regression(LightningModule):  # type: ignore[misc] # lightning is not type
     def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
         loss = torch.nn.functional.mse_loss(self.linear(batch[0]), batch[1])
         self.log("val_loss", loss, sync_dist=True)
+        self.log("step", float(self.current_epoch), sync_dist=True)  # a well-known way to have another x axis
 
     def configure_optimizers(self) -> Any:
         optimizer = RecordedSGD(groups(self.linear), lr=0.4)

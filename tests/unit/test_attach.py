@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -16,8 +15,8 @@ import pytest
 import lrsweep
 from lrsweep import NeedsMetric, ScheduleError
 from lrsweep.errors import InvalidInput
-from lrsweep.scripts.plan_file import VARIABLE, PlanFile, read_facts, write_plan_file
-from lrsweep.scripts.reports import Begin, Report, Wrong, append
+from lrsweep.scripts.plan_file import ATTEMPT, VARIABLE, PlanFile, read_facts, write_plan_file
+from lrsweep.scripts.reports import Begin, End, Preempted, Report, Wrong, append, signed
 from tests.plans import in_sweep, plan_in, said
 
 REPOSITORY = Path(__file__).parents[2]
@@ -119,6 +118,46 @@ def test_reports_are_there_when_the_call_returns(tmp_path: Path, monkeypatch: py
     assert said(plan)[2:] == [Report(4, {"val_loss": math.inf, "other": 0.25})]
 
 
+def test_every_line_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt, and the same process in all lines of one call of attach and in none of another."""
+    plan = in_sweep(monkeypatch, tmp_path, attempt=2)
+    lrsweep.attach(peak_lr=1e-3).report(2, val_loss=0.5)
+    lrsweep.attach(peak_lr=1e-3)
+    writers = [by for _, by in map(signed, plan.reports.read_text().splitlines())]
+    first, again, other = [by for by in writers if by is not None]
+    assert first == again != other
+    assert [each.attempt for each in (first, other)] == [2, 2]
+    assert str(os.getpid()) in first.process.split(":")
+
+
+def test_a_script_of_another_attempt_leaves_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job that a batch system starts when its sweep has gone on without it: preempted, and not a word in reports."""
+    plan = in_sweep(monkeypatch, tmp_path, attempt=2)
+    monkeypatch.setenv(ATTEMPT, "1")
+    with pytest.raises(SystemExit) as left:
+        lrsweep.attach(peak_lr=1e-3)
+    assert left.value.code == 75
+    assert "was started for attempt 1 of a training whose plan is of attempt 2 by now" in capsys.readouterr().err
+    assert said(plan) == []
+    monkeypatch.setenv(ATTEMPT, "2")
+    assert lrsweep.attach(peak_lr=1e-3).in_sweep
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_script_that_gives_way_says_so_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: bool
+) -> None:
+    """With exit code 75, and in the reports as well: a launcher's exit code may be another."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    plan = in_sweep(monkeypatch, tmp_path) if sweep else plan_in(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        lrsweep.attach(peak_lr=1e-3).preempted()
+    assert left.value.code == 75
+    assert said(plan) == ([Begin(1), Preempted(None)] if sweep else [])
+
+
 @pytest.mark.parametrize("sweep", [False, True])
 @pytest.mark.parametrize(
     ("step", "metrics", "told"),
@@ -128,6 +167,7 @@ def test_reports_are_there_when_the_call_returns(tmp_path: Path, monkeypatch: py
         (1, {"val_loss": [1.0]}, "report: val_loss must be a number"),
         (1, {"val_loss": np.zeros(2)}, "report: val_loss must be a number"),
         (1, {}, "report: nothing to report after 1 updates"),
+        (1, {"mAP@0.5": 0.5}, "report: 'mAP@0.5' cannot be a metric's name in MLflow; wanted letters, digits, spaces"),
         (-1, {"val_loss": 1.0}, "report: wanted the number of updates done, 0 or more, not -1"),
         (1.5, {"val_loss": 1.0}, "wanted the number of updates done, 0 or more, not 1.5"),
         (True, {"val_loss": 1.0}, "wanted the number of updates done, 0 or more, not True"),
@@ -349,5 +389,4 @@ def test_helping_processes_say_nothing_and_end_nothing(tmp_path: Path, method: s
     named = str(plan.folder / "plan.json")
     done = run_script(WORKERS, tmp_path, **{VARIABLE: named, "METHOD": method})
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in plan.reports.read_text().splitlines()]
-    assert lines == [{"attempt": 1}, {"end": 3}]
+    assert said(plan) == [Begin(1), End(3)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lrsweep.scripts import stopping
-from lrsweep.scripts.plan_file import PlanFile
+from lrsweep.scripts.plan_file import PlanFile, write_plan_file
 from lrsweep.scripts.processes import OTHER_RANKS, RANK, SIZES, is_first, trains_with_others
 from lrsweep.scripts.stopping import TOGETHER_UPDATES, StopSign
 from tests.plans import plan_in
@@ -129,3 +130,22 @@ def test_a_folder_with_a_fault_is_looked_at_again(
     assert not sign.is_up(2)
     assert plan.stop_at.read_text() == "20"
     assert sign.is_up(20)
+
+
+def test_a_process_whose_plan_has_gone_on_without_it_stops(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, and together after the same update; those of the next attempt do not take that for theirs."""
+    plan = plan_in(tmp_path)
+    write_plan_file(plan)  # written again, it is still this attempt's
+    alone, together = StopSign(plan), StopSign(plan)
+    assert not alone.is_up(1)
+    write_plan_file(replace(plan, attempt=2))
+    clock.now += 2
+    assert alone.is_up(2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not together.is_up(2)
+    assert together.is_up(20)
+    monkeypatch.setenv("RANK", "1")
+    assert StopSign(plan).is_up(20)
+    assert not StopSign(replace(plan, attempt=2)).is_up(20)

@@ -125,6 +125,31 @@ class EvaluatesOnTraining(Small):
         return slice(0, 20) if half == "search" else super().part(half)
 
 
+class Noisy(Small):
+    """Each example is another one at each step."""
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = super().batch(seed, step)
+        return inputs + normal(seed, step, "noise", inputs.numel()).view_as(inputs).float(), targets
+
+
+class NoisyAndEvaluatesOnTraining(Noisy, EvaluatesOnTraining):
+    pass
+
+
+class NoisyAndDecidesOnTheSearch(Noisy, DecidesOnTheSearch):
+    pass
+
+
+class MirroredAndEvaluatesOnTraining(EvaluatesOnTraining):
+    """Half of a batch stays as it is."""
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = super().batch(seed, step)
+        mirrored = normal(seed, step, "mirror", len(inputs)) > 0
+        return torch.where(mirrored.unsqueeze(1), -inputs, inputs), targets
+
+
 class HidesItsParts(Small):
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
         first, norm, last = model.children()
@@ -174,6 +199,8 @@ def test_a_workload_as_it_should_be_passes(check: checking.Question) -> None:
         (checking.evaluation, NotANumber, "finite numbers"),
         (checking.parts, DecidesOnTheSearch, "20 of 20 examples are in search and in decide"),
         (checking.parts, EvaluatesOnTraining, "20 of 20 examples are in search and in train"),
+        (checking.parts, NoisyAndDecidesOnTheSearch, "20 of 20 examples are in search and in decide"),
+        (checking.parts, MirroredAndEvaluatesOnTraining, "of 20 examples are in search and in train"),
         (reproduces, NumpyDropout, "first in its loss at step 0"),
         (reproduces, IgnoresTheSeed, "seeds 1 and 2 give the same training"),
         (reproduces, Raises, "no such picture: 7.png"),
@@ -193,6 +220,21 @@ def test_parts_that_cannot_be_seen_are_not_called_apart() -> None:
     passed, text = checking.parts(HidesItsParts())
     assert passed is None
     assert "cannot be seen" in text
+
+
+@pytest.mark.parametrize("workload", [Noisy, NoisyAndEvaluatesOnTraining])
+def test_a_part_that_is_changed_at_each_step_is_not_called_apart(workload: type[Small]) -> None:
+    """With noise on them, examples that leaked into the evaluation cannot be known again, nor their absence."""
+    passed, text = checking.parts(workload())
+    assert passed is None
+    assert text == "training examples are changed at each step, so only the held-out parts were compared"
+
+
+def test_of_a_large_part_a_sample_is_enough_to_see_that_it_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 of the 64 examples are looked at in each epoch: about 16 of them are the same."""
+    monkeypatch.setattr(checking, "MOST_EXAMPLES", 32)
+    passed, text = checking.parts(Small())
+    assert passed, text
 
 
 def test_what_the_users_code_raises_fails_that_check_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

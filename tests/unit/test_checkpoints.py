@@ -112,6 +112,22 @@ def test_the_two_newest_are_kept(plan: TrainingPlan) -> None:
     assert files(folder_of(plan)) == ["step-23", "step-24"]
 
 
+def test_an_old_checkpoint_that_cannot_be_deleted_is_left_where_it_is(
+    plan: TrainingPlan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is tried once, and nobody is told that a checkpoint could not be written."""
+    tried: list[str] = []
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path.name.rpartition("-")[0])
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    trained(plan, Images())
+    assert tried == [f"step-{step}" for step in range(1, 23)]
+    assert caplog.messages == []
+
+
 def test_a_training_that_was_broken_off_after_its_last_step_is_only_evaluated(plan: TrainingPlan) -> None:
     """The checkpoint of step 24 was written before the last evaluation: it is made up for, and the outcome is whole."""
     undisturbed, whole = trained(plan, Images())
@@ -157,7 +173,7 @@ class Runs:
 DAMAGES = {
     torn: "its content does not have the checksum in its name: it is torn, or was changed.",
     flipped: "its content does not have the checksum in its name: it is torn, or was changed.",
-    of_another: "it belongs to another training, or to this one under another plan or model.",
+    of_another: "it belongs to another training, or to this one under another plan, model or kind of device.",
     with_code: "UnpicklingError: Weights only load failed.",
     unreadable: "IsADirectoryError: [Errno 21] Is a directory",
 }
@@ -212,7 +228,7 @@ def test_a_model_of_another_shape_does_not_get_the_old_weights(
     """A workload whose code was changed between two attempts starts again, and says so."""
     broken_off(plan, 11)
     _, records = trained(plan, Constant())
-    assert "under another plan or model" in caplog.messages[0]
+    assert "under another plan, model or kind of device" in caplog.messages[0]
     assert len(records[0].rates) == 0
     assert records[-1].outcome is not None
     assert records[-1].outcome.status is Status.COMPLETED
@@ -268,3 +284,8 @@ def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:
         assert identity(replace(SHORT, **{name: value}), model) != own, name  # type: ignore[arg-type]
     for name, value in same.items():
         assert identity(replace(SHORT, **{name: value}), model) == own, name  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_is_of_one_kind_of_device() -> None:
+    """Another kind gives other bits, so the curve would not be the same; which of several GPUs it was is all one."""
+    assert identity(SHORT, Images().model(0).to("meta")) != identity(SHORT, Images().model(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -74,6 +75,21 @@ def test_places_that_are_taken_at_the_same_time_share_nothing() -> None:
     assert None not in {place.port for place in taken}
     with places.taken() as again:
         assert again.devices in {place.devices for place in taken}
+
+
+def test_each_device_has_a_file_that_says_who_uses_it(tmp_path: Path) -> None:
+    """One order for all, and no slash in a name: a part of a GPU has some. Without a folder or devices: none."""
+    command = Command("train", gpus_per_training=2)
+    with Places(command, {"CUDA_VISIBLE_DEVICES": "MIG-b/1/0,GPU-a"}, tmp_path / "devices").taken() as place:
+        assert [file.parent for file in place.locks] == [tmp_path / "devices"] * 2
+        assert [file.name.removeprefix(socket.gethostname()) for file in place.locks] == [
+            "-GPU-a.lock",
+            "-MIG-b_1_0.lock",
+        ]
+    with Places(command, EIGHT).taken() as place:
+        assert place.locks == ()
+    with Places(Command("train"), EIGHT, tmp_path / "none").taken() as place:
+        assert place.locks == ()
 
 
 def test_a_port_that_the_system_gives_twice_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:

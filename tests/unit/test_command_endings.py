@@ -12,7 +12,7 @@ from lrsweep.engines.command.story import Story
 from lrsweep.records import Outcome, Status
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import Command
-from lrsweep.scripts.reports import Begin, End, Line, Report
+from lrsweep.scripts.reports import Begin, End, Line, Preempted, Report
 from tests.scripted_commands import a_plan
 
 TRAIN = Command("train")
@@ -128,3 +128,17 @@ def test_preempted_is_no_death() -> None:
     done = meaning(*WHOLE, stop=True)
     assert isinstance(done, Outcome)
     assert done.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("code", [0, 1, 75, -15, None])
+def test_a_script_that_says_that_it_gives_way_is_preempted_whatever_its_exit_code(code: int | None) -> None:
+    """torchrun and accelerate end with 1 where a process ends with 75."""
+    cut = meaning(*WHOLE[:2], Preempted(23), End(23), code=code)
+    assert cut == Cut("it was preempted: the script gave way after 23 updates", is_death=False)
+
+
+@pytest.mark.parametrize("code", [1, -15, 143, -9])
+def test_a_script_that_was_asked_to_stop_has_not_failed(code: int) -> None:
+    """Neither by its exit code, which may be a launcher's, nor because it took longer than its grace and was killed."""
+    asked = Cut("it was asked to stop and left after 20 updates", is_death=False)
+    assert meaning(*WHOLE[:2], code=code, stop=True) == asked

@@ -65,6 +65,19 @@ def test_flags_are_those_of_the_family_with_its_own_settings(tmp_path: Path) -> 
     assert prepare(tmp_path, a_plan(command), command) == ["train", "--n", "40", "--sched", "cosine"]
 
 
+def test_a_file_of_rates_is_written_wherever_it_is_named(tmp_path: Path) -> None:
+    """Beside flags too, in the command or in those of the family; it is that family's rates."""
+    table = str(tmp_path / "rates.json")
+    for command in (
+        Command("train --table {lr_table}", families={"cosine": "--sched mine"}),
+        Command("train", families={"cosine": "--table {lr_table}", "step": "--sched step"}),
+    ):
+        plan = a_plan(command)
+        assert table in prepare(tmp_path, plan, command)
+        assert json.loads(Path(table).read_text()) == plan.schedule.rates(40, 0.1).tolist()
+        Path(table).unlink()
+
+
 def test_lists_and_truths_are_written_as_command_lines_have_them() -> None:
     """Commas between, and small letters: neither Python's brackets nor its capitals."""
     values = {"list": (0.5, 0.75), "on": True, "none": None, "number": 1e-5, "text": "x"}
@@ -81,7 +94,7 @@ def test_braces_that_are_no_names_are_refused() -> None:
 
 def test_a_command_crosses_the_border_as_a_workload() -> None:
     """What the study writes is what the engine reads, and how it is run is no part of its meaning."""
-    command = Command("train {lr_table}", steps=100, concurrency=16, time_limit=60.0)
+    command = Command("train {lr_table}", steps=100, concurrency=16, time_limit=60.0, table_format="csv")
     assert command_of(command.spec()) == command
     assert command.meaning() == Command("train {lr_table}").meaning()
     follows = [Command(text).follows for text in ("train", "train {lr_table}")]
@@ -106,12 +119,14 @@ def test_the_plan_is_written_anew_and_what_was_reported_stays(tmp_path: Path) ->
 def test_a_script_has_the_users_environment_and_the_way_to_its_plan() -> None:
     """lrsweep stands before what the user has on the path, in a folder where nothing else is."""
     folder = Path("/data/t")
-    environ = script_environment({"A": "1", "PYTHONPATH": "/mine"}, folder, {"CUDA_VISIBLE_DEVICES": "2"})
+    outer = {"A": "1", "PYTHONPATH": "/mine", "LRSWEEP_ATTEMPT": "7"}
+    environ = script_environment(outer, folder, {"CUDA_VISIBLE_DEVICES": "2"}, attempt=3)
     assert environ == {
         "A": "1",
         "PYTHONPATH": f"/data/t/packages{os.pathsep}/mine",
         "CUDA_VISIBLE_DEVICES": "2",
         "LRSWEEP_PLAN": "/data/t/plan.json",
+        "LRSWEEP_ATTEMPT": "3",
     }
     assert "RANK" not in script_environment({"RANK": "1"}, folder, {})
     assert script_environment({}, folder, {})["PYTHONPATH"] == "/data/t/packages"

@@ -12,7 +12,7 @@ from lrsweep.engines.command.story import Story
 from lrsweep.records import Curve, Outcome, Status
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import Command
-from lrsweep.scripts.reports import Begin, End, Line, Report, Wrong
+from lrsweep.scripts.reports import Begin, End, Line, Preempted, Report, Writer, Wrong
 from tests.scripted_commands import a_plan
 
 LINEAR = schedule("linear")
@@ -119,6 +119,67 @@ def test_a_script_that_begins_anew_leaves_nothing_of_its_earlier_attempt() -> No
     story = told(Begin(1), loss(10, 0.5), loss(20, 0.4), Begin(2), loss(5, 0.8), attempt=2)
     curve = curve_of(story)
     assert (curve.steps, curve.evaluation_steps.tolist()) == (5, [5])
+
+
+def test_an_attempt_that_lives_on_is_not_heard() -> None:
+    """A batch system's job may outlive its attempt: neither before the next one has said a word, nor after."""
+    old, new = Writer(1, "a"), Writer(2, "b")
+    story = Story(a_plan(Command("train"), schedule=LINEAR, attempt=2))
+    early: list[Line] = [Begin(1), loss(10, 0.5)]
+    for line in early:
+        story.hear(line, old)
+    story.begin()
+    late: list[Line] = [loss(20, 9.0), Wrong("other rates"), Begin(1), Preempted(20), End(20)]
+    for line in late:
+        story.hear(line, old)
+    assert (story.is_attached, story.wrong, story.preempted, story.updates) == (False, None, False, None)
+    story.hear(Begin(2), new)
+    story.hear(loss(10, 0.4), new)
+    story.hear(loss(30, 9.0), old)
+    story.hear(loss(20, 0.3), new)
+    assert story.wrong is None
+    curve = curve_of(story)
+    assert curve.evaluation_steps.tolist() == [10, 20]
+    assert curve.evaluations["val_loss"].tolist() == [0.4, 0.3]
+
+
+def test_a_script_that_is_started_again_within_an_attempt_goes_back() -> None:
+    """Slurm's requeue, or torchrun with restarts: it has a checkpoint of step 15, and the one before is over."""
+    first, second = Writer(1, "a"), Writer(1, "b")
+    story = told()
+    for line in (Begin(1), loss(10, 0.5), loss(20, 0.4), loss(30, 0.9)):
+        story.hear(line, first)
+    story.hear(Begin(1), second)
+    assert story.steps == 30
+    story.hear(loss(20, 0.3), second)
+    story.hear(loss(31, 0.9), first)  # not dead yet, on a machine that was lost
+    story.hear(loss(30, 0.2), second)
+    assert story.wrong is None
+    curve = curve_of(story)
+    assert curve.evaluation_steps.tolist() == [10, 20, 30]
+    assert curve.evaluations["val_loss"].tolist() == [0.5, 0.3, 0.2]
+    story.hear(loss(29, 0.2), second)
+    assert story.wrong is not None
+    assert story.wrong.startswith("it reported step 29 after step 30")
+
+
+def test_two_processes_that_report_the_same_steps_are_one_curve() -> None:
+    """One trains and one evaluates: neither has replaced the other."""
+    story = told()
+    for step in (10, 20):
+        story.hear(Report(step, {"train_loss": 0.5}), Writer(1, "a"))
+        story.hear(loss(step, 0.4), Writer(1, "b"))
+    curve = curve_of(story)
+    assert curve.evaluations["train_loss"].tolist() == [0.5, 0.5]
+    assert curve.evaluations["val_loss"].tolist() == [0.4, 0.4]
+
+
+def test_a_script_that_gives_way_and_begins_again_has_not_given_way() -> None:
+    """torchrun starts its processes again after any exit code but 0."""
+    story = told(Begin(1), Report(10, {"val_loss": 0.5}, 10), Preempted(12))
+    assert (story.preempted, story.updates) == (True, 12)
+    story.hear(Begin(1))
+    assert not story.preempted
 
 
 REACTIVE = {"schedule": schedule("plateau", patience=0, gamma=0.5)}

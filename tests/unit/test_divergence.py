@@ -34,17 +34,15 @@ def test_a_training_loss_has_to_be_finite(loss: float, reason: str | None) -> No
         ([1.0, 9.0, 8.5, 8.25], False),
     ],
 )
-def test_three_evaluations_in_a_row_above_four_times_the_first_loss_are_too_many(
-    losses: list[float], goes_on: bool
-) -> None:
-    """The first training loss was 2, so 8 is the limit, and 8 itself is allowed."""
+def test_three_evaluations_in_a_row_above_four_times_the_start_are_too_many(losses: list[float], goes_on: bool) -> None:
+    """The loss at the start was 2, so 8 is the limit, and 8 itself is allowed."""
     assert (divergence.of_validation_losses(losses, 2.0, 90) is None) == goes_on
 
 
 def test_the_sentence_has_the_limit_the_losses_and_the_step() -> None:
     """What a person wants to know before they look at the curve."""
     assert divergence.of_validation_losses([1.0, 12.25, 13.0, 15.5], 2.0, 90) == (
-        "the validation loss was above 8, 4 times the first training loss, at 3 evaluations in a row, the last at step "
+        "the validation loss was above 8, 4 times the loss at the start, at 3 evaluations in a row, the last at step "
         "90: 12.25, 13, 15.5"
     )
     assert divergence.of_validation_losses([1.0, math.inf], 2.0, 60) == "the validation loss was inf at step 60"

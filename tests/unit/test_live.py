@@ -83,8 +83,9 @@ SOMETHING = replace(
 SEARCHED = [name for name in family_names() if name not in ("table", "function")]
 REACTIVE = [name for name in SEARCHED if schedule(name).needs_metric]
 TIME_DRIVEN = [name for name in SEARCHED if name not in REACTIVE]
-HEARD = tuple([2.0, 1.5, 1.0] + [0.5] * 10 + [0.25] * 7)
+HEARD = dict(zip(range(30, 601, 30), [2.0, 1.5, 1.0] + [0.5] * 10 + [0.25] * 7, strict=True))
 """A loss that falls and then hardly moves: each reactive family does something about it."""
+EVENLY = dict.fromkeys(range(30, 601, 30), 1.0)
 
 
 def drawn(name: str) -> Schedule:
@@ -162,7 +163,7 @@ def test_the_pasteable_line_of_a_reactive_winner_trains_as_it_did(name: str) -> 
         if (step + 1) % 30:
             scheduler.step()
         else:
-            scheduler.step(HEARD[step // 30])
+            scheduler.step(HEARD[step + 1])
     np.testing.assert_array_equal(rates, best.schedule.replay(HEARD, 600, BEST.peak_lr))
     assert len(set(rates)) > 1
 
@@ -171,7 +172,7 @@ def test_the_report_of_a_reactive_winner_says_how_it_is_fed() -> None:
     """The line to paste, then what to call after an update; the bars are those of its training: halved at the 2nd of 20
     evaluations, which is where a tenth of it is over, and at each after that."""
     halved = schedule("plateau", patience=0, gamma=0.5)
-    best = replace(BEST, family="plateau", schedule=halved, heard=(1.0,) * 20)
+    best = replace(BEST, family="plateau", schedule=halved, heard=EVENLY)
     lines = reported(a_result(best=best))
     assert f"    {halved!r}.torch(optimizer, 600, peak_lr=0.123456789)" in lines
     told = [line for line in lines if line.startswith("It reacts to val_loss: ")]
@@ -257,7 +258,7 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then(monkeypatch: pyte
 @pytest.mark.parametrize("name", [*TIME_DRIVEN, *REACTIVE])
 def test_a_sparkline_is_as_wide_as_it_is_asked_for(name: str) -> None:
     """One bar per part of the training; somewhere it is near the peak."""
-    bars = sparkline(schedule(name), 600, heard=[1.0 - place / 32 for place in range(20)])
+    bars = sparkline(schedule(name), 600, heard={30 * place: 1.0 - place / 32 for place in range(1, 21)})
     assert len(bars) == 24
     assert {"▇", "█"} & set(bars)
 
@@ -278,8 +279,37 @@ def test_the_sparkline_of_a_constant_is_full_and_that_of_a_line_falls() -> None:
 def test_the_bars_of_a_reactive_schedule_are_the_rates_of_its_training() -> None:
     """By hand: 24 steps, one bar each; the rate is halved at the second of four evaluations, after 12, and at 18."""
     halved = schedule("plateau", patience=0, gamma=0.5)
-    assert sparkline(halved, 24, heard=(1.0, 1.0, 1.0, 1.0)) == 12 * "█" + 6 * "▅" + 6 * "▃"
-    assert sparkline(halved, 24, heard=(1.0, 0.5, 0.25, 0.125)) == 24 * "█"
+    assert sparkline(halved, 24, heard={6: 1.0, 12: 1.0, 18: 1.0, 24: 1.0}) == 12 * "█" + 6 * "▅" + 6 * "▃"
+    assert sparkline(halved, 24, heard={6: 1.0, 12: 0.5, 18: 0.25, 24: 0.125}) == 24 * "█"
+
+
+def test_the_bars_show_when_a_script_reported() -> None:
+    """By hand: 24 steps, a bar each; reports after 2, 3, 20 and 21 updates halve the rate at the second, third and
+    fourth, of which evenly spaced ones would know nothing."""
+    halved = schedule("plateau", patience=0, gamma=0.5)
+    assert sparkline(halved, 24, heard=dict.fromkeys((2, 3, 20, 21), 1.0)) == 3 * "█" + 17 * "▅" + "▃" + 3 * "▂"
+
+
+def test_a_view_that_cannot_be_drawn_ends_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said once, with what was wrong, and later looks are not drawn; on a terminal and without one."""
+    broken = replace(SOMETHING, best=replace(BEST, schedule=schedule("plateau"), heard={601: 1.0}))
+    assert seen(broken).count("the sweep goes on without a view, which could not be drawn: ScheduleError") == 1
+    monkeypatch.setattr("lrsweep.cli.live._plain_line", None)
+    console = recorded()
+    with Display(console, STUDY, HOMES) as display:
+        display.show(SOMETHING)
+        display.show(SOMETHING)
+    assert console.export_text().count("the sweep goes on without a view") == 1
+
+
+def test_a_start_does_not_promise_torch_where_a_script_trains() -> None:
+    """Nothing loads torch for it here."""
+    console = recorded(terminal=True)
+    with Display(console, replace(STUDY, workload=Command("python train.py").spec()), HOMES):
+        pass
+    text = console.export_text()
+    assert "starting: MLflow" in text
+    assert "torch" not in text
 
 
 def test_next_commands_name_the_home_only_where_it_must_be_named(
@@ -313,7 +343,8 @@ def test_the_best_of_a_script_is_its_call_of_attach() -> None:
     lines = reported(a_result(best=best))
     assert (
         "    run = lrsweep.attach(peak_lr=0.123456789, total_steps=600, "
-        "schedule=lrsweep.schedule('cosine', warmup=0.05), settings={'dropout': 0.123456, 'head': 'a b'})"
+        "schedule=lrsweep.schedule('cosine', warmup=0.05), metric='val_acc', "
+        "settings={'dropout': 0.123456, 'head': 'a b'})"
     ) in lines
     [shown] = [line for line in lines if line.startswith("best: ")]
     assert shown.startswith("best: cosine with script, peak rate 0.123, val_acc 0.2500  ")
@@ -322,6 +353,7 @@ def test_the_best_of_a_script_is_its_call_of_attach() -> None:
     exec(pasteable(best), {"lrsweep": lrsweep}, given)
     np.testing.assert_array_equal(given["run"].rates, BEST.schedule.rates(600, BEST.peak_lr))
     assert given["run"].settings == best.extra
+    assert "metric" not in pasteable(replace(best, metric="val_loss"))  # the default of attach
 
 
 def test_the_best_of_a_script_with_flags_is_its_command_line() -> None:
@@ -343,7 +375,7 @@ def test_the_best_of_a_script_with_a_file_of_rates_is_the_rates() -> None:
 
 def test_a_reactive_winner_names_the_studys_metric() -> None:
     """Of a workload `.step` takes it; of a script `run.report` has it."""
-    reacts = replace(BEST, family="plateau", schedule=schedule("plateau"), heard=(1.0,) * 20, metric="val_acc")
+    reacts = replace(BEST, family="plateau", schedule=schedule("plateau"), heard=EVENLY, metric="val_acc")
     assert any("It reacts to val_acc: after each" in line for line in reported(a_result(best=reacts)))
     told = reported(a_result(best=replace(reacts, workload=Command("train").spec())))
     assert "It reacts to val_acc, which `run.report` tells it." in told

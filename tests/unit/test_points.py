@@ -8,6 +8,7 @@ import io
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_metric_name
 
 import lrsweep
 from lrsweep.records import Curve
@@ -17,6 +18,7 @@ from lrsweep.tracking.points import (
     curve_points,
     curve_table,
     final_points,
+    metric_name,
 )
 
 
@@ -183,6 +185,24 @@ def test_a_metric_that_is_reported_now_and_then_is_not_lost_among_others() -> No
     curve = reported_at(steps, 400, val_loss=[1.0] * 400, acc=accuracy)
     points = [point.step for point in curve_points(curve, 400, since=0, ended=True) if point.key == "acc"]
     assert points == list(range(1, 401, 2))
+
+
+def test_names_that_mlflow_refuses_are_changed_and_stay_distinct() -> None:
+    """One refused name would hold up every training's row; those that MLflow takes stay as they are."""
+    taken = ["val_loss", "mAP_0.5", "a/b", "a b", "a:b", ".a", "größe", "a" * 250]
+    assert [metric_name(name) for name in taken] == taken
+    strange = ["mAP@0.5", "mAP#0.5", "a//b", "/a", "a/", "../a", "..", "", "a\n", "loss{x}", "a" * 251, "..@", "a,b"]
+    changed = [metric_name(name) for name in strange]
+    assert len({*changed, *strange}) == 2 * len(strange)
+    for name in changed + taken:
+        _validate_metric_name(name)  # type: ignore[no-untyped-call]
+        assert len(name) <= 250
+    curve = reported_at([2], 2, **{"mAP@0.5": [0.5], "mAP#0.5": [0.25]})
+    keys = {point.key: point.value for point in curve_points(curve, 2, since=0, ended=True)}
+    assert keys[metric_name("mAP@0.5")] == 0.5
+    assert keys[metric_name("mAP#0.5")] == 0.25
+    assert [point.key for point in final_points({"mAP@0.5": 0.5}, 3, curve)] == [metric_name("mAP@0.5")]
+    assert curve_table(curve).startswith(f"step,lr,train_loss,{metric_name('mAP@0.5')},{metric_name('mAP#0.5')}\n")
 
 
 def test_a_rate_that_a_script_reports_stands_beside_the_plans() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lrsweep.cli.check_workload import check_workload
+from lrsweep.cli.check_workload import ScriptReport, check_workload
 from lrsweep.cli.new import write_workload
 from lrsweep.cli.range import RangeOptions, run_range
 from lrsweep.cli.target import read_target
 from lrsweep.errors import InvalidInput
 from lrsweep.executors.local import LocalExecutor
+from lrsweep.records import WorkloadFacts
 from lrsweep.scripts.command import Command
 
 SCRIPT = """\
@@ -131,7 +132,7 @@ def test_what_cannot_be_meant_says_what_is_wanted(
 @pytest.mark.parametrize(
     ("file", "options", "optimizer", "told"),
     [
-        (DIGITS, RangeOptions(steps=2, seeds=0, low=5.0, high=1.0), None, "range: 3 problems"),
+        (DIGITS, RangeOptions(steps=30, seeds=0, low=5.0, high=1.0), None, "range: 3 problems"),
         (DIGITS, RangeOptions(metric="val_loss"), None, "a workload's training loss is read"),
         (DIGITS, RangeOptions(), "adagrat", "there is no such optimizer"),
         (FLAGS, RangeOptions(), None, "none of them is a growing one"),
@@ -159,6 +160,22 @@ def test_a_check_needs_two_steps() -> None:
     """Of one there is nothing to be measured."""
     with pytest.raises(InvalidInput, match="--steps is 1; wanted a number from 2"):
         check_workload(read_target("digits"), optimizer=None, steps=1, device="cpu", data=None)
+
+
+@pytest.mark.parametrize(
+    ("command", "passed"),
+    [
+        (Command("python train.py"), True),
+        (Command("python train.py {lr_table}"), None),
+        (Command("python train.py", families={"cosine": "--cosine"}), None),
+    ],
+)
+def test_a_script_that_was_not_started_has_passed_nothing(command: Command, passed: bool | None) -> None:
+    """Only a script that calls ``attach`` is asked."""
+    facts = WorkloadFacts("command", {}, 1, "", 1, 100, {})
+    found = ScriptReport(read_target(None, command="python train.py"), command, facts).to_json()
+    assert found["passed"] is passed
+    assert found["checks"]["answers"]["passed"] is passed
 
 
 def test_a_new_file_is_written_where_it_can_be() -> None:

@@ -152,6 +152,14 @@ def test_an_end_that_is_open_is_said() -> None:
     assert [note.rpartition(": ")[2] for note in test.notes] == ["--low 1e-08", "--high 1000"]
 
 
+def test_a_seed_that_broke_before_any_rate_takes_part_in_no_suggestion() -> None:
+    """It has no points at all."""
+    none = np.empty(0)
+    test = read_range([reading(0.03, 1.0), reading(0.03, 1.0), read_curve(none, none)])
+    assert test.suggested == pytest.approx((0.01, 1.0))
+    assert test.notes[0] == "1 of 3 seeds: it has 0 losses, and 30 are needed"
+
+
 def test_seeds_that_disagree_are_said() -> None:
     """More than a decade between the steepest points."""
     test = read_range([reading(0.01), reading(0.2)])

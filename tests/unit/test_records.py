@@ -46,6 +46,13 @@ def test_a_record_that_begins_earlier_replaces_from_its_first_step() -> None:
     assert old.rates.tolist() == [0.1, 0.2, 0.3]
 
 
+def test_an_evaluation_before_the_first_update_is_there_once() -> None:
+    """A record that begins at 0 brings it again; one that goes on from the first update leaves it."""
+    begun = grown(a_record(0, [], {0: {"val_loss": 9.0}}), a_record(0, [0.1], {0: {"val_loss": 9.0}}))
+    assert begun.evaluation_steps.tolist() == [0]
+    assert begun.extended(a_record(1, [0.1], {2: {"val_loss": 5.0}})).evaluation_steps.tolist() == [0, 2]
+
+
 def test_an_empty_record_at_the_first_step_clears_the_curve() -> None:
     """With no evaluation of its own it leaves none behind: every metric is as long as the evaluation steps."""
     curve = grown(a_record(0, [0.1, 0.2], {2: {"val_loss": 5.0}}), a_record(0))

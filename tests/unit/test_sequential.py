@@ -12,7 +12,7 @@ from torch.optim.optimizer import ParamsT
 
 from lrsweep.engines.optimizers import make_optimizer
 from lrsweep.engines.sequential import evaluation_steps
-from lrsweep.records import Curve, Floats, OptimizerSpec, Status, TrainingPlan
+from lrsweep.records import Curve, Floats, OptimizerSpec, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import Schedule, schedule
 from lrsweep.study import OPTIMIZERS
 from lrsweep.workloads.base import Half, Workload
@@ -229,9 +229,49 @@ def test_a_loss_that_stays_exploded_is_divergence(digits: Workload) -> None:
     limit = 4 * curve.train_losses[0]
     assert (curve.evaluations["val_loss"][-3:] > limit).all()
     assert outcome.reason is not None
-    assert outcome.reason.startswith(
-        f"the validation loss was above {limit:.4g}, 4 times the first training loss, at 3"
-    )
+    assert outcome.reason.startswith(f"the validation loss was above {limit:.4g}, 4 times the loss at the start, at 3")
+
+
+@pytest.fixture(scope="module")
+def knowing() -> Workload:
+    """Begins with weights that know the training data by heart, 600 steps of AdamW on them, and others less well."""
+    workload = digits()
+    blank = workload.model(3)
+    made = workload.model
+    workload.model = lambda seed: blank  # type: ignore[method-assign] # noqa: ARG005
+    trained(replace(PLAN, optimizer=OPTIMIZERS["adamw"], peak_lr=0.01, horizon=600, evaluations=1), workload)
+    weights = {name: tensor.clone() for name, tensor in blank.state_dict().items()}
+
+    def begun(seed: int) -> nn.Module:
+        model = made(seed)
+        model.load_state_dict(weights)
+        return model
+
+    workload.model = begun  # type: ignore[method-assign]
+    return workload
+
+
+FINE_TUNING = replace(
+    PLAN, workload=WorkloadSpec("digits", {"init": "weights.pt"}), schedule=schedule("constant"), peak_lr=1e-4
+)
+
+
+def test_a_training_that_begins_with_memorised_weights_completes(knowing: Workload) -> None:
+    """Its validation losses are all above 4 times its first training loss, as they were before the first update."""
+    curve, records = trained(FINE_TUNING, knowing)
+    assert (curve.evaluations["val_loss"] > 4 * curve.train_losses[0]).all()
+    assert curve.evaluation_steps[0] == 3
+    outcome = records[-1].outcome
+    assert outcome is not None
+    assert (outcome.status, outcome.steps, outcome.reason) == (Status.COMPLETED, 60, None)
+
+
+def test_memorised_weights_can_still_explode(knowing: Workload) -> None:
+    """At the first evaluation already, so that this one cannot be what it is compared with."""
+    outcome = outcome_of(replace(FINE_TUNING, peak_lr=80.0), knowing)
+    assert (outcome.status, outcome.steps) == (Status.DIVERGED, 9)
+    assert outcome.reason is not None
+    assert "4 times the loss at the start, at 3 evaluations in a row, the last at step 9: " in outcome.reason
 
 
 def test_a_validation_loss_that_is_not_a_number_is_divergence_whatever_the_search_goes_by() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lrsweep.engines.memory import shortage
+from lrsweep.engines import graphed
+from lrsweep.engines.memory import chain, shortage
+from lrsweep.errors import InvalidInput
 from lrsweep.records import EngineSettings, Status, WorkloadSpec
 from lrsweep.schedules import schedule
 from lrsweep.study import OPTIMIZERS
@@ -159,6 +162,48 @@ def test_graphs_are_refused_without_a_cuda_device() -> None:
     assert "graphs = true needs a CUDA device, and this training is on cpu: leave it out" in (outcome.error or "")
 
 
+class Recording:
+    """Stands in for ``torch.cuda.graph``, whose end fails too where what it records has failed."""
+
+    def __init__(self, _: object) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: object, at: object) -> None:
+        if error is not None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_an_update_that_cannot_be_recorded_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first error, not with that of the recording's end; both are kept as its cause."""
+    monkeypatch.setattr(torch.cuda, "Stream", SimpleNamespace)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
+    monkeypatch.setattr(torch.cuda, "graph", Recording)
+    monkeypatch.setattr(graphed, "EAGER_UPDATES", 0)
+    graphed.first_updates_stream.cache_clear()
+
+    def update(inputs: Tensor, targets: Tensor) -> Tensor:
+        raise ValueError("a copy to the host\nand where")
+
+    with pytest.raises(InvalidInput) as raised:
+        graphed.Graphed(update)(torch.ones(1), torch.ones(1))
+    assert str(raised.value) == (
+        "graphs = true, and an update of this training cannot be recorded (ValueError: a copy to the host): leave "
+        "graphs out of [study.engine]"
+    )
+    assert [type(each) for each in chain(raised.value)] == [InvalidInput, RuntimeError, ValueError]
+
+
+def test_all_trainings_of_a_process_begin_on_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was freed on a stream is kept for it: a stream per training would keep the memory of each."""
+    made: list[object] = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: made.append(object()))
+    graphed.first_updates_stream.cache_clear()
+    for _ in range(3):
+        graphed.Graphed(torch.add)
+    assert len(made) == 1
+
+
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -192,3 +237,40 @@ def test_numpys_shortage_is_one_too_and_other_errors_are_none() -> None:
     assert said is not None
     assert said.startswith("out of memory on the CPU: 64.0 TiB were asked for")
     assert shortage(RuntimeError("the disk has a scratch"), torch.device("cpu")) is None
+
+
+@pytest.fixture
+def gpu_of_8_gib(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """What PyTorch would say of one; machines without a GPU have nobody to ask."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=8 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 3 * 2**30)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 4 * 2**30)
+    return torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("CUDA error: out of memory\nCUDA kernel errors might be …", "an allocation failed"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "an allocation failed"),
+    ],
+)
+def test_a_librarys_shortage_on_a_gpu_is_told_too(text: str, asked: str, gpu_of_8_gib: torch.device) -> None:
+    """These are bare RuntimeErrors: the driver and cuBLAS ask for memory without PyTorch."""
+    said = shortage(RuntimeError(text), gpu_of_8_gib)
+    assert said is not None
+    assert said.startswith(
+        f"out of memory on cuda:0: {asked}; this process has 3.00 GiB allocated and 4.00 GiB reserved of 8.00 GiB."
+    )
+
+
+def test_a_shortage_is_found_behind_the_error_that_hid_it(gpu_of_8_gib: torch.device) -> None:
+    """As the cause, and as what was being handled; an error that is its own cause ends the search."""
+    short = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    caused, met = RuntimeError("the recording broke"), RuntimeError("capture failed")
+    caused.__cause__ = short
+    met.__context__ = caused
+    for error in (caused, met):
+        assert (shortage(error, gpu_of_8_gib) or "").startswith("out of memory on cuda:0: 2.00 GiB were asked for;")
+    caused.__cause__ = caused
+    assert shortage(caused, gpu_of_8_gib) is None

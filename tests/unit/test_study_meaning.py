@@ -48,8 +48,8 @@ def script(workload: str = "concurrency = 4", space: str = "", study: str = "", 
         f"[space]\n{space}\n[budget]\ntrials = 6\n"
     )
     parsed = parse_study(text, "s.toml")
-    settings = command_of(parsed.workload).meaning()
-    return parsed.resolved(replace(SCRIPT, settings=settings, **facts))
+    command = command_of(parsed.workload)
+    return parsed.resolved(replace(SCRIPT, settings=command.meaning(), version=command.version, **facts))
 
 
 # ── the metric and its direction ─────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +153,34 @@ def test_a_plan_gets_how_a_script_is_run_and_the_meaning_does_not() -> None:
     assert command_of(study.workload) == COMMAND
     assert script("concurrency = 9\nstall_after = 5").generation == study.generation
     assert script("version = 2").meaning != study.meaning
-    assert script("rate_exponent = 0.5").meaning != study.meaning
+    assert script("gpus_per_training = 1").meaning != study.meaning
+    assert study.spec()["workload"]["settings"] == {"command": "python train.py"}  # no default: a release may add some
+
+
+def test_how_a_script_is_searched_is_part_of_the_generation_alone() -> None:
+    """The exponent of its rungs' rate, and the flags that a family stands for."""
+    flags = [f'families.cosine = "--sched {name} {{peak_lr}} {{steps}}"' for name in ("cos", "cosine2")]
+    assert script("rate_exponent = 0.5").generation != script().generation
+    assert script("rate_exponent = 0.5").meaning == script().meaning
+    [one, other] = [script(each, space="peak_lr = [0.1, 1.0]") for each in flags]
+    assert one.meaning == other.meaning
+    assert one.generation != other.generation
+    assert "flags" not in script().spec()["space"]
+
+
+def test_a_parameter_that_the_script_does_not_take_is_refused_before_a_trial() -> None:
+    """With the name that was meant; a script that names none takes any, and so does its command line."""
+    with pytest.raises(StudyError) as raised:
+        script(space="extra.droput = [0.0, 0.5]", script_settings=("dropout", "width"))
+    assert str(raised.value) == (
+        "s.toml: 1 problem\n  space.extra.droput: the script's lrsweep.attach(settings=...) has no 'droput'. "
+        "Did you mean 'dropout'? It has dropout, width. Add the name there with the script's own value, or take it out "
+        "here."
+    )
+    assert script(space="extra.droput = 1").space.extra == {"droput": 1}
+    text = '[study]\nname = "m"\nworkload.command = "train {droput}"\n[space.extra]\ndroput = 1\n[budget]\ntrials = 2'
+    parsed = parse_study(text, "s.toml")
+    assert parsed.resolved(replace(SCRIPT, script_settings=("width",))).space.extra == {"droput": 1}
 
 
 def test_the_rungs_rate_follows_the_scripts_exponent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -263,6 +264,30 @@ def test_windows_of_a_text_lie_side_by_side(folder: Path) -> None:
         workload.evaluate(watching, half)
         seen.append(torch.cat(watching.seen).flatten().tolist())
     assert [(part[0], part[-1], len(part)) for part in seen] == [(k, k + 95, 96) for k in (1700, 1800, 1900)]
+
+
+@pytest.mark.parametrize(("tokens", "most"), [("bytes", 6), ("characters", 15)])
+def test_a_text_takes_four_bytes_a_token(tokens: str, most: int, tmp_path: Path) -> None:
+    """Beside its content: numbers of eight bytes would double that, and more than one copy of them was made.
+
+    Characters need room for the text's own four bytes each and for sorting them as well.
+    """
+    size = 1 << 20
+    (tmp_path / "long.txt").write_bytes(b"abcdefg " * (size // 8))
+    spec = WorkloadSpec("char_lm", {"text": str(tmp_path / "long.txt"), "tokens": tokens})
+    load(spec, CPU, tmp_path)
+    tracemalloc.start()
+    workload = load(spec, CPU, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < most * size
+    assert (
+        sorted(set(workload.batch(0, 0)[0].flatten().tolist()))
+        == {
+            "bytes": [32, *range(97, 104)],  # a blank, and a to g
+            "characters": list(range(8)),
+        }[tokens]
+    )
 
 
 def test_a_causal_model_does_not_look_ahead(folder: Path) -> None:

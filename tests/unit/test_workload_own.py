@@ -149,6 +149,11 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         ('"maximize"', '"max"', r"metrics\['acc'\] is 'max', wanted is \"minimize\" or \"maximize\""),
         ("batch_size=BATCH_SIZE", "batch_size=32.0", r"batch_size is 32.0, wanted is a whole number from 1"),
         ("version=1", 'version="one"', r"version is 'one', wanted is a whole number"),
+        ("settings={}", 'settings={"a": math.nan}', r"settings\['a'\] is nan, wanted is what JSON has"),
+        ("settings={}", "settings=None", r"settings is None, wanted is a mapping"),
+        ("peak_lr=peak_ranges(", 'peak_lr={"sgd": 0.1} or dict(', r"peak_lr\['sgd'\] is 0.1, wanted is a range"),
+        ("peak_lr=peak_ranges(", "peak_lr=0.1 or dict(", r"peak_lr is 0.1, wanted is a mapping"),
+        ("self.device = device", "raise SystemExit(3)", r"making it raised SystemExit: 3 \(mine.py, line \d+\)"),
         ("data_hash=hash", 'data_hash="" and hash', r"data_hash is '', wanted is a text that changes"),
     ],
 )
@@ -166,6 +171,12 @@ def test_a_setting_that_the_class_refuses_is_told_with_its_place() -> None:
     assert refusal(width="wide").startswith(
         "workload 'mine.py:MyWorkload': making it raised ValueError: invalid literal for int() with base 10: 'wide' ("
     )
+
+
+def test_a_setting_that_is_no_number_is_refused() -> None:
+    """A study's identity is a hash of its settings as JSON, which has no such number."""
+    written()
+    assert "settings['note'] is nan, wanted is what JSON has" in refusal(note=float("nan"))
 
 
 def test_all_that_is_wrong_with_the_facts_is_told_at_once() -> None:

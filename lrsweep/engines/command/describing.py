@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +18,8 @@ from lrsweep.scripts.command_line import filled, placeholders
 from lrsweep.scripts.plan_file import PlanFile, ScriptFacts, read_facts, write_plan_file
 
 PATIENCE = 300.0
-"""Seconds in which a script has to come to its call of ``attach``: imports take long on a shared file system."""
+"""Seconds in which a script has to come to its call of ``attach``, at least: imports take long on a shared file system.
+A longer ``stall_after`` counts, for a script that waits in the queue of a batch system."""
 LEAVING = 10.0
 """Seconds for a script that has answered to end by itself."""
 LOOK_EVERY = 0.1
@@ -48,6 +49,7 @@ def describe(
         batch_size=0,
         horizon=steps,
         peak_lr={OPTIMIZER: (answer.peak_lr / RANGE, answer.peak_lr * RANGE)} if answer else {},
+        script_settings=tuple(answer.settings or ()) or None if answer else None,
     )
 
 
@@ -58,7 +60,8 @@ def _asked(command: Command, environ: Mapping[str, str], folder: Path, tick: Cal
     script = Guarded(folder, script_environment(environ, folder, {}))
     argv = _any_arguments(command)
     script.begin(argv, stop_grace=command.stop_grace, reports=None)
-    give_up = time.monotonic() + PATIENCE
+    patience = max(PATIENCE, math.inf if command.stall_after is None else command.stall_after)
+    give_up = time.monotonic() + patience
     answer = None
     try:
         while script.ended is None and time.monotonic() < give_up:
@@ -72,7 +75,7 @@ def _asked(command: Command, environ: Mapping[str, str], folder: Path, tick: Cal
     answer = answer or read_facts(plan)
     if answer is None:
         assert script.ended is not None
-        how = _how_it_ended(script.ended) if came_to_its_end else _SLOW
+        how = _how_it_ended(script.ended) if came_to_its_end else _slow(patience)
         raise InvalidInput(
             f"{shlex.join(argv)!r} was started to hear what it trains, and {how}{script.ended.last_words}"
         )
@@ -84,7 +87,13 @@ _REMEDY = (
     "one that cannot be edited takes its rates from {lr_table} in the command, or from flags under "
     "[study.workload.families]"
 )
-_SLOW = f"did not come to its call of lrsweep.attach within {PATIENCE:.0f} s. {_REMEDY}"
+
+
+def _slow(patience: float) -> str:
+    return (
+        f"did not come to its call of lrsweep.attach within {patience:.0f} s (300 s, or stall_after where that is "
+        f"longer). {_REMEDY}"
+    )
 
 
 def _how_it_ended(ended: Ended) -> str:
@@ -95,7 +104,9 @@ def _how_it_ended(ended: Ended) -> str:
             "could not be. Its program is looked for on PATH: activate the environment that it belongs to, or write "
             "its whole path"
         )
-    code = ended.code or -signal.SIGKILL
+    if ended.code is None:
+        return "its guard ended before it called lrsweep.attach"
+    code = ended.code
     how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
     return f"{how} before it called lrsweep.attach. Run it by hand, and mend it"
 

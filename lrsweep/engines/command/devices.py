@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ class Place:
 
     devices: tuple[str, ...] = ()
     port: int | None = None
+    locks: tuple[Path, ...] = ()
+    """a file for each device; who holds it has the device for itself"""
 
     @property
     def name(self) -> str:
@@ -45,7 +47,9 @@ class Place:
 class Places:
     """The places of a command, each given to one training at a time."""
 
-    def __init__(self, command: Command, environ: Mapping[str, str]) -> None:
+    def __init__(self, command: Command, environ: Mapping[str, str], locks: Path | None = None) -> None:
+        """``locks``: a folder for the files that tell other engines which devices still have a script."""
+        self._locks = locks
         self._free: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
         self._ports: set[int] = set()
         self._lock = threading.Lock()
@@ -57,11 +61,19 @@ class Places:
         devices = self._free.get()
         port = self._new_port() if devices else None
         try:
-            yield Place(devices, port)
+            yield Place(devices, port, self._files(devices))
         finally:
             with self._lock:
                 self._ports.discard(port or 0)
             self._free.put(devices)
+
+    def _files(self, devices: Sequence[str]) -> tuple[Path, ...]:
+        """In the order of their names, whatever that of the devices is: two who wait never wait for each other."""
+        if self._locks is None or not devices:
+            return ()
+        self._locks.mkdir(parents=True, exist_ok=True)
+        host = socket.gethostname()
+        return tuple(self._locks / f"{host}-{device.replace('/', '_')}.lock" for device in sorted(devices))
 
     def _new_port(self) -> int:
         """The system gives out free ports, but one that is not yet bound may come twice."""

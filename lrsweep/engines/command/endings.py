@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from lrsweep.engines.command.process import Ended
 from lrsweep.engines.command.story import Story
 from lrsweep.records import Outcome, Status, TrainingPlan
-from lrsweep.scripts.command import Command
+from lrsweep.scripts.command import TOO_LATE, Command
+from lrsweep.scripts.plan_file import PREEMPTED
 
-PREEMPTED = 75
-"""The exit code of a script that gave way and can go on later: EX_TEMPFAIL of sysexits.h."""
 SHELL_KILLED = {128 + number: number for number in (signal.SIGKILL, signal.SIGTERM)}
 """How a shell tells that its child was killed."""
 
@@ -30,10 +29,15 @@ def what_it_means(
 ) -> Outcome | Cut:
     """Of a script that ended by itself and has said nothing that ends the training whatever its exit code."""
     code = SHELL_KILLED.get(ended.code or 0, 0) * -1 or ended.code
+    done = story.steps if story.updates is None else story.updates
+    if story.preempted:  # whatever its exit code: torchrun and accelerate have one of their own
+        return Cut(f"it was preempted: the script gave way after {done:,} updates", is_death=False)
     if code is None:
         return Cut("the process that guards the script was killed, and the script with it", is_death=True)
     if code == PREEMPTED:
         return Cut(f"it was preempted: the script ended with exit code {PREEMPTED}", is_death=False)
+    if was_asked_to_stop and (code != 0 or done < plan.horizon):
+        return Cut(f"it was asked to stop and left after {done:,} updates", is_death=False)
     if code < 0:
         return Cut(f"the script was killed by {_signal_name(-code)}{ended.last_words}", is_death=True)
 
@@ -42,9 +46,6 @@ def what_it_means(
 
     if code > 0:
         return failed(f"the script ended with exit code {code}{ended.last_words}")
-    done = story.steps if story.updates is None else story.updates
-    if done < plan.horizon and was_asked_to_stop:
-        return Cut(f"it was asked to stop and left after {done:,} updates", is_death=False)
     problem = _problem(plan, command, story, done)
     if problem is not None:
         return failed(f"{problem}{ended.last_words}")
@@ -83,8 +84,8 @@ def _problem(plan: TrainingPlan, command: Command, story: Story, done: int) -> s
 
 def too_late(plan: TrainingPlan) -> str:
     return (
-        f"the schedule {plan.schedule.family!r} reacts to {plan.metric}, and the script reports none in time for it to "
-        "react. Report it several times within a training, or leave such families out of space.families"
+        f"the schedule {plan.schedule.family!r} reacts to {plan.metric}, {TOO_LATE}. "
+        "Report it several times within a training, or leave such families out of space.families"
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lrsweep.engines.command.devices import Place, Places
 from lrsweep.engines.command.endings import Cut, too_late
@@ -18,6 +20,13 @@ ALIVE_EVERY = 10.0
 """Seconds of silence after which the engine says that it lives: a script may be silent for hours."""
 LONGEST_WAIT = 60.0
 """Seconds before a training is started again that was preempted several times and came no further."""
+IN_VAIN = 3
+"""Attempts that came no further, after which it is said: a script that always gives way does so for ever."""
+ENDING_SECONDS = 6.0
+"""What a guard may need beyond ``stop_grace`` until the last process of a script is dead."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -45,8 +54,10 @@ class CommandEngine:
         emit: Callable[[Record], None],
         lose: Callable[[TrainingPlan, Cut], None],
         alive: Callable[[], None],
+        device_locks: Path | None = None,
     ) -> None:
         self._environ = environ
+        self._device_locks = device_locks
         self._emit = emit
         self._lose = lose
         self._alive = alive
@@ -54,11 +65,28 @@ class CommandEngine:
         self._preempted: dict[str, _Preempted] = {}
         self._cannot_react: set[str] = set()
         """commands that report their metric too late for a schedule that reacts"""
+        self._threads: list[threading.Thread] = []
+        self._submitting = threading.Lock()
+        self._is_stopping = False
+        self._longest_grace = 0.0
 
     def submit(self, plan: TrainingPlan) -> None:
         command = command_of(plan.workload)
-        places = self._places.setdefault(repr(command), Places(command, self._environ))
-        threading.Thread(target=self._run, args=(plan, command, places), daemon=True).start()
+        places = self._places.setdefault(repr(command), Places(command, self._environ, self._device_locks))
+        thread = threading.Thread(target=self._run, args=(plan, command, places), daemon=True)
+        with self._submitting:
+            self._longest_grace = max(self._longest_grace, command.stop_grace)
+            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+            thread.start()
+
+    def drain(self) -> None:
+        """Every script is asked to stop, and none is started any more; returns when all have ended."""
+        with self._submitting:
+            self._is_stopping = True
+            threads = self._threads
+        give_up = time.monotonic() + self._longest_grace + ENDING_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
 
     def _run(self, plan: TrainingPlan, command: Command, places: Places) -> None:
         try:
@@ -75,9 +103,11 @@ class CommandEngine:
             return
         before = self._preempted.get(plan.training_id, _Preempted())
         begin_at = time.monotonic() + before.wait
-        while (left := begin_at - time.monotonic()) > 0:
+        while (left := begin_at - time.monotonic()) > 0 and not self._is_stopping:
             time.sleep(min(left, 1.0))
             pulse.tick()
+        if self._is_stopping:
+            return
         steps = 0
 
         def emit(record: Record) -> None:
@@ -86,11 +116,20 @@ class CommandEngine:
             self._emit(record)
             pulse.beat()
 
-        ended = train(plan, command, place, self._environ, emit, pulse.tick)
+        def tick() -> bool:
+            pulse.tick()
+            return self._is_stopping
+
+        ended = train(plan, command, place, self._environ, emit, tick)
         if isinstance(ended, Cut):
             if not ended.is_death:
                 in_vain = 0 if steps > before.steps else before.in_vain + 1
                 self._preempted[plan.training_id] = _Preempted(max(steps, before.steps), in_vain)
+                if in_vain >= IN_VAIN:
+                    no_further = f"{in_vain} times in a row it came no further than {before.steps:,} updates"
+                    ended = replace(ended, reason=f"{ended.reason}; {no_further}")
+                if in_vain == IN_VAIN:
+                    _log.warning("training %s: %s", plan.training_id, ended.reason)
             self._lose(plan, ended)
             return
         self._preempted.pop(plan.training_id, None)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lrsweep.records import Json, TrainingPlan
 from lrsweep.scripts.command import Command
-from lrsweep.scripts.command_line import LR_TABLE, filled
-from lrsweep.scripts.plan_file import PLAN, VARIABLE, PlanFile, write_plan_file
+from lrsweep.scripts.command_line import LR_TABLE, filled, placeholders
+from lrsweep.scripts.plan_file import ATTEMPT, PLAN, VARIABLE, PlanFile, write_plan_file
 from lrsweep.scripts.rate_tables import write_rates
 from lrsweep.scripts.reports import Begin, append
 
@@ -34,21 +34,19 @@ def prepare(folder: Path, plan: TrainingPlan, command: Command) -> list[str]:
     )
     write_plan_file(written)
     link_lrsweep(folder)
-    if command.follows != "attach":  # a script that attaches says itself that it begins
-        append(written.reports, [Begin(plan.attempt)])
+    append(written.reports, [Begin(plan.attempt)])  # from here on nothing counts that earlier attempts still say
     values: dict[str, Json] = {
         **plan.extra,
         "seed": plan.seed,
         "steps": plan.horizon,
         "peak_lr": plan.peak_lr,
     }
-    if command.follows == "table":
+    flags = command.families[plan.schedule.family] if command.families else ""
+    if LR_TABLE in {*placeholders(command.command), *placeholders(flags)}:
         rates = plan.schedule.rates(plan.horizon, plan.peak_lr)
         values[LR_TABLE] = str(write_rates(folder, rates, command.table_format))
     argv = filled(command.command, values)
-    if command.families:
-        argv += filled(command.families[plan.schedule.family], plan.schedule.settings_dict() | values)
-    return argv
+    return argv + filled(flags, plan.schedule.settings_dict() | values)
 
 
 def link_lrsweep(folder: Path) -> None:
@@ -64,7 +62,9 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 """Left over from what started the sweep; a script that took itself for a second process would report nothing."""
 
 
-def script_environment(environ: Mapping[str, str], folder: Path, place: Mapping[str, str]) -> dict[str, str]:
+def script_environment(
+    environ: Mapping[str, str], folder: Path, place: Mapping[str, str], attempt: int = 1
+) -> dict[str, str]:
     """The environment that the sweep was started with, and where the plan and lrsweep are."""
     packages = str(folder / PACKAGES)
     earlier = environ.get(PYTHONPATH)
@@ -72,5 +72,6 @@ def script_environment(environ: Mapping[str, str], folder: Path, place: Mapping[
         **{name: value for name, value in environ.items() if name not in RANKS},
         **place,
         VARIABLE: str(folder / PLAN),
+        ATTEMPT: str(attempt),
         PYTHONPATH: f"{packages}{os.pathsep}{earlier}" if earlier else packages,
     }

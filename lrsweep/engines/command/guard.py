@@ -1,18 +1,19 @@
 """The process between an engine and a user's script: whatever happens to the engine, nothing of the script is left.
 
     engine ──job, "stop", "kill"──> guard ──starts, signals──> script and all its descendants
-       ^──"locked", "started", "output", "ended"──┘
+       ^──"waits", "locked", "started", "output", "ended"──┘
 
-It is a program of its own, on the standard library alone, started with ``python -I -S guard.py FOLDER`` so that it
-costs about 20 ms. Every message is a JSON object on a line. When the pipe from the engine closes, because the engine
-or its driver was killed, that means "stop".
+It is a program of its own, on the standard library alone, started with ``python -I -S guard.py FOLDER LOCK...``, so
+that it begins in about 50 ms. Every message is a JSON object on a line. When the pipe from the engine closes, because
+the engine or its driver was killed, that means "stop".
 
     stop   the file ``stop`` is made, the script has ``stop_grace`` seconds to save and leave, and then as for kill
     kill   SIGTERM to all, and after ``TERM_SECONDS`` SIGKILL
 
 On Linux the guard is the subreaper of its descendants: one that left the process group comes to it when its parent
 ends, and has no way out. Elsewhere the process group alone is killed. A lock on a file in the folder is held until all
-are dead, so that a later attempt of the same training never trains beside this one.
+are dead, so that a later attempt of the same training never trains beside this one; and so is one on each LOCK, a file
+that stands for a device. The script inherits them: should the guard be killed, they last as long as it does.
 """
 
 from __future__ import annotations
@@ -115,25 +116,38 @@ class Engine:
         return [json.loads(line) for line in lines]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, devices: list[Path]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are the script's to obey; the guard stays until all are dead
     engine = Engine()
-    with (folder / "lock").open("a") as lock:
-        is_locked, job = False, None
-        while not is_locked or job is None:
-            if not is_locked and (is_locked := _is_locked(lock.fileno())):
-                engine.say(locked=True)
-            if select.select([0], [], [], None if is_locked else TICK)[0]:
-                for message in engine.heard():
-                    if not isinstance(message, dict):
-                        return  # given up before it began
-                    job = message
-        Guard(folder, job, engine).run()
+    wanted, held, job = [folder / "lock", *devices], [], None
+    waits: Path | None = None
+    while wanted or job is None:
+        try:
+            while wanted and (lock := _locked(wanted[0])) is not None:
+                held.append(lock)
+                del wanted[0]
+                if not wanted:
+                    engine.say(locked=True)
+        except OSError as error:  # a full disk, or a file system without locks
+            engine.say(waits=str(wanted[0]))
+            engine.say_last(ended=None, output="", errors=error.strerror)
+            return
+        if wanted and wanted[0] != waits:
+            waits = wanted[0]
+            engine.say(waits=str(waits))
+        if select.select([0], [], [], TICK if wanted else None)[0]:
+            for message in engine.heard():
+                if not isinstance(message, dict):
+                    return  # given up before it began
+                job = message
+    Guard(folder, job, engine, held).run()
+    for lock in held:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # for all that have inherited it: where /proc is not, some may still live
 
 
 class Guard:
-    def __init__(self, folder: Path, job: dict[str, Any], engine: Engine) -> None:
+    def __init__(self, folder: Path, job: dict[str, Any], engine: Engine, locks: list[int]) -> None:
         self._folder = folder
         self._stop_grace: float = job["stop_grace"]
         self._engine = engine
@@ -149,7 +163,7 @@ class Guard:
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         reports = Path(job["reports"]) if job["reports"] else None
-        self._pid, output, errors = _start(job["argv"])
+        self._pid, output, errors = _start(job["argv"], locks)
         self._outputs = [
             Output(output, folder / "output.log", reports),
             Output(errors, folder / "errors.log", None),
@@ -246,7 +260,7 @@ class Guard:
             self._engine.say(output=True)
 
 
-def _start(argv: list[str]) -> tuple[int, int, int]:
+def _start(argv: list[str], locks: list[int]) -> tuple[int, int, int]:
     """The script in a session of its own; its pid and the reading ends of its output."""
     output, output_in = os.pipe()
     errors, errors_in = os.pipe()
@@ -260,6 +274,8 @@ def _start(argv: list[str]) -> tuple[int, int, int]:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output_in, 1)
             os.dup2(errors_in, 2)
+            for lock in locks:
+                os.set_inheritable(lock, True)
             os.execvp(argv[0], argv)  # noqa: S606 (the user's own command, and no shell)
         except OSError as error:
             os.write(2, f"{argv[0]} cannot be started: {error.strerror}\n".encode())
@@ -270,12 +286,15 @@ def _start(argv: list[str]) -> tuple[int, int, int]:
     return pid, output, errors
 
 
-def _is_locked(descriptor: int) -> bool:
+def _locked(path: Path) -> int | None:
+    """The descriptor of the file, with its lock; None while another has that."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _become_subreaper() -> None:
@@ -301,4 +320,4 @@ def _group(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [Path(given) for given in sys.argv[2:]])

@@ -9,12 +9,16 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lrsweep.scripts.plan_file import VARIABLE
+
 GUARD = Path(__file__).with_name("guard.py")
+KILL_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class Ended:
 class Guarded:
     """The guard is started at once; ``begin`` starts the script, as soon as ``wait`` has seen ``is_locked``."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], locks: Sequence[Path] = ()) -> None:
+        """``locks``: files that stand for devices, each used by one script at a time."""
         # a session of its own, so that Ctrl-C and a closed terminal reach the driver alone
         self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
-            [sys.executable, "-I", "-S", str(GUARD), str(folder)],
+            [sys.executable, "-I", "-S", str(GUARD), str(folder), *map(str, locks)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(environ),
@@ -49,8 +54,11 @@ class Guarded:
         )
         self._read = b""
         self._pid: int | None = None
+        self._plan = environ.get(VARIABLE)
+        self.lock = str(folder / "lock")
+        """which the guard has last waited for"""
         self.is_locked = False
-        """whether no earlier attempt of this training lives any more"""
+        """whether no earlier attempt of this training lives any more, and none that has its devices"""
         self.ended: Ended | None = None
 
     def begin(self, argv: Sequence[str], *, stop_grace: float, reports: Path | None) -> None:
@@ -70,15 +78,21 @@ class Guarded:
         has_output = False
         for line in lines:
             match json.loads(line):
+                case {"waits": str(lock)}:
+                    self.lock = lock
                 case {"locked": True}:
                     self.is_locked = True
                 case {"started": int(pid)}:
                     self._pid = pid
                 case {"output": True}:
                     has_output = True
-                case {"ended": int(code), "output": str(output), "errors": str(errors)}:
+                case {"ended": int() | None as code, "output": str(output), "errors": str(errors)}:
                     self._reap(Ended(code, output, errors))
         return has_output
+
+    def stop(self) -> None:
+        """Asks the script to save and leave; it is killed ``stop_grace`` seconds after the first time."""
+        self._say("stop")
 
     def close(self) -> None:
         """Ends what still runs, and waits for it."""
@@ -93,10 +107,23 @@ class Guarded:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
+    def _kill_by_plan(self) -> None:
+        """Without the guard, what has left the process group is known by its environment alone."""
+        mark = f"{VARIABLE}={self._plan}".encode()
+        for _ in range(KILL_ROUNDS if self._plan else 0):  # they may start others meanwhile
+            found = [pid for pid, environ in _environments() if mark in environ.split(b"\0")]
+            if not found:
+                return
+            for pid in found:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
     def _reap(self, ended: Ended) -> None:
         if ended.code is None and self._pid is not None:
             with contextlib.suppress(OSError):
                 os.killpg(self._pid, signal.SIGKILL)
+            self._kill_by_plan()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -104,3 +131,10 @@ class Guarded:
         self._process.stdout.close()
         self._process.wait()
         self.ended = ended
+
+
+def _environments() -> Iterator[tuple[int, bytes]]:
+    """Of every process that is ours; empty without /proc."""
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            yield int(entry.parent.name), entry.read_bytes()

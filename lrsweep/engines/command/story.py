@@ -10,7 +10,7 @@ import numpy as np
 from lrsweep.engines.divergence import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
 from lrsweep.records import Floats, Outcome, Record, TrainingPlan
 from lrsweep.scripts.hearing import Heard
-from lrsweep.scripts.reports import Begin, End, Line, Report, Wrong
+from lrsweep.scripts.reports import Begin, End, Line, Preempted, Report, Writer, Wrong, attempt_of
 
 
 @dataclass
@@ -22,7 +22,9 @@ class _Evaluation:
 class Story:
     """Lines go in by ``hear``, records come out by ``record``.
 
-    A later attempt goes on from the script's checkpoint: earlier reports stay below the first step that it reports.
+    A later attempt goes on from the script's checkpoint: earlier reports stay below the first step that it reports. So
+    does a process that a launcher or a batch system starts anew within an attempt. Whom they replace may live on
+    somewhere, and is heard no more.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
@@ -31,15 +33,21 @@ class Story:
         self._evaluations: list[_Evaluation] = []
         self._values: list[tuple[int, float]] = []
         """the plan's metric as it was reported"""
-        self._attempt: int | None = None
-        """whose lines are heard"""
+        self._attempt = 0
+        """whose lines are heard, and those of later ones"""
         self._is_new_attempt = False
+        self._reporters: set[str] = set()
+        """the processes that have reported in this attempt"""
+        self._replaced: set[str] = set()
+        """those that others have gone back behind"""
         self._changed_from: int | None = None
         """records since this step are not sent, or no longer true"""
         self.is_attached = False
         """whether this attempt has begun to report"""
         self.updates: int | None = None
         """as the optimizer counted them; None where nobody did"""
+        self.preempted = False
+        """whether the script has said that it gives way"""
         self.wrong: str | None = None
         """why this cannot be the training that the plan describes"""
         self.diverged: str | None = None
@@ -72,21 +80,25 @@ class Story:
 
     def begin(self) -> None:
         """What was heard so far comes from earlier attempts; this one has said nothing yet."""
-        self._is_new_attempt, self._changed_from = True, None
-        self.is_attached, self.updates, self.wrong, self.diverged = False, None, None, None
+        self._begin(self._plan.attempt)
+        self._changed_from = self.diverged = None
 
-    def hear(self, line: Line) -> None:
+    def hear(self, line: Line, by: Writer | None = None) -> None:
+        attempt = attempt_of(line, by)
+        if attempt is not None and attempt > self._attempt:
+            self._begin(attempt)
+        if (attempt is not None and attempt < self._attempt) or (by is not None and by.process in self._replaced):
+            return
         match line:
-            case Begin(attempt):
-                if attempt == self._attempt:
-                    return  # of another process that the script has started
-                self._attempt = attempt
-                self._is_new_attempt = True
+            case Begin():  # perhaps of another process that the script has started, so that nothing is forgotten
                 self.is_attached = attempt == self._plan.attempt
-                self.updates = self.wrong = None
+                self.preempted = False
             case Report():
-                self._evaluated(line)
+                self._evaluated(line, None if by is None else by.process)
             case End(updates):
+                self.updates = self.updates if updates is None else updates
+            case Preempted(updates):
+                self.preempted = True
                 self.updates = self.updates if updates is None else updates
             case Wrong(text):
                 self.wrong = self.wrong or text
@@ -113,10 +125,22 @@ class Story:
             outcome=outcome,
         )
 
-    def _evaluated(self, report: Report) -> None:
+    def _begin(self, attempt: int) -> None:
+        self._attempt, self._is_new_attempt = attempt, True
+        self._reporters, self._replaced = set(), set()
+        self.is_attached = self.preempted = False
+        self.updates = self.wrong = None
+
+    def _evaluated(self, report: Report, process: str | None) -> None:
         if self._is_new_attempt:
             self._is_new_attempt = False
             self._go_back_before(report.step)
+        elif process is not None and process not in self._reporters and report.step < self.steps:
+            self._replaced |= self._reporters
+            self._reporters = set()
+            self._go_back_before(report.step)
+        if process is not None:
+            self._reporters.add(process)
         self.wrong = self.wrong or self._problem_with(report)
         if self.wrong:
             return

@@ -19,7 +19,7 @@ from lrsweep.engines.command.tail import Tail
 from lrsweep.records import Outcome, Record, Status, TrainingPlan
 from lrsweep.scripts.command import Command
 from lrsweep.scripts.plan_file import REPORTS, STOP
-from lrsweep.scripts.reports import from_line
+from lrsweep.scripts.reports import signed
 
 LOOK_EVERY = 0.2
 """Seconds between two looks for reports; the end of a script is heard at once."""
@@ -33,11 +33,11 @@ def train(
     place: Place,
     environ: Mapping[str, str],
     emit: Callable[[Record], None],
-    tick: Callable[[], None],
+    tick: Callable[[], bool],
 ) -> Cut | Story:
     """Runs one attempt. The last record has the outcome, and then the story comes back; or the attempt was cut.
 
-    ``tick`` is called every so often while the script is silent.
+    ``tick`` is called every so often while the script is silent, and says whether the script is asked to stop.
     """
     with _folder(plan) as folder:
         return _Attempt(plan, command, place, environ, folder, emit).run(tick)
@@ -56,24 +56,24 @@ class _Attempt:
         self._plan = plan
         self._command = command
         self._place = place
-        self._environ = script_environment(environ, folder, place.variables())
+        self._environ = script_environment(environ, folder, place.variables(), plan.attempt)
         self._folder = folder
         self._emit = emit
         self._tail = Tail(folder / REPORTS)
         self._story = Story(plan)
         self._began = self._heard_at = time.monotonic()
 
-    def run(self, tick: Callable[[], None]) -> Cut | Story:
-        script = Guarded(self._folder, self._environ)
+    def run(self, tick: Callable[[], bool]) -> Cut | Story:
+        script = Guarded(self._folder, self._environ, self._place.locks)
         try:
             return self._run(script, tick)
         finally:
             script.close()
 
-    def _run(self, script: Guarded, tick: Callable[[], None]) -> Cut | Story:
+    def _run(self, script: Guarded, tick: Callable[[], bool]) -> Cut | Story:
         if not self._is_alone(script, tick):
-            holder = "its guard ended" if script.ended else "an earlier attempt still runs"
-            return Cut(f"{self._folder / 'lock'} cannot be had: {holder}", is_death=True)
+            why = (script.ended.errors or "its guard ended") if script.ended else "an earlier attempt still runs"
+            return Cut(f"{script.lock} cannot be had: {why}", is_death=True)
         argv = prepare(self._folder, self._plan, self._command)
         self._hear_what_is_new()
         self._story.begin()
@@ -88,15 +88,21 @@ class _Attempt:
             if (end := self._verdict() or self._overdue()) is not None:
                 script.close()
                 return self._end(end)
-            tick()
+            if tick():
+                script.stop()
         self._look()
         return self._end(self._verdict() or self._judged(script.ended))
 
-    def _is_alone(self, script: Guarded, tick: Callable[[], None]) -> bool:
-        give_up = time.monotonic() + self._command.stop_grace + LOCK_PATIENCE
-        while not script.is_locked and script.ended is None and time.monotonic() < give_up:
+    def _is_alone(self, script: Guarded, tick: Callable[[], bool]) -> bool:
+        """An earlier attempt must end within its grace; a device may be another sweep's for hours."""
+        patience = self._command.stop_grace + LOCK_PATIENCE
+        began = time.monotonic()
+        while not script.is_locked and script.ended is None and time.monotonic() - began < patience:
             script.wait(LOOK_EVERY)
-            tick()
+            if Path(script.lock).parent != self._folder:
+                began = time.monotonic()
+            if tick():
+                break
         return script.is_locked
 
     def _look(self) -> None:
@@ -107,8 +113,9 @@ class _Attempt:
     def _hear_what_is_new(self) -> None:
         for text in self._tail.lines():
             self._heard_at = time.monotonic()
-            if (line := from_line(text)) is not None:
-                self._story.hear(line)
+            line, by = signed(text)
+            if line is not None:
+                self._story.hear(line, by)
 
     def _verdict(self) -> Outcome | None:
         """What the script has said that ends the training, whether or not it still runs."""
