@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeGuard
 
 from pydantic import Field, ValidationInfo
 
+from lrsweep.errors import did_you_mean
 from lrsweep.records import EngineSettings, WorkloadSpec, stable_hash
 from lrsweep.schedules import family, family_names
 from lrsweep.schedules.setting import REQUIRED
@@ -105,6 +106,8 @@ def read_workload(given: object, info: ValidationInfo) -> WorkloadSpec:
     settings = {key: value for key, value in given.items() if key != "name"}
     name = given.get("name")
     if not isinstance(name, str):
+        if "name" not in given and (typos := [key for key in given if did_you_mean(key, ["command"])]):
+            refuse([((typos[0],), "unknown. Did you mean 'command'?")])
         wrong = f"{shown(name)} is not" if "name" in given else "missing: wanted is"
         refuse([(("name",), f"{wrong} the name of a workload. Known: {listed(catalog.workload_names())}.")])
     spec = WorkloadSpec(name, settings)

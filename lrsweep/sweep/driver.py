@@ -337,8 +337,10 @@ class Driver:
     def _refuse_total_failure(self) -> None:
         ended = [row for row in self._trainings.values() if row.status.is_outcome]
         if ended and all(row.status is Status.FAILED for row in ended):
+            is_old = self._told_before >= self._study.trials
+            when = " earlier, and the budget is used up: nothing was trained now" if is_old else ""
             raise SweepFailed(
-                f"every training failed ({len(ended)} of {len(ended)}). The last one:\n{ended[-1].error}\n"
+                f"every training failed{when} ({len(ended)} of {len(ended)}). The last one:\n{ended[-1].error}\n"
                 "Mend the cause; `--new` then starts another sweep."
             )
 

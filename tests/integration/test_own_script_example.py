@@ -96,7 +96,7 @@ def test_in_a_sweep_the_plan_holds_and_not_the_arguments(before: Printed, tmp_pa
     evaluations = [each for each in reported if "metrics" in each]
     assert [(each["step"], each["updates"]) for each in evaluations] == [(4, 4), (8, 8), (12, 12), (16, 16), (20, 20)]
     assert [f"{each['metrics']['val_loss']:.4f}" for each in evaluations] == [loss for *_, loss, _ in before.reports]
-    assert reported[-1] == {"end": 20}
+    assert reported[-1]["end"] == 20
 
 
 def test_a_sweep_of_the_script_completes(tmp_path: Path) -> None:

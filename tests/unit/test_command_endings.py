@@ -56,7 +56,7 @@ def test_a_script_that_did_all_its_updates_is_complete() -> None:
 def test_updates_that_are_not_the_plans_fail_with_both_counts() -> None:
     """Also where nobody counted and the last step is not the last one."""
     text = failure(*WHOLE[:-1], End(160))
-    assert text.startswith("the script did 160 updates, and this training has 40. Its loop has to run over")
+    assert text.startswith("the script did 160 updates, and this training has 40. Its loop has to end after")
     assert "not a micro-batch" in text
     early = failure(Begin(1), Report(30, {"val_loss": 0.5}))
     assert early.startswith("the script did 30 updates, and this training has 40")
@@ -66,9 +66,12 @@ def test_a_metric_that_never_came_fails_with_the_call_that_is_missing() -> None:
     """Another name is another metric; a script that prints has another way to say it."""
     said: list[Line] = [Begin(1), Report(40, {"loss": 0.4}, 40), End(40)]
     assert failure(*said) == (
-        "the script never reported val_loss, which the study goes by; wanted: run.report(step, val_loss=...)"
+        "the script never reported val_loss, which the study goes by; it reported loss, and one of these can be "
+        "study.metric; wanted: run.report(step, val_loss=...)"
     )
     printing = failure(*said, command=Command("train {lr_table}"))
+    unattached = failure(Report(40, {"valloss": 0.4}), command=Command("train {lr_table}"))
+    assert unattached.startswith("the script never reported val_loss, which the study goes by; it reported valloss,")
     assert printing.endswith('wanted: a line such as {"step": 40, "val_loss": 0.5} on its standard output')
 
 

@@ -244,7 +244,7 @@ def test_a_step_beyond_the_horizon_is_wrong_at_once() -> None:
     """With both numbers, and what to do; the script would train on for long."""
     story = told(Begin(1), loss(50, 0.5))
     assert story.wrong is not None
-    assert story.wrong.startswith("it reported step 50, and this training has 40 updates. The script's loop has to run")
+    assert story.wrong.startswith("it reported step 50, and this training has 40 updates. The script's loop has to end")
 
 
 def test_what_a_script_says_is_wrong_is_kept_until_another_attempt() -> None:

@@ -280,6 +280,11 @@ s.toml: 21 problems
             id="a workload without its name",
         ),
         pytest.param(
+            '[study]\nname = "quick"\n[study.workload]\ncomand = "python t.py"\n[budget]\ntrials = 60',
+            "line 4, study.workload.comand: unknown. Did you mean 'command'?",
+            id="a mistyped command",
+        ),
+        pytest.param(
             '[study]\nname = "quick"\nworkload = "digit"\n[budget]\ntrials = 60',
             f"line 3, study.workload: unknown workload 'digit'. Did you mean 'digits'? Known: {WORKLOADS}; "
             'or your own as "file.py:Name" (from the working folder) or "package.module:Name".',

@@ -54,7 +54,7 @@ def what_it_means(
 
 def _problem(plan: TrainingPlan, command: Command, story: Story, done: int) -> str | None:
     """Why a script that ended in order has not trained what it should; None where it has."""
-    if not story.has_metric and not story.is_attached:
+    if not story.has_metric and not story.is_attached and not story.names and command.follows == "attach":
         return (
             "the script ended without a word: neither lrsweep.attach nor run.report was called. Add the calls, or hand "
             "it its rates with {lr_table} in the command or with flags under [study.workload.families]"
@@ -65,12 +65,13 @@ def _problem(plan: TrainingPlan, command: Command, story: Story, done: int) -> s
             if command.follows == "attach"
             else f'a line such as {{"step": {plan.horizon}, "{plan.metric}": 0.5}} on its standard output'
         )
-        return f"the script never reported {plan.metric}, which the study goes by; wanted: {how}"
+        said = f"; it reported {', '.join(story.names)}, and one of these can be study.metric" if story.names else ""
+        return f"the script never reported {plan.metric}, which the study goes by{said}; wanted: {how}"
     if done != plan.horizon:
         return (
-            f"the script did {done:,} updates, and this training has {plan.horizon:,}. Its loop has to run over "
-            "run.total_steps, or over {steps} from its command line, and a step is one update of the optimizer: not a "
-            "micro-batch, and not once per process"
+            f"the script did {done:,} updates, and this training has {plan.horizon:,}. Its loop has to end "
+            "after run.total_steps, or {steps} of its command line, also inside of an epoch, as a rung has a third of "
+            "them. A step is one update of the optimizer: not a micro-batch, and not once per process"
         )
     if story.metric_after != plan.horizon:
         return (

@@ -64,6 +64,11 @@ class Story:
         return bool(self._values)
 
     @property
+    def names(self) -> list[str]:
+        """Of all metrics that were reported."""
+        return sorted({name for each in self._evaluations for name in each.metrics})
+
+    @property
     def metric_after(self) -> int | None:
         """After how many updates the plan's metric was reported last."""
         return self._values[-1][0] if self._values else None
@@ -176,8 +181,8 @@ class Story:
         if report.step > self._plan.horizon:
             return (
                 f"it reported step {report.step:,}, and this training has {self._plan.horizon:,} updates. "
-                "The script's loop has to run over run.total_steps, or over {steps} from its command line, "
-                "and a step is one update of the optimizer"
+                "The script's loop has to end after run.total_steps, or {steps} of its command line: also inside of an "
+                "epoch, as a rung has a third of them. A step is one update of the optimizer"
             )
         return None
 
