@@ -193,7 +193,7 @@ def test_ctrl_c_and_a_closed_terminal_reach_neither_guard_nor_script(tmp_path: P
     script = begun(tmp_path, [sys.executable, "-I", "-S", "-c", code])
     wait_until(lambda: (script.wait(0.1), script._pid)[1], "the script did not start")
     assert os.getsid(script._process.pid) == script._process.pid
-    assert os.getsid(script._pid or 0) == script._pid
+    wait_until(lambda: os.getsid(script._pid or 0) == script._pid, "the script is in the session of its guard")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(script._process.pid, number)
     go.touch()
