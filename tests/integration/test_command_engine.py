@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrsweep.engines.command import describe
+from lrsweep.engines.command import describe, training
 from lrsweep.engines.command import engine as engine_module
+from lrsweep.engines.command.devices import Place
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Record, Status
 from lrsweep.schedules import schedule
-from lrsweep.scripts.command import Command
+from lrsweep.scripts.command import Command, command_of
 from tests.scripted_commands import SCRIPTS, Bench, a_plan, inline, python, run, wait_until
 
 QUADRATIC = Command(python("quadratic.py"))
@@ -276,6 +278,28 @@ def test_trainings_at_the_same_time_have_devices_of_their_own(tmp_path: Path) ->
     assert {address for _, address, _ in told} == {"127.0.0.1"}
     assert len({port for _, _, port in told}) == 4
     assert {each.records[-1].device for each in ran.values()} == {"cuda:0,1", "cuda:2,3", "cuda:4,5", "cuda:6,7"}
+
+
+def test_a_device_that_another_sweep_has_is_waited_for_however_long_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than an earlier attempt of the same training may take to end: it is no fault of this one."""
+    monkeypatch.setattr(training, "LOCK_PATIENCE", 0.0)
+    plan = a_plan(Command(a_print(said(40, "0.5")), stop_grace=0.3), tmp_path / "t")
+    device, records, began = tmp_path / "host-0.lock", list[Record](), time.monotonic()
+    with device.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def tick() -> bool:
+            if time.monotonic() - began > 1.5:
+                fcntl.flock(held, fcntl.LOCK_UN)
+            return False
+
+        place = Place(("0",), 1, (device,))
+        training.train(plan, command_of(plan.workload), place, os.environ, records.append, tick)
+    assert records[-1].outcome is not None
+    assert records[-1].outcome.status is Status.COMPLETED
+    assert time.monotonic() - began > 1.5
 
 
 def test_a_script_says_what_it_is(tmp_path: Path) -> None:

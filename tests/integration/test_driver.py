@@ -259,6 +259,8 @@ def test_a_sweep_in_which_every_training_failed_has_failed() -> None:
     with pytest.raises(SweepFailed, match=r"(?s)every training failed \(4 of 4\).*no data") as e:
         bench.drive(failed)
     assert e.value.exit_code == 70
+    with pytest.raises(SweepFailed, match=r"earlier, and the budget is used up: nothing was trained now \(4 of 4\)"):
+        bench.drive(completed)
 
 
 # ── processes that die ───────────────────────────────────────────────────────────────────────────────────────────────
