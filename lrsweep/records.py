@@ -35,6 +35,10 @@ EVALUATIONS_PER_TRAINING = 20
 """The same number at any horizon, so that a rung is looked at as often as the full training."""
 
 
+SEQUENTIAL = "sequential"
+"""The engine that trains one after the other, as records and rows name it."""
+
+
 class Status(StrEnum):
     """Where a training stands: waiting, running, or one of the four outcomes."""
 
@@ -132,6 +136,20 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """The engines of one device: how many processes, and how many trainings each of them trains at once."""
+
+    processes: int = 1
+    slots: int | None = None
+    """of the fused engine in each process; None: the sequential engine, one training after the other"""
+
+    @property
+    def at_once(self) -> int:
+        """Trainings that run side by side."""
+        return self.processes * (self.slots or 1)
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """All that an engine needs to run one training; plain data, so that it can cross a pipe or a network."""
 
@@ -207,6 +225,8 @@ class Record:
     evaluation_steps: Steps
     evaluations: Mapping[str, Floats]
     outcome: Outcome | None = None
+    engine: str = SEQUENTIAL
+    """which one trains it, where that may change a bit: ``sequential``, ``fused/32`` with its slots, ``command``"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,6 +362,8 @@ class TrainingRow:
     steps: int = 0
     seconds: float = 0.0
     device: str | None = None
+    engine: str | None = None
+    """which one trains it: ``sequential``, ``fused/32``, ``command``; None before it began"""
     started_at: float | None = None
     """of the present attempt, by the store's clock"""
     error: str | None = None

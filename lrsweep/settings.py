@@ -3,6 +3,7 @@
 LRSWEEP_HOME           the folder of results, copies and artifacts; ``.lrsweep`` in the working folder by default
 LRSWEEP_DATABASE_URL   a PostgreSQL database for everything that would be an SQLite file in that folder
 LRSWEEP_DATA           the folder of data sets, ``~/.cache/lrsweep/data`` by default
+LRSWEEP_ENGINE         how trainings run side by side, where ``--engine`` does not say it
 MLFLOW_TRACKING_URI    an MLflow server or database of yours; it is used as found, never created or migrated
 LRSWEEP_FAULT          for tests: kills the process at a named point (``lrsweep.sweep.faults``)
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.executors.engine_option import AUTO, DEFAULT, EngineOption
 from lrsweep.store import ensure_schemas, normalised, with_schema
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
@@ -21,6 +23,7 @@ from lrsweep.sweep.homes import Homes
 HOME = "LRSWEEP_HOME"
 DATABASE_URL = "LRSWEEP_DATABASE_URL"
 DATA = "LRSWEEP_DATA"
+ENGINE = "LRSWEEP_ENGINE"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 FAULT = "LRSWEEP_FAULT"
 
@@ -39,6 +42,7 @@ class Settings:
     faults: Faults
     data: Path | None
     """None: where workloads keep data by default"""
+    engine: EngineOption = DEFAULT
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -50,6 +54,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         database_url=_database_url(url) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
+        engine=EngineOption.parsed(environ.get(ENGINE) or AUTO, ENGINE),
     )
 
 

@@ -42,7 +42,10 @@ class Ran:
 
 
 def lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None = None) -> Ran:
-    """Runs the command in a home, with no setting of the outer environment but those given."""
+    """Runs the command in a home, with no setting of the outer environment but those given.
+
+    One training after the other, unless the test says otherwise: what ``auto`` measures is another thing each time.
+    """
     process = start_lrsweep(*arguments, home=home, environ=environ)
     out, err = process.communicate(timeout=LONGEST_SECONDS)
     return Ran(process.returncode, out, err)
@@ -52,7 +55,7 @@ def start_lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("LRSWEEP_", "MLFLOW_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "lrsweep.cli", *arguments],
-        env=outer | {"LRSWEEP_HOME": str(home)} | dict(environ or {}),
+        env=outer | {"LRSWEEP_HOME": str(home), "LRSWEEP_ENGINE": "sequential"} | dict(environ or {}),
         cwd=home.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lrsweep.executors.messages import Lost
+from lrsweep.executors.messages import Busy, Lost
 from lrsweep.records import Outcome, Record, Status, StudyRow, SweepRow, TrainingPlan, TrainingRow, TrialState
 from lrsweep.store import MemoryStore
 from lrsweep.study import ResolvedStudy
@@ -63,6 +63,8 @@ class ScriptedExecutor:
     It keeps the plans that it was given, and like the real one it loses all that is in flight with its process.
     """
 
+    busy: Busy | None = None
+
     def __init__(self, script: Script) -> None:
         self._script = script
         self._waiting: list[TrainingPlan] = []
@@ -86,6 +88,9 @@ class ScriptedExecutor:
         assert self.free > 0
         assert plan.training_id not in self.in_flight
         self._waiting.append(plan)
+
+    def stop(self, training_id: str) -> None:
+        raise NotImplementedError("a driver stops no training")
 
     def poll(self, _seconds: float) -> list[Record | Lost]:
         plan = self._waiting[0]

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +26,6 @@ from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Json, OptimizerSpec, WorkloadFacts
 from lrsweep.scripts.command import Command
 
-FUSED_REASON = "there is no fused engine yet"
 MOST_STEPS = 10_000
 FEWEST_STEPS = 2
 """One to begin with, and one to measure."""
@@ -63,14 +62,17 @@ class WorkloadReport:
     def to_json(self) -> dict[str, Json]:
         looked = self.looked
         passed = {check.name: check.passed for check in looked.checks}
+        texts = {check.name: check.text for check in looked.checks}
+        equal = passed["fused_equals_sequential"]
         return {
             "workload": looked.facts.name,
             "settings": dict(looked.facts.settings),
             "passed": not self.failed,
             "seeds_reproduce": bool(passed["seeds_reproduce"] and passed.get("processes_agree", True)),
-            "fused_equals_sequential": None,
-            "fused_reason": FUSED_REASON,
+            "fused_equals_sequential": equal,
+            "fused_reason": None if equal else texts["fused_equals_sequential"],
             "steps_per_second": looked.steps_per_second,
+            "fused": asdict(looked.fused) if looked.fused else None,
             "engine": "sequential",
             "device": looked.device,
             "optimizer": self.optimizer.name,
@@ -98,6 +100,7 @@ class ScriptReport:
             "fused_equals_sequential": None,
             "fused_reason": "a script trains in a process of its own",
             "steps_per_second": None,
+            "fused": None,
             "engine": "command",
             "follows": self.command.follows,
             "steps": self.facts.horizon,
@@ -145,7 +148,7 @@ def show_workload(console: Console, report: WorkloadReport) -> None:
     settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in facts.settings.items())
     console.print(
         Text(f"{facts.name}{f' ({settings})' if settings else ''}: ", style="bold")
-        + Text(f"sequential engine on {looked.device}, {report.optimizer.name}", style="not bold"),
+        + Text(f"on {looked.device}, {report.optimizer.name}", style="not bold"),
         soft_wrap=True,
     )
     width = max(len(check.name) for check in looked.checks)
@@ -154,13 +157,14 @@ def show_workload(console: Console, report: WorkloadReport) -> None:
         line = Text.assemble((f"  {word:<5}", colour), f"{check.name:<{width}}  ", written_for(console, check.text))
         console.print(line, soft_wrap=True)
     speed = f"{looked.steps_per_second:,.0f} steps per second" if looked.steps_per_second else "no speed measured"
+    if looked.fused:
+        speed += f"; {looked.fused.steps_per_second:,.0f} with {looked.fused.slots} trainings at once"
     memory = f"{looked.process_bytes / MEGABYTE:,.0f} MB at most in the process"
     if looked.device_bytes is not None:
         memory += f", {looked.device_bytes / MEGABYTE:,.0f} MB of tensors on the GPU"
-    console.print(f"{speed}; {memory}", highlight=False)
+    console.print(f"{speed}; {memory}", highlight=False, soft_wrap=True)
     if facts.settings.get("synthetic"):
         console.print("The data are random: the speed alone means anything.", style="bold", highlight=False)
-    console.print(Text(f"Fused equals sequential: not known, {FUSED_REASON}.", style="dim"))
 
 
 def show_script(console: Console, report: ScriptReport) -> None:

@@ -21,6 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lrsweep.records import Status
 from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
 from lrsweep.scripts.command_line import filled
@@ -28,7 +29,7 @@ from lrsweep.selection import FamilyStanding
 from lrsweep.settings import DEFAULT_HOME, HOME
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes
-from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
+from lrsweep.sweep.progress import Best, Progress, Running, SweepResult, occupancy
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
@@ -195,6 +196,8 @@ def _view(progress: Progress) -> RenderableType:
         lines.append(Text.from_markup(_best_line(progress.best)))
     if progress.running:
         lines.append(Text(f"now: {_now(progress.running)}", style="dim"))
+    if slots := _slots(progress):
+        lines.append(Text(slots, style="dim"))
     if progress.outage is not None:
         lines.append(Text(f"MLflow is behind by {progress.behind} trainings: {progress.outage}", style="yellow"))
     return Group(*lines)
@@ -210,10 +213,21 @@ def _now(running: Sequence[Running]) -> str:
     return f"{len(running)} trainings, of the trials {shown}{more}"
 
 
+def _slots(progress: Progress) -> str:
+    """``slots 14 of 16 busy, 97 % of the time``; nothing where no engine has slots."""
+    if progress.busy is None:
+        return ""
+    running = sum(each.training.status is Status.RUNNING for each in progress.running)
+    full = occupancy(progress.busy)
+    always = "" if full is None else f", {full:.0%} of the time".replace("%", " %")
+    return f"slots {min(running, progress.busy.slots)} of {progress.busy.slots} busy{always}"
+
+
 def _plain_line(progress: Progress) -> str:
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     best = "" if progress.best is None else f"; best {progress.best.value:.4f} ({progress.best.family})"
-    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}"
+    slots = f"; {_slots(progress)}" if progress.busy else ""
+    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}{slots}"
 
 
 def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:

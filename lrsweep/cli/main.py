@@ -66,6 +66,15 @@ WorkloadSetsOption = Annotated[
 OptimizerOption = Annotated[
     str | None, typer.Option("--optimizer", help="By default the study's first, or sgd. A script has its own.")
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="How trainings run side by side: 'auto' measures it where that pays; 'sequential', 'sequential:2' (in two "
+        "processes), 'fused', 'fused:16' (so many at once) or 'fused:16x2' (in each of two processes).",
+    ),
+]
 DeadlineOption = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +101,7 @@ def run(
     study: Annotated[str, typer.Argument(help="A study file, or NAME for studies/NAME.toml.")],
     new: Annotated[bool, typer.Option("--new", help="Start another sweep although one exists.")] = False,
     device: DeviceOption = "auto",
+    engine: EngineOption = None,
     deadline: DeadlineOption = None,
     synthetic: SyntheticOption = False,
     as_json: JsonOption = False,
@@ -108,12 +118,13 @@ def run(
     command = f"run {shlex.quote(study)}"
     if synthetic:
         asked, command = asked.on_random_data(), f"{command} --synthetic"
-    _sweep(asked, another, device, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
+    _sweep(asked, another, device, engine, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
 
 
 @app.command(epilog=EXIT_CODES)
 def demo(
     device: DeviceOption = "auto",
+    engine: EngineOption = None,
     deadline: DeadlineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,7 +136,7 @@ def demo(
 
     text = resources.files("lrsweep.cli").joinpath("demo.toml").read_text(encoding="utf-8")
     study = parse_study(text, "demo.toml")
-    _sweep(study, "when over", device, deadline, as_json=as_json, command="demo")
+    _sweep(study, "when over", device, engine, deadline, as_json=as_json, command="demo")
 
 
 @new_app.command("workload")
@@ -346,6 +357,7 @@ def _sweep(
     study: Study,
     another: When,
     device: str,
+    engine: str | None,
     deadline: str | None,
     *,
     as_json: bool,
@@ -356,6 +368,7 @@ def _sweep(
     import json
 
     from lrsweep.cli.live import Display, retyped
+    from lrsweep.executors import engine_option
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.sweep.homes import Options
     from lrsweep.sweep.run import run_sweep
@@ -366,6 +379,7 @@ def _sweep(
         device=device,
         another=another,
         deadline_seconds=_deadline_of(deadline) if deadline is not None else None,
+        engine=settings.engine if engine is None else engine_option.EngineOption.parsed(engine),
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it

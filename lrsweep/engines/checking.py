@@ -9,15 +9,12 @@ comparing seeds and training many at once all stand on, so most checks are about
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import resource
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, get_args
@@ -27,11 +24,10 @@ from torch import Tensor, nn
 
 from lrsweep.engines import checkpoints as engine_checkpoints
 from lrsweep.engines.device import open_device
-from lrsweep.engines.questions import Again, Check, Look, Looked, Repeated, Training
-from lrsweep.engines.sequential import train
+from lrsweep.engines.questions import Again, Check, FusedSpeed, Look, Looked, Repeated, Training
+from lrsweep.engines.side_by_side import side_by_side
+from lrsweep.engines.watched import Watched, watch
 from lrsweep.errors import InvalidInput, LrsweepError, SweepFailed
-from lrsweep.records import Curve, Outcome, Record, Status, TrainingPlan
-from lrsweep.schedules import schedule
 from lrsweep.workloads.base import Half, Workload, load
 
 SEED, OTHER_SEED = 1, 2
@@ -45,8 +41,6 @@ DOUBLES = 0.01
 SEEN_AGAIN = 0.25
 """Of the training examples that two epochs have in common as they were cut: below it they are changed at each step. To
 mirror half of them leaves a half alike, a shift by one pixel at most a ninth."""
-USUAL_RATE = 1e-3
-"""For an optimizer of which the workload says nothing."""
 
 FROM_DRAW = (
     "take all that is random from `draw(seed, step, …)`, nothing from torch's, numpy's or Python's own generators"
@@ -64,27 +58,34 @@ def look(training: Training) -> Looked:
         _check("evaluate_only_looks", lambda: evaluation(workload)),
         _check("parts_are_apart", lambda: parts(workload)),
     ]
-    runs: list[_Run] = []
-    checks.append(_check("seeds_reproduce", lambda: seeds(workload, training, runs)))
-    if runs and runs[-1].is_complete:
+    runs: list[Watched] = []
+    checks.append(reproduced := _check("seeds_reproduce", lambda: seeds(workload, training, runs)))
+    trained = bool(runs) and runs[-1].is_complete
+    if trained:
         _leave_half(workload, training)
     on_gpu = workload.device.type == "cuda"
+    speed = _speed(workload, training, runs[-1]) if trained else None
+    process_bytes = _peak_of_process()
+    device_bytes = torch.cuda.max_memory_allocated(workload.device) if on_gpu else None
+    fused: list[FusedSpeed] = []
+    checks.append(_check("fused_equals_sequential", lambda: fusing(workload, training, reproduced, runs, fused)))
     return Looked(
         facts=workload.facts,
         device=str(workload.device),
         checks=tuple(checks),
-        trace=runs[0].trace if runs and runs[0].is_complete else None,
-        steps_per_second=_speed(workload, training, runs[-1]) if runs and runs[-1].is_complete else None,
-        process_bytes=_peak_of_process(),
-        device_bytes=torch.cuda.max_memory_allocated(workload.device) if on_gpu else None,
+        trace=runs[0].trace if trained else None,
+        steps_per_second=speed,
+        fused=fused[0] if fused else None,
+        process_bytes=process_bytes,
+        device_bytes=device_bytes,
     )
 
 
 def again(training: Training) -> Repeated:
     """The training with the first seed, whole, and as it goes on from the half that ``look`` has left."""
     workload = load(training.workload, open_device(training.device), training.data)
-    whole = _run(workload, training, SEED, training.steps)
-    resumed = _run(workload, training, SEED, training.steps, checkpoints=training.checkpoints)
+    whole = watch(workload, training, SEED, training.steps)
+    resumed = watch(workload, training, SEED, training.steps, checkpoints=training.checkpoints)
     return Repeated(whole.trace, resumed.trace if resumed.resumed_at else None)
 
 
@@ -175,10 +176,10 @@ def parts(workload: Workload) -> Answer:
     return True, f"no part shares examples: {', '.join(f'{len(rows):,} {name}' for name, rows in seen.items())}"
 
 
-def seeds(workload: Workload, training: Training, runs: list[_Run]) -> Answer:
+def seeds(workload: Workload, training: Training, runs: list[Watched]) -> Answer:
     """One seed, another, and the first again; ``runs`` gets all three."""
     for seed in (SEED, OTHER_SEED, SEED):
-        runs.append(_run(workload, training, seed, training.steps))
+        runs.append(watch(workload, training, seed, training.steps))
         if not runs[-1].is_complete:
             return False, f"it does not train: {runs[-1].ending}"
     first, other, second = runs
@@ -192,85 +193,19 @@ def seeds(workload: Workload, training: Training, runs: list[_Run]) -> Answer:
     return True, f"the same seed gives the same {training.steps} steps bit for bit, and another seed others"
 
 
-# ── a training ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def fusing(
+    workload: Workload, training: Training, reproduced: Check, runs: list[Watched], fused: list[FusedSpeed]
+) -> Answer:
+    """The trainings of ``seeds`` side by side; ``fused`` gets the speed."""
+    if not reproduced.passed:
+        return None, "it was not tried: there is no training to compare with as long as seeds do not reproduce"
+    found = side_by_side(workload, training, {SEED: runs[0], OTHER_SEED: runs[1]})
+    if found.speed is not None:
+        fused.append(found.speed)
+    return found.equal, found.text
 
 
-@dataclass
-class _Run:
-    """One training as its records come in."""
-
-    curve: Curve = field(default_factory=Curve.empty)
-    outcome: Outcome | None = None
-    updates: int = 0
-    seconds: float = 0.0
-    """of these updates alone: the first stretch, with the model being made, is left out"""
-    heard_at: float | None = None
-    resumed_at: int = 0
-    """the step that a checkpoint took it to"""
-    until_evaluated: bool = False
-    """whether to leave it at its first evaluation"""
-
-    def hear(self, record: Record) -> None:
-        now = time.perf_counter()
-        if self.heard_at is None:
-            self.resumed_at = len(record.rates)
-        if self.curve.steps and self.heard_at is not None and len(record.train_losses):
-            self.updates += len(record.train_losses)
-            self.seconds += now - self.heard_at
-        self.curve, self.outcome, self.heard_at = self.curve.extended(record), record.outcome, now
-        if self.until_evaluated and len(record.evaluation_steps):
-            raise _Left
-
-    @property
-    def is_complete(self) -> bool:
-        return self.outcome is not None and self.outcome.status is Status.COMPLETED
-
-    @property
-    def ending(self) -> str:
-        assert self.outcome is not None
-        told = (self.outcome.error or self.outcome.reason or "").strip().splitlines()
-        return f"{self.outcome.status} after {self.outcome.steps} steps{': ' * bool(told)}{told[-1] if told else ''}"
-
-    @property
-    def trace(self) -> str:
-        found = hashlib.sha256(repr(self.outcome and sorted(self.outcome.metrics.items())).encode())
-        for values in (self.curve.rates, self.curve.train_losses, *self.curve.evaluations.values()):
-            found.update(values.tobytes())
-        return found.hexdigest()
-
-
-class _Left(BaseException):
-    """Through the engine, which takes every ``Exception`` for a failure of the training."""
-
-
-def _run(
-    workload: Workload,
-    training: Training,
-    seed: int,
-    steps: int,
-    *,
-    checkpoints: Path | None = None,
-    until_evaluated: bool = False,
-) -> _Run:
-    """At the lowest rate that the workload searches, which ought to train; two stretches, the second for the clock."""
-    lowest, _ = workload.facts.peak_lr.get(training.optimizer.name, (USUAL_RATE, USUAL_RATE))
-    run = _Run(until_evaluated=until_evaluated)
-    plan = TrainingPlan(
-        training_id="check",
-        attempt=1,
-        workload=training.workload,
-        schedule=schedule("constant"),
-        peak_lr=lowest,
-        optimizer=training.optimizer,
-        horizon=steps,
-        seed=seed,
-        evaluations=2,
-        engine=training.engine,
-        checkpoint_url=None if checkpoints is None else str(checkpoints),
-    )
-    with contextlib.suppress(_Left):
-        train(plan, workload, run.hear)
-    return run
+# ── the training ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _leave_half(workload: Workload, training: Training) -> None:
@@ -278,18 +213,18 @@ def _leave_half(workload: Workload, training: Training) -> None:
     usual = engine_checkpoints.CHECKPOINT_SECONDS
     engine_checkpoints.CHECKPOINT_SECONDS = 0.0
     try:
-        _run(workload, training, SEED, training.steps, checkpoints=training.checkpoints, until_evaluated=True)
+        watch(workload, training, SEED, training.steps, checkpoints=training.checkpoints, until_evaluated=True)
     finally:
         engine_checkpoints.CHECKPOINT_SECONDS = usual
 
 
-def _speed(workload: Workload, training: Training, run: _Run) -> float | None:
+def _speed(workload: Workload, training: Training, run: Watched) -> float | None:
     """Updates a second, without evaluations."""
     if not run.updates:
         return None
     if run.seconds < TIMED_SECONDS / 2:
         steps = round(2 * TIMED_SECONDS * run.updates / max(run.seconds, 1e-6))
-        run = _run(workload, training, SEED, min(max(steps, training.steps), MOST_TIMED_STEPS))
+        run = watch(workload, training, SEED, min(max(steps, training.steps), MOST_TIMED_STEPS))
     return run.updates / run.seconds if run.updates and run.seconds > 0 else None
 
 

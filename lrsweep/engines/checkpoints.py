@@ -56,7 +56,7 @@ class Checkpoint:
     states: States
     """of the schedule's reactive parts"""
     model: dict[str, Any]
-    optimizer: dict[str, Any]
+    optimizer: dict[int, Any]
     """what it holds per parameter; its settings are the plan's"""
     generators: dict[str, Tensor]
     """PyTorch's own, for a model that draws from them"""

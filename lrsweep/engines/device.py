@@ -43,3 +43,11 @@ def _repeat_bits() -> None:
     # convolutions use TF32 unless told otherwise, matrix products do not: float32 is to mean one thing. By the older of
     # PyTorch's two interfaces, since programs that read that one fail after a write to the newer
     torch.backends.cudnn.allow_tf32 = False
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """PyTorch's own, for a model that draws from them. ``torch.manual_seed`` does it for kinds of devices that are not
+    there as well, and takes a millisecond, as long as to make a small model."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)

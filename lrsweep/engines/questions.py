@@ -48,6 +48,13 @@ class Again:
 
 
 @dataclass(frozen=True)
+class FusedSpeed:
+    slots: int
+    steps_per_second: float
+    """of all slots together"""
+
+
+@dataclass(frozen=True)
 class Looked:
     facts: WorkloadFacts
     device: str
@@ -55,10 +62,12 @@ class Looked:
     trace: str | None
     """None where it does not train"""
     steps_per_second: float | None
+    fused: FusedSpeed | None
+    """None where it cannot be fused"""
     process_bytes: int
-    """the most that the process has held, PyTorch's libraries included"""
+    """the most that the process has held with one training at a time, PyTorch's libraries included"""
     device_bytes: int | None
-    """the most that tensors have held on the GPU"""
+    """the most that tensors have held on the GPU, also with one at a time"""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from lrsweep.engines import divergence
-from lrsweep.records import Curve, Floats, Outcome, Record, Status, TrainingPlan
+from lrsweep.records import SEQUENTIAL, Curve, Floats, Outcome, Record, Status, TrainingPlan
 
 Emit = Callable[[Record], None]
 
@@ -20,9 +20,10 @@ LONGEST_SILENCE = 5.0
 class Recorder:
     """Counts the updates done and sends each new stretch of them as a record."""
 
-    def __init__(self, plan: TrainingPlan, device: str, emit: Emit) -> None:
+    def __init__(self, plan: TrainingPlan, device: str, emit: Emit, engine: str = SEQUENTIAL) -> None:
         self._plan = plan
         self._device = device
+        self._engine = engine
         self._emit = emit
         self._begun_at = time.monotonic()
         self._curve = Curve.empty()
@@ -30,6 +31,7 @@ class Recorder:
         self.due = 0.0
         """when, by the monotonic clock, the driver must hear of the steps done, or it commits too little"""
         self.steps = 0
+        """of which the losses have been sent"""
 
     @property
     def curve(self) -> Curve:
@@ -50,14 +52,14 @@ class Recorder:
         self._send(0, curve.rates, curve.train_losses, curve.evaluation_steps.tolist(), curve.evaluations)
         self.steps = curve.steps
 
-    def add(self, losses: Tensor, rates: Sequence[float]) -> str | None:
-        """Sends what is new among ``losses``, the training losses so far; the reason where it has diverged.
+    def add(self, new: Tensor, rates: Sequence[float]) -> str | None:
+        """Sends the training losses of the updates since the last call; the reason where it has diverged.
 
         ``rates`` are those of all steps: what was applied so far, and what is to come.
 
         This copies from the device to the host: at an evaluation, and every few seconds.
         """
-        stretch = losses[self.steps :].cpu().double().numpy()
+        stretch = new.cpu().double().numpy()
         finite = np.isfinite(stretch)
         reason = None
         if not finite.all():
@@ -105,6 +107,7 @@ class Recorder:
             evaluation_steps=np.array(evaluation_steps, dtype=np.int64),
             evaluations=evaluations or {},
             outcome=outcome,
+            engine=self._engine,
         )
         self._emit(record)
         self._unjoined.append(record)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -23,18 +23,28 @@ from torch import Tensor, nn
 from lrsweep.engines import divergence, graphed
 from lrsweep.engines.applied import Applied
 from lrsweep.engines.checkpoints import Checkpoints, identity, restore, taken
+from lrsweep.engines.device import seed_generators
 from lrsweep.engines.memory import shortage
 from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Curve, OptimizerSpec, Outcome, Status, TrainingPlan
 from lrsweep.workloads.base import Workload
+from lrsweep.workloads.dropout import Clock
 
 Alive = Callable[[], AbstractContextManager[None]]
 """``lrsweep.executors.heartbeat``"""
+Stopped = Callable[[], bool]
+"""Whether the training is to end now."""
 
 
-def train(plan: TrainingPlan, workload: Workload, emit: Emit, alive: Alive = nullcontext) -> None:
+def never() -> bool:
+    return False
+
+
+def train(
+    plan: TrainingPlan, workload: Workload, emit: Emit, alive: Alive = nullcontext, stopped: Stopped = never
+) -> None:
     """Runs the plan to its end, from its newest checkpoint where there is one; the last record has the outcome.
 
     ``with alive():`` stands around all that may take long without a record, but not around the steps: one that hangs is
@@ -43,21 +53,22 @@ def train(plan: TrainingPlan, workload: Workload, emit: Emit, alive: Alive = nul
     """
     recorder = Recorder(plan, str(workload.device), emit)
     try:
-        outcome = _train(plan, workload, recorder, alive)
+        outcome = _train(plan, workload, recorder, alive, stopped)
     except Exception as error:
         told = [shortage(error, workload.device), traceback.format_exc()]
         outcome = recorder.outcome(Status.FAILED, error="\n\n".join(each for each in told if each))
     recorder.end(outcome)
 
 
-def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Alive) -> Outcome:
+def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Alive, stopped: Stopped) -> Outcome:
     engine = plan.engine
     if engine.graphs and (why_not := graphed.why_not(plan, workload.device)):
         raise InvalidInput(why_not)
 
-    torch.manual_seed(plan.seed)
+    seed_generators(plan.seed, workload.device)
     with alive():
         model = workload.model(plan.seed)
+    clock = Clock(model, plan.seed)
     if engine.channels_last:
         model = model.to(memory_format=torch.channels_last)
     groups = trained_groups(model, workload.groups(model), tensor_rates=engine.graphs)
@@ -80,7 +91,7 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
     def validated() -> dict[str, float]:
         with alive():
             metrics = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
-        _check_metrics(metrics, plan)
+        check_metrics(metrics, plan)
         return metrics
 
     step_of = graphed.Graphed(update) if engine.graphs else update
@@ -102,6 +113,7 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
         restore(found, model, optimizer)
         applied.resume(found.states, found.curve.rates)
         done = found.curve.steps
+        clock.set(done - 1)  # an evaluation may come before the next update
         losses[:done] = torch.from_numpy(found.curve.train_losses)
         if len(found.curve.evaluation_steps):
             evaluated = int(found.curve.evaluation_steps[-1])
@@ -115,6 +127,7 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
             set_rate(optimizer, applied.rates[step])
             if applied.momenta is not None:
                 set_momentum(optimizer, applied.momenta[step])
+            clock.set(step)
             inputs, targets = workload.batch(plan.seed, step)
             if engine.channels_last and inputs.dim() == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -122,15 +135,18 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
                 losses[step] = step_of(inputs, targets)
 
             now = time.monotonic()
+            if stopped():
+                reason = recorder.add(losses[recorder.steps : step + 1], applied.rates)
+                return recorder.outcome(Status.DIVERGED if reason else Status.STOPPED, reason=reason)
             if now >= recorder.due or now >= checkpoints.due:
-                if reason := recorder.add(losses[: step + 1], applied.rates):
+                if reason := recorder.add(losses[recorder.steps : step + 1], applied.rates):
                     return recorder.outcome(Status.DIVERGED, reason=reason)
                 if now >= checkpoints.due:
                     with alive():
                         checkpoints.save(taken(recorder.seconds, recorder.curve, applied.states, model, optimizer))
 
         done = point
-        if reason := recorder.add(losses[:done], applied.rates):
+        if reason := recorder.add(losses[recorder.steps : done], applied.rates):
             return recorder.outcome(Status.DIVERGED, reason=reason)
         metrics = validated()
         recorder.evaluated(metrics)
@@ -144,7 +160,8 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
     return recorder.outcome(Status.COMPLETED, metrics | decide)
 
 
-def _check_metrics(metrics: dict[str, float], plan: TrainingPlan) -> None:
+def check_metrics(metrics: Mapping[str, float], plan: TrainingPlan) -> None:
+    """Of what an evaluation gave, as ``val_loss`` and so on. Raises InvalidInput where something needed is missing."""
     given = ", ".join(repr(name.removeprefix("val_")) for name in metrics) or "nothing"
     if "val_loss" not in metrics:
         raise InvalidInput(

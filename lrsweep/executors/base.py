@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from lrsweep.executors.messages import Lost
+from lrsweep.executors.messages import Busy, Lost
 from lrsweep.records import Record, TrainingPlan
 
 
@@ -18,8 +18,15 @@ class Executor(Protocol):
     def in_flight(self) -> Sequence[str]:
         """Training ids in the order in which they run."""
 
+    @property
+    def busy(self) -> Busy | None:
+        """What the slots have done so far; None where no engine has slots."""
+
     def submit(self, plan: TrainingPlan) -> None:
         """Takes the plan; what comes of it comes from ``poll``."""
+
+    def stop(self, training_id: str) -> None:
+        """The training is to end as ``stopped``; nothing happens if it is not in flight, or is a user's script."""
 
     def poll(self, seconds: float) -> list[Record | Lost]:
         """What has come within that time, in order: all that is there, or nothing."""

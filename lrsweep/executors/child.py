@@ -1,8 +1,9 @@
 """The engine's process: ``python -m lrsweep.executors.child FD DEVICE DATA SCRATCH``, started by ``LocalExecutor``.
 
-It reads plans from the pipe FD, trains them in order, and writes records back; the user's own scripts run beside each
-other, and torch is not imported for them. When the pipe closes it ends, because its driver is gone or drains it, and
-whoever drives next will queue the trainings again: at once, or where scripts run as soon as they have saved and left.
+It reads plans from the pipe FD, trains them in order or many at once, and writes records back; the user's own scripts
+run beside each other, and torch is not imported for them. When the pipe closes it ends, because its driver is gone or
+drains it, and whoever drives next will queue the trainings again: at once, or where scripts run as soon as they have
+saved and left.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -18,29 +18,26 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeGuard
 
 from lrsweep.engines.command import CommandEngine, describe
 from lrsweep.engines.command.endings import Cut
 from lrsweep.engines.command.engine import Pulse
 from lrsweep.errors import InvalidInput
-from lrsweep.executors.heartbeat import Heartbeat
-from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare, Said
+from lrsweep.executors.inbox import Inbox, Message
+from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Measure, Prepare, Said, Stop, Use
+from lrsweep.executors.trainer import Trainer
 from lrsweep.records import TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
 
-if TYPE_CHECKING:
-    from lrsweep.workloads.base import Workload
-
-Message = Prepare | Describe | TrainingPlan
 Send = Callable[[object], None]
 
 
 def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides what it means
     connection: Connection[object, object] = Connection(fd)
-    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    inbox = Inbox()
     sending = threading.Lock()
 
     def send(message: object) -> None:
@@ -57,12 +54,20 @@ def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> 
 
     workloads: _Workloads | None = None
     while True:
-        message = inbox.get()
-        if message.workload.name == COMMAND:
+        message = inbox.take(wait=workloads is None or not workloads.is_busy)
+        if _is_script(message):
             scripts.take(message)
             continue
-        workloads = workloads or _Workloads(device_name, data, send)
-        workloads.take(message)
+        workloads = workloads or _Workloads(device_name, data, send, inbox)
+        if message is None:
+            workloads.advance()
+        else:
+            workloads.take(message)
+
+
+def _is_script(message: Message | None) -> TypeGuard[Prepare | Describe | TrainingPlan]:
+    """Only these are sent where scripts run."""
+    return isinstance(message, Prepare | Describe | TrainingPlan) and message.workload.name == COMMAND
 
 
 class _Saying(logging.Handler):
@@ -89,7 +94,7 @@ class _Scripts:
             os.environ.copy(), emit=send, lose=self._lose, alive=self._alive, device_locks=device_locks
         )
 
-    def take(self, message: Message) -> None:
+    def take(self, message: Prepare | Describe | TrainingPlan) -> None:
         match message:
             case TrainingPlan():
                 self._engine.submit(message)
@@ -108,37 +113,31 @@ class _Scripts:
 
 
 class _Workloads:
-    """Models that are trained in this process; torch is imported when it is made."""
+    """Models that are trained in this process."""
 
-    def __init__(self, device_name: str, data: Path | None, send: Send) -> None:
-        self._alive = Heartbeat(lambda: send(Alive()))
-        with self._alive():
-            import lrsweep.engines.sequential
-
-        self._train = lrsweep.engines.sequential.train
-        self._device_name = device_name
-        self._data = data
+    def __init__(self, device_name: str, data: Path | None, send: Send, inbox: Inbox) -> None:
+        self._trainer = Trainer(device_name, data, send, inbox.is_stopped)
         self._send = send
-        self._loaded: dict[str, Workload] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        return self._trainer.is_busy
+
+    def advance(self) -> None:
+        self._trainer.advance()
 
     def take(self, message: Message) -> None:
         match message:
             case TrainingPlan():
-                self._train(message, self._workload(message.workload), self._send, self._alive)
+                self._trainer.submit(message)
             case Describe(spec):
-                self._send(_answer(spec, lambda: self._workload(spec).facts))
-
-    def _workload(self, spec: WorkloadSpec) -> Workload:
-        from lrsweep.engines.device import open_device
-        from lrsweep.engines.sequential import warm_up
-        from lrsweep.workloads.base import load
-
-        key = repr((spec.name, sorted(spec.settings.items())))
-        if key not in self._loaded:
-            with self._alive():
-                self._loaded[key] = load(spec, open_device(self._device_name), self._data)
-                warm_up(self._loaded[key])
-        return self._loaded[key]
+                self._send(_answer(spec, lambda: self._trainer.facts(spec)))
+            case Use(slots):
+                self._trainer.use(slots)
+            case Stop(training_id):
+                self._trainer.stop(training_id)
+            case Measure():
+                self._send(self._trainer.measure(message))
 
 
 def _answer(spec: WorkloadSpec, facts: Callable[[], WorkloadFacts]) -> WorkloadFacts | CannotDescribe:
@@ -151,9 +150,7 @@ def _answer(spec: WorkloadSpec, facts: Callable[[], WorkloadFacts]) -> WorkloadF
         return CannotDescribe(text, is_input=False)
 
 
-def _listen(
-    connection: Connection[object, object], inbox: queue.SimpleQueue[Message], drain: Callable[[], None]
-) -> None:
+def _listen(connection: Connection[object, object], inbox: Inbox, drain: Callable[[], None]) -> None:
     while True:
         try:
             message = connection.recv()
@@ -162,7 +159,7 @@ def _listen(
                 drain()
             finally:
                 os._exit(0)
-        assert isinstance(message, Prepare | Describe | TrainingPlan)
+        assert isinstance(message, Message)
         inbox.put(message)
 
 

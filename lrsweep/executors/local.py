@@ -1,43 +1,42 @@
-"""Engines on this machine: one child process per device, fed and watched through a pipe.
+"""Engines on this machine: child processes on one device, fed and watched through pipes.
 
-The user's own scripts are run by that process too, several at a time where their study says so.
+    submit ──> a process with room ──> records ──> poll
+                  └── dies ──> Lost for all that it had; the next plan gets a fresh process
+
+One process that trains one after the other is enough for most; several, or many trainings at once in each, are a
+``Crew``. The user's own scripts are run by one process, several at a time where their study says so.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO
 
 from lrsweep.engines.command import concurrency
+from lrsweep.engines.command.training import begun
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
-from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Prepare, Said
-from lrsweep.records import Record, TrainingPlan, WorkloadFacts, WorkloadSpec
+from lrsweep.executors.messages import Busy, CannotDescribe, Describe, Lost, Measure, Measured, Prepare, Stop
+from lrsweep.executors.placing import Placing
+from lrsweep.executors.process import EngineProcess, Filled, Launch
+from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
 
-AHEAD = 2
-"""One training runs and one waits in the process, so that the device never idles while the driver thinks."""
-
 STALL_SECONDS = 300.0
-ENDING_SECONDS = 10.0
 TICK_SECONDS = 0.1
-ERROR_TAIL = 2000
+MOST_MESSAGES = 1000
+"""Of one poll, so that processes which tell faster than they are heard do not keep their driver for ever."""
 
 
 class LocalExecutor:
-    """One engine process, started when it is first needed and again after it was lost.
+    """Engine processes, each started when it is first needed and again after it was lost.
 
-    A process and not a thread: a thread that writes to MLflow held the interpreter lock and slowed a small training
+    Processes and not threads: a thread that writes to MLflow held the interpreter lock and slowed a small training
     step from 210 to 1,179 us.
     """
 
@@ -50,69 +49,102 @@ class LocalExecutor:
         environ: Mapping[str, str] | None = None,
         stall_seconds: float = STALL_SECONDS,
         say: Callable[[str], None] = lambda _: None,
+        crew: Crew = Crew(),  # noqa: B008 (it is a frozen value)
     ) -> None:
-        self._device = device
-        self._data = data
         self._scratch = scratch
         """where a script that is asked what it is finds its plan, a batch system's machines must see it too; and where
         engines tell each other which devices still have a script"""
         # as it is now: what libraries set for this process alone is not for the user's scripts
         self._environ = dict(os.environ if environ is None else environ)
         self.stall_seconds = stall_seconds
-        """how long the engine may be silent; it says that it lives while it loads, evaluates, or runs scripts"""
+        """how long an engine may be silent; it says that it lives while it loads, evaluates, or runs scripts"""
         self._say = say
-        """gets the warnings of the engine's process, each once"""
-        self._at_a_time = 1
-        self._ahead = AHEAD - 1
+        """gets the warnings of the engines' processes, each once"""
+        self._launch = Launch(device, data, scratch, self._environ)
+        self._crew = crew
+        self._processes: list[EngineProcess] = []
+        """the first runs scripts and says what a workload is; those beyond the crew are there for ``measure`` alone"""
         self._runs_scripts = False
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection[object, object] | None = None
-        self._errors: IO[bytes] | None = None
-        self._in_flight: list[str] = []
-        self._heard_at = 0.0
+        self._prepared: WorkloadSpec | None = None
+        self._placing = Placing()
+        self._ended: list[Record] = []
+        """trainings that were stopped before they had a process"""
+        self.use(crew)
 
     @property
     def free(self) -> int:
         """How many more plans it takes now."""
-        return self._at_a_time + self._ahead - len(self._in_flight)
+        return sum(process.capacity for process in self._used) - len(self.in_flight)
 
     @property
     def in_flight(self) -> Sequence[str]:
-        """Training ids in the order in which they run."""
-        return tuple(self._in_flight)
+        """Training ids, those of each process in the order in which they run there."""
+        return tuple(identity for process in self._used for identity in process.in_flight) + tuple(
+            self._placing.waiting
+        )
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        """Of the first process."""
+        return self._processes[0].pid
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """Of all processes that run."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
+    @property
+    def busy(self) -> Busy | None:
+        """What the slots have done since this crew was chosen; None where no process has slots, or has used them."""
+        filled = [process.filled for process in self._used]
+        slots = sum(each.slots for each in filled)
+        if not slots:
+            return None
+        # of processes that have made more steps than others, or had more slots: the steps that all slots together make
+        steps = round(sum(each.places for each in filled) / slots)
+        return Busy(slots, steps, sum(each.slot_steps for each in filled))
+
+    @property
+    def _used(self) -> Sequence[EngineProcess]:
+        return self._processes[: 1 if self._runs_scripts else self._crew.processes]
+
+    # ── the processes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def use(self, crew: Crew) -> None:
+        """How the plans to come are trained. Nothing may be in flight."""
+        assert not self.in_flight, "a crew takes over when nothing is in flight"
+        self._crew = crew
+        self._grow(crew.processes)
+        for process in self._processes[crew.processes :]:
+            process.kill()
+        del self._processes[crew.processes :]
+        for process in self._processes:
+            process.slots = crew.slots
+            process.filled = Filled()
+        if self._prepared is not None:
+            self.start(self._prepared)
 
     def start(self, workload: WorkloadSpec | None = None) -> None:
-        """Begins to start the process and returns at once; it then begins to load what the workload needs, if one is
-        named: torch takes seconds to import."""
-        if self._process is None:
-            self._start()
+        """Begins to start the processes and returns at once; they then begin to load what the workload needs, if one
+        is named: torch takes seconds to import."""
         if workload is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the first question sees the end
-                self._send(Prepare(workload))
+            self._fit(workload)
+            self._prepared = workload
+        for process in self._used:
+            process.start()
+            if workload is not None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the first question sees the end
+                    process.send(Prepare(workload))
 
-    def _start(self) -> None:
-        ours, theirs = multiprocessing.Pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        # not multiprocessing's own spawn: that would import the user's main module again; and with -P a random.py in
-        # the working folder is not taken for Python's own
-        self._process = subprocess.Popen(  # noqa: S603 (our own module, by our own interpreter)
-            [
-                *(sys.executable, "-P", "-m", "lrsweep.executors.child"),
-                *(str(theirs.fileno()), self._device, str(self._data or ""), str(self._scratch or "")),
-            ],
-            env=self._environ,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._errors,
-            stderr=self._errors,
-        )
-        theirs.close()
-        self._connection = ours
-        self._heard_at = time.monotonic()
+    def _grow(self, count: int) -> None:
+        self._processes += [EngineProcess(self._launch, self._say) for _ in range(count - len(self._processes))]
+
+    def _fit(self, workload: WorkloadSpec) -> None:
+        """How many trainings it takes: a script's all run, and none waits in the process."""
+        self._runs_scripts = workload.name == COMMAND
+        self._processes[0].scripts = concurrency(command_of(workload), self._environ) if self._runs_scripts else None
+
+    # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def describe(self, workload: WorkloadSpec, tick: Callable[[], None] = lambda: None) -> WorkloadFacts:
         """What the workload says of itself; ``tick`` is called while it loads, and may raise.
@@ -120,34 +152,32 @@ class LocalExecutor:
         Raises InvalidInput where the study or an option is wrong, SweepFailed where loading fails.
         """
         self._fit(workload)
+        first = self._processes[0]
         try:
             with self._empty_folder() as folder:
                 answer = self._answer(Describe(workload, Path(folder).absolute()), tick)
         except (EOFError, OSError):
             tick()  # a signal to all of us is the reason that counts
-            raise SweepFailed(f"workload {workload.name!r} could not be loaded: {self._reap()}") from None
+            raise SweepFailed(f"workload {workload.name!r} could not be loaded: {first.reap()}") from None
         if isinstance(answer, CannotDescribe):
             raise InvalidInput(answer.text) if answer.is_input else SweepFailed(answer.text)
-        assert isinstance(answer, WorkloadFacts)
         return answer
 
-    def _answer(self, question: Describe, tick: Callable[[], None]) -> object:
-        self._send(question)
-        assert self._connection is not None
-        self._heard_at = time.monotonic()
+    def _answer(self, question: Describe, tick: Callable[[], None]) -> WorkloadFacts | CannotDescribe:
+        process = self._processes[0]
+        process.send(question)
+        process.heard_at = time.monotonic()
         while True:
-            while not self._connection.poll(TICK_SECONDS):
+            while not _ready([process], TICK_SECONDS):
                 tick()
-                if time.monotonic() - self._heard_at > self.stall_seconds:
+                if process.silent_seconds > self.stall_seconds:
                     self.close()
                     raise TryAgain(
                         f"workload {question.workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded"
                     )
-            answer = self._connection.recv()
-            self._heard_at = time.monotonic()
-            if isinstance(answer, Said):
-                self._say(answer.text)
-            elif not isinstance(answer, Alive):
+            answer = process.receive()
+            if answer is not None:
+                assert isinstance(answer, WorkloadFacts | CannotDescribe)
                 return answer
 
     def _empty_folder(self) -> tempfile.TemporaryDirectory[str]:
@@ -156,101 +186,138 @@ class LocalExecutor:
         # a script that is still ending may write into it
         return tempfile.TemporaryDirectory(prefix="lrsweep-", dir=self._scratch, ignore_cleanup_errors=True)
 
-    def _fit(self, workload: WorkloadSpec) -> None:
-        """How many trainings it takes: a script's all run, and none waits in the process."""
-        self._runs_scripts = workload.name == COMMAND
-        if self._runs_scripts:
-            self._at_a_time, self._ahead = concurrency(command_of(workload), self._environ), 0
-        else:
-            self._at_a_time, self._ahead = 1, AHEAD - 1
+    def measure(
+        self, crew: Crew, plans: Sequence[TrainingPlan], seconds: float, tick: Callable[[], None] = lambda: None
+    ) -> list[Measured]:
+        """How fast each process of the crew trains the plans, all at the same time for so many seconds.
+
+        Nothing may be in flight. Until all are ready, which does not count, and meanwhile ``tick`` is called; where it
+        raises, all processes are ended. What cannot be measured says why: that is an answer and no error.
+        """
+        assert not self.in_flight, "a crew is measured when nothing is in flight"
+        self._fit(plans[0].workload)
+        self._grow(crew.processes)
+        try:
+            ready = self._measured(crew, Measure(tuple(plans), crew.slots, 0.0), tick)
+            if any(each.reason is not None for each in ready):
+                return ready
+            return self._measured(crew, Measure(tuple(plans), crew.slots, seconds), tick)
+        except BaseException:
+            self.close()  # an answer to come would be taken for another's
+            raise
+
+    def _measured(self, crew: Crew, question: Measure, tick: Callable[[], None]) -> list[Measured]:
+        asked = self._processes[: crew.processes]
+        answers: dict[int, Measured] = {}
+        for process in asked:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` sees the end
+                process.send(question)
+            process.heard_at = time.monotonic()
+        while left := [process for number, process in enumerate(asked) if number not in answers]:
+            tick()
+            for process in _ready(left, TICK_SECONDS):
+                try:
+                    answer = process.receive()
+                except (EOFError, OSError):
+                    answer = _cannot(process.reap())
+                if answer is not None:
+                    assert isinstance(answer, Measured)
+                    answers[asked.index(process)] = answer
+            for process in left:
+                if process.pid is not None and process.silent_seconds > self.stall_seconds:
+                    process.kill()
+                    answers[asked.index(process)] = _cannot(f"it made no step for {self.stall_seconds:.0f} s")
+        return [answers[number] for number in range(len(asked))]
+
+    # ── trainings ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, plan: TrainingPlan) -> None:
         self._fit(plan.workload)
-        if not self._in_flight:
-            self._heard_at = time.monotonic()
-        self._in_flight.append(plan.training_id)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `poll` sees the end and reports it
-            self._send(plan)
+        self._placing.take(plan, self._used)
+
+    def stop(self, training_id: str) -> None:
+        """The training is to end as ``stopped``, running or waiting. Others are not known; a user's script goes on."""
+        if self._runs_scripts:
+            return
+        for process in self._used:
+            if training_id in process.in_flight:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `poll` sees the end
+                    process.send(Stop(training_id))
+        if plan := self._placing.take_back(training_id):
+            self._ended.append(begun(plan, "none", Outcome(Status.STOPPED, 0, 0.0, {})))
 
     def poll(self, seconds: float) -> list[Record | Lost]:
-        """What has come within that time: all that is there, or nothing."""
-        if self._connection is None or not self._in_flight:
+        """What has come within that time: all that is there, or nothing. Each process is heard in its order."""
+        self._placing.place(self._used)
+        messages: list[Record | Lost] = [*self._ended]
+        self._ended.clear()
+        if not messages and not self.in_flight:
             time.sleep(seconds)
             return []
-        messages: list[Record | Lost] = []
-        try:
-            wait = seconds
-            while self._connection.poll(wait):
-                message = self._connection.recv()
-                self._heard_at, wait = time.monotonic(), 0.0
-                if isinstance(message, Alive):
-                    continue
-                if isinstance(message, Said):
-                    self._say(message.text)
-                    continue
-                assert isinstance(message, Record | Lost)
-                messages.append(message)
-                if isinstance(message, Lost) or message.outcome is not None:
-                    self._in_flight.remove(message.training_id)
-        except (EOFError, OSError):  # OSError: it ended in the middle of a record
-            return [*messages, *self._lost(self._reap())]
-        if time.monotonic() - self._heard_at > self.stall_seconds and self._in_flight:
-            self._kill()
-            return [*messages, *self._lost(f"the engine made no step for {self.stall_seconds:.0f} s and was killed")]
+        ready = _ready(self._used, 0.0 if messages else seconds)
+        while ready and len(messages) < MOST_MESSAGES:
+            for process in ready:  # one message of each, so that none waits for another's to end
+                messages += self._heard(process)
+            ready = _ready(self._used, 0.0)
+        for process in self._used:
+            if process.in_flight and process.silent_seconds > self.stall_seconds:
+                process.kill()
+                messages += self._lost(
+                    process, f"the engine made no step for {self.stall_seconds:.0f} s and was killed"
+                )
         return messages
+
+    def _heard(self, process: EngineProcess) -> Sequence[Record | Lost]:
+        try:
+            message = process.receive()
+        except (EOFError, OSError):  # OSError: it ended in the middle of a record
+            return self._lost(process, process.reap())
+        if message is None:
+            return ()
+        assert isinstance(message, Record | Lost)
+        if isinstance(message, Record) and message.outcome is not None:
+            self._placing.acquit(message.training_id)
+        return (message,)
+
+    def _lost(self, process: EngineProcess, reason: str) -> Sequence[Lost]:
+        running = process.running
+        lost = [Lost(training, reason, was_running=training in running) for training in process.in_flight]
+        if told := self._placing.suspect(process):
+            self._say(told)
+        process.in_flight.clear()
+        return lost
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def drain(self, tick: Callable[[], None]) -> None:
         """Asks the user's scripts to save what they have and leave, and waits until all have: each has its
         ``stop_grace``. What was in flight is lost then. ``tick`` is called meanwhile, and may raise: ``close`` ends
         all at once. Nothing happens where no script runs.
         """
-        if self._process is None or self._connection is None or not (self._runs_scripts and self._in_flight):
+        process = self._processes[0]
+        if process.pid is None or not (self._runs_scripts and process.in_flight):
             return
-        self._connection.close()
-        while self._process.poll() is None:
+        process.hang_up()
+        while not process.has_ended:
             tick()
             time.sleep(TICK_SECONDS)
-        self._reap()
-        self._in_flight.clear()
+        process.reap()
+        process.in_flight.clear()
 
     def close(self) -> None:
-        """Ends the process at once; what was in flight is lost, and it is for the driver to queue it again."""
-        self._kill()
-        self._in_flight.clear()
+        """Ends the processes at once; what was in flight is lost, and it is for the driver to queue it again."""
+        for process in self._processes:
+            process.kill()
+            process.in_flight.clear()
+        self._placing.clear()
+        self._ended.clear()
 
-    def _send(self, message: Prepare | Describe | TrainingPlan) -> None:
-        if self._process is None:
-            self._start()
-        assert self._connection is not None
-        self._connection.send(message)
 
-    def _lost(self, reason: str) -> list[Lost]:
-        lost = [
-            Lost(training, reason, was_running=position < self._at_a_time)
-            for position, training in enumerate(self._in_flight)
-        ]
-        self._in_flight.clear()
-        return lost
+def _ready(processes: Iterable[EngineProcess], seconds: float) -> list[EngineProcess]:
+    """Those that have said something, or have ended, within that time."""
+    by_connection = {process.connection: process for process in processes if process.connection is not None}
+    return [by_connection[each] for each in wait(list(by_connection), seconds) if each in by_connection]
 
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._reap()
 
-    def _reap(self) -> str:
-        """Waits for the process that is ending and says how it ended, with the tail of what it wrote."""
-        assert self._process is not None
-        assert self._connection is not None
-        assert self._errors is not None
-        self._connection.close()
-        try:
-            code = self._process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:  # libraries may hang while the interpreter ends
-            self._process.kill()
-            code = self._process.wait()
-        self._errors.seek(0)
-        tail = self._errors.read().decode(errors="replace").strip()[-ERROR_TAIL:]
-        self._errors.close()
-        self._process = self._connection = self._errors = None
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"the engine's process {how}" + (f"; it wrote:\n{tail}" if tail else "")
+def _cannot(reason: str) -> Measured:
+    return Measured(0, 0.0, 0, reason.partition("\n")[0])

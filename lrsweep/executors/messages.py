@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrsweep.records import WorkloadSpec
+from lrsweep.records import TrainingPlan, WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,58 @@ class Lost:
     training_id: str
     reason: str
     was_running: bool
+
+
+@dataclass(frozen=True)
+class Use:
+    """How trainings run in this process from the next one on: ``slots`` at once, or one after the other with None.
+
+    Sent back with None by a process that was asked for slots and cannot have them.
+    """
+
+    slots: int | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The training is to end as ``stopped``, whether it runs or waits in the process."""
+
+    training_id: str
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What slots have done, for who watches how full they are: those of a process since it said so last, or those of
+    all processes together since the executor uses them."""
+
+    slots: int
+    steps: int
+    """updates of a whole bank"""
+    slot_steps: int
+    """updates of trainings in it: at most ``slots`` for each of ``steps``"""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Asks how fast the process trains: ``plans`` again and again for ``seconds``, ``slots`` at once, or one after the
+    other with None. What comes once, such as loading, is not counted; for 0 seconds it is all that is done."""
+
+    plans: tuple[TrainingPlan, ...]
+    slots: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The answer: updates of trainings in so many seconds, both 0 with the reason where it could not be done."""
+
+    updates: int
+    seconds: float
+    peak_bytes: int
+    """the most memory that the process (on a GPU: its tensors there) has held"""
+    reason: str | None = None
+    """why not, in a line: the model cannot be fused, or the memory is too small"""
+    device: str = ""
+    """``cpu``, or the GPU's own name"""
+    free_bytes: int = 0
+    """of memory there, as this is answered; 0 where nobody knows"""

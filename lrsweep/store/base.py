@@ -132,9 +132,10 @@ class Store(Protocol):
     def training(self, training_id: str) -> TrainingRow:
         """Raises KeyError when there is none."""
 
-    def start_training(self, lease: Lease, training_id: str, *, device: str) -> TrainingRow:
+    def start_training(self, lease: Lease, training_id: str, *, device: str, engine: str | None = None) -> TrainingRow:
         """queued -> running; ``attempt`` grows by one and ``started_at`` is now; the old attempt's curve is dropped.
 
+        ``device`` and ``engine`` are of this attempt; None where no engine is known to have begun it.
         Raises ValueError when the training is not queued.
         """
 

@@ -167,12 +167,12 @@ class MemoryStore:
     def training(self, training_id: str) -> TrainingRow:
         return copy.deepcopy(_known(self._read().trainings, "training", training_id))
 
-    def start_training(self, lease: Lease, training_id: str, *, device: str) -> TrainingRow:
+    def start_training(self, lease: Lease, training_id: str, *, device: str, engine: str | None = None) -> TrainingRow:
         with self._writing(lease) as w:
-            row = rules.started(lease, _known(w.tables.trainings, "training", training_id), device, w.now)
+            row = rules.started(lease, _known(w.tables.trainings, "training", training_id), device, engine, w.now)
             w.tables.trainings[training_id] = row
             w.tables.curves.pop(training_id, None)
-            w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device})
+            w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device, "engine": engine})
         return copy.deepcopy(row)
 
     def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from lrsweep.records import Status, SweepStatus, TrialState
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -87,6 +87,7 @@ training = sa.Table(
     sa.Column("steps", sa.BigInteger, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("device", sa.Text),
+    sa.Column("engine", sa.Text),
     sa.Column("started_at", sa.Double),
     sa.Column("error", sa.Text),
     sa.Column("reason", sa.Text),

@@ -130,11 +130,11 @@ def queued_trainings(trial: TrialRow, trainings: Iterable[TrainingRow]) -> Seque
     return rows
 
 
-def started(lease: Lease, row: TrainingRow, device: str, now: float) -> TrainingRow:
+def started(lease: Lease, row: TrainingRow, device: str, engine: str | None, now: float) -> TrainingRow:
     _check_study(lease, row.study, f"training {row.training_id}")
     if row.status is not Status.QUEUED:
         raise ValueError(f"training {row.training_id} is {row.status.value}; only a queued one starts")
-    return replace(row, status=Status.RUNNING, attempt=row.attempt + 1, device=device, started_at=now)
+    return replace(row, status=Status.RUNNING, attempt=row.attempt + 1, device=device, engine=engine, started_at=now)
 
 
 def queued_again(lease: Lease, row: TrainingRow) -> TrainingRow:

@@ -215,12 +215,12 @@ class SqlStore:
             raise KeyError(f"no training {training_id!r} is stored")
         return rows[0]
 
-    def start_training(self, lease: Lease, training_id: str, *, device: str) -> TrainingRow:
+    def start_training(self, lease: Lease, training_id: str, *, device: str, engine: str | None = None) -> TrainingRow:
         with self._writing(lease) as w:
-            row = rules.started(lease, w.training(training_id), device, w.now)
+            row = rules.started(lease, w.training(training_id), device, engine, w.now)
             w.put(models.training, row, "training_id")
             w.drop_curve(training_id)
-            w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device})
+            w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device, "engine": engine})
         return row
 
     def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:

@@ -1,6 +1,6 @@
 """The driver: one process per sweep that asks, trains, commits and tells, in that order.
 
-fill:    queued trainings, then new trials, go to the executor as plans
+fill:    queued trainings, then new trials, go to the executor as plans, while both it and the search have room
 handle:  a record extends its curve; an outcome is committed with all that follows from it, then told and mirrored
 tick:    the lease is renewed, long curves are committed, those who watch are shown
 """
@@ -9,44 +9,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed
+from lrsweep.errors import DeadlinePassed, Interrupted
 from lrsweep.executors.base import Executor
-from lrsweep.executors.messages import Lost
-from lrsweep.records import (
-    Curve,
-    Outcome,
-    Record,
-    Status,
-    SweepRow,
-    TrainingPlan,
-    TrainingRow,
-    TrialRow,
-    stable_hash,
-    training_id,
-)
+from lrsweep.executors.messages import Busy, Lost
+from lrsweep.records import Curve, Outcome, Record, Status, SweepRow, TrainingRow, TrialRow
 from lrsweep.scripts import command
 from lrsweep.selection import best_trial, by_family
 from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.checkpoints import Checkpoints
+from lrsweep.sweep.failures import Failures, refuse_total_failure
 from lrsweep.sweep.faults import Faults
-from lrsweep.sweep.halting import Next, after, calibrates
+from lrsweep.sweep.halting import Next, Reached, after, calibrates
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
-from lrsweep.sweep.progress import Best, Progress, Running
+from lrsweep.sweep.plans import first_training, next_plan
+from lrsweep.sweep.progress import Best, Progress, Running, occupancy
 from lrsweep.sweep.search import Search
+from lrsweep.sweep.waiting import Waiting, most_in_flight
 
 COMMIT_CURVES_EVERY = 30.0
 SHOW_EVERY = 0.2
+SHOW_SECONDS = 0.01
+"""A look at thousands of trials takes longer, and comes the more seldom: at most a twentieth of the driver's time."""
 POLL_SECONDS = 0.1
-FAILURES_THAT_STOP = 5
-DEATHS_THAT_FAIL = 3
-"""A training that ended its engine's process this often is failed; once or twice the process may die by chance."""
+FILL_SECONDS = 1.0
+"""An ask takes 11 to 42 ms: of so many free places some wait, so that engines are heard and the lease is kept."""
 
 
 class Stop:
@@ -95,25 +88,35 @@ class Driver:
         self._trials: dict[int, TrialRow] = {}
         self._trainings: dict[str, TrainingRow] = {}
         self._places: dict[int, int] = {}
-        self._rung_values: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
-        self._queue: deque[str] = deque()
+        self._reached = Reached(study)
+        self._waiting: Waiting
+        self._runs_scripts = study.workload.name == command.NAME
+        self._untold: set[int] = set()
+        """trials that have a training to run or running: in flight for the search"""
+        self._most_untold = math.inf if self._runs_scripts else most_in_flight(study.trials)
+        """for scripts it is the study file that says how many run at a time"""
         self._curves: dict[str, Curve] = {}
-        self._deaths: Counter[str] = Counter()
-        self._failures_in_a_row = 0
+        self._failures = Failures()
         self._has_dropped = False
         """whether families were taken out that the script cannot follow"""
         self._best: Best | None = None
+        self._busy: Busy | None = None
         self._began = 0.0
         self._steps_before = 0
         self._told_before = 0
         self._counted_to = 0.0
         self._renewed_at = self._committed_at = time.monotonic()
-        self._shown_at = 0.0
+        self._show_at = 0.0
 
     @property
     def seconds(self) -> float:
         """Since the first ask."""
         return time.monotonic() - self._began if self._began else 0.0
+
+    @property
+    def occupancy(self) -> float | None:
+        """The part of the fused engines' slots that had a training in them; None where there were none."""
+        return occupancy(self._busy)
 
     def keep(self) -> None:
         """Keeps the study ours and counts the seconds, every few of them; call it often, also while others work."""
@@ -134,10 +137,10 @@ class Driver:
         search = self._recover()
         self._began = time.monotonic()
         try:
-            while self._executor.in_flight or self._queue or len(self._trials) < self._study.trials:
+            while self._executor.in_flight or self._waiting or len(self._trials) < self._study.trials:
                 self._stop.check()
-                self._fill(search)
-                for message in self._executor.poll(POLL_SECONDS):
+                is_full = self._fill(search)
+                for message in self._executor.poll(POLL_SECONDS if is_full else 0.0):
                     if isinstance(message, Lost):
                         self._handle_loss(search, message)
                     else:
@@ -148,12 +151,12 @@ class Driver:
             raise
         finally:
             self._executor.close()
-        self._refuse_total_failure()
+        refuse_total_failure(self._trainings.values(), is_old=self._told_before >= self._study.trials)
 
     def _let_scripts_save(self) -> None:
         """A script that is told to stop may save what it has; a second signal ends this process meanwhile."""
         in_flight = len(self._executor.in_flight)
-        if in_flight and self._study.workload.name == command.NAME:
+        if in_flight and self._runs_scripts:
             grace = command.command_of(self._study.workload).stop_grace
             self._say(f"{in_flight} script{'s have' if in_flight > 1 else ' has'} {grace:g} s to save")
         self._executor.drain(self.keep)
@@ -171,6 +174,7 @@ class Driver:
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────
     def _recover(self) -> Search:
         """Reads back everything committed; trainings that an earlier driver left running are queued again."""
+        self._waiting = Waiting(takes=self._executor.free)
         rows = self._store.trainings(self._study.name, generation=self._study.generation)
         by_trial: dict[int, list[TrainingRow]] = defaultdict(list)
         generation = self._store.trials(self._study.name, generation=self._study.generation)
@@ -184,74 +188,55 @@ class Driver:
                 if row.status is Status.RUNNING:
                     row = self._store.queue_again(self._lease, row.training_id, reason="its driver ended")
                 if row.status is Status.QUEUED:
-                    self._queue.append(row.training_id)
+                    self._wait(row)
                 self._trainings[row.training_id] = row
             by_trial[row.trial].append(row)
-            self._remember(families[row.trial], row)
+            self._reached.add(families[row.trial], row)
         self._steps_before = sum(row.steps for row in self._trainings.values())
         self._told_before = self._told()
         return Search(self._study, generation, by_trial, sweep_id=self._sweep.sweep_id)
 
     # ── fill ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _fill(self, search: Search) -> None:
+    def _fill(self, search: Search) -> bool:
+        """False where it stopped for the time that it took: there is more to submit, after a look at what came."""
+        until = time.monotonic() + FILL_SECONDS
         while self._executor.free > 0:
-            if self._queue:
-                row = self._trainings[self._queue.popleft()]
-            elif len(self._trials) < self._study.trials:
+            if self._waiting:
+                row = self._trainings[self._waiting.next()]
+            elif len(self._trials) < self._study.trials and len(self._untold) < self._most_untold:
                 row = self._ask(search)
             else:
-                return
-            self._executor.submit(self._plan(row))
+                return True
+            self._curves[row.training_id] = Curve.empty()
+            trial, folder = self._trials[row.trial], self._checkpoints.url(row.training_id)
+            self._executor.submit(next_plan(row, trial, self._study, checkpoint_url=folder))
+            if time.monotonic() > until:
+                return False
+        return True
+
+    def _wait(self, row: TrainingRow) -> None:
+        self._waiting.add(row)
+        self._untold.add(row.trial)
 
     def _ask(self, search: Search) -> TrainingRow:
         asked, params, distributions = search.ask()
         self._faults.passing("after-ask")
         number = self._store.next_trial_number(self._study.name)
-        seed = int(stable_hash([self._study.seed, self._study.name, number])[:7], 16)
-        scale = self._study.rate_scale(str(params["optimizer"]), self._study.rungs[0])
         trial = TrialRow(self._study.name, number, self._sweep.sweep_id, params, distributions)
-        first = TrainingRow(
-            training_id=training_id(self._sweep.sweep_id, number, self._study.rungs[0], seed, scale),
-            study=self._study.name,
-            trial=number,
-            sweep_id=self._sweep.sweep_id,
-            rung=0,
-            horizon=self._study.rungs[0],
-            seed=seed,
-            rate_scale=scale,
-        )
+        first = first_training(self._study, self._sweep.sweep_id, number, params)
         self._store.add_trial(self._lease, trial, [first])
         search.accept(number, asked)
         self._places[number] = len(self._places)
         self._trials[number] = trial
         self._trainings[first.training_id] = first
+        self._untold.add(number)
         return first
-
-    def _plan(self, row: TrainingRow) -> TrainingPlan:
-        point = candidate(self._trials[row.trial].params, self._study)
-        self._curves[row.training_id] = Curve.empty()
-        return TrainingPlan(
-            training_id=row.training_id,
-            attempt=row.attempt + 1,
-            workload=self._study.workload,
-            schedule=point.schedule,
-            peak_lr=point.peak_lr * row.rate_scale,
-            optimizer=point.optimizer,
-            horizon=row.horizon,
-            seed=row.seed,
-            evaluations=self._study.evaluations,
-            metric=self._study.metric,
-            direction=self._study.direction,
-            extra=point.extra,
-            engine=self._study.engine,
-            checkpoint_url=self._checkpoints.url(row.training_id),
-        )
 
     # ── handle ───────────────────────────────────────────────────────────────────────────────────────────────────
     def _handle(self, search: Search, record: Record) -> None:
         row = self._trainings[record.training_id]
         if row.status is Status.QUEUED and record.attempt == row.attempt + 1:
-            row = self._store.start_training(self._lease, row.training_id, device=record.device)
+            row = self._store.start_training(self._lease, row.training_id, device=record.device, engine=record.engine)
             self._trainings[row.training_id] = row
         if row.status is not Status.RUNNING or record.attempt != row.attempt:
             return  # a late word of an attempt that was given up
@@ -261,18 +246,16 @@ class Driver:
 
     def _handle_loss(self, search: Search, lost: Lost) -> None:
         row = self._trainings[lost.training_id]
-        if lost.was_running:
-            self._deaths[row.training_id] += 1
-        if self._deaths[row.training_id] >= DEATHS_THAT_FAIL:
+        if fault := self._failures.fault_of(lost):
             if row.status is Status.QUEUED:
                 row = self._store.start_training(self._lease, row.training_id, device="none")
-            text = f"{lost.reason}\n(for the {DEATHS_THAT_FAIL}rd time)"
-            self._end(search, row, Outcome(Status.FAILED, self._curves[row.training_id].steps, 0.0, {}, text))
+            steps = self._curves[row.training_id].steps
+            self._end(search, row, Outcome(Status.FAILED, steps, 0.0, {}, fault))
             return
         if row.status is Status.RUNNING:
             row = self._store.queue_again(self._lease, row.training_id, reason=lost.reason)
         self._trainings[row.training_id] = row
-        self._queue.append(row.training_id)
+        self._wait(row)
 
     def _end(self, search: Search, row: TrainingRow, outcome: Outcome) -> None:
         """Commits the result, then tells the search; the mirror sees it because it is committed."""
@@ -287,15 +270,16 @@ class Driver:
         self._checkpoints.remove(row.training_id)
         self._mirror.wake(told=None if following.tell is None else trial.number)
         self._trainings[ended.training_id] = ended
-        self._remember(str(trial.params["family"]), ended)
+        self._reached.add(str(trial.params["family"]), ended)
         for queued in following.queue:
             self._trainings[queued.training_id] = queued
-            self._queue.append(queued.training_id)
+            self._wait(queued)
         if following.tell is None:
             if ended.status is Status.COMPLETED and self._study.metric in ended.metrics:
                 search.report(trial.number, ended.rung, ended.metrics[self._study.metric])
         else:
             search.tell(trial.number, following.tell, rung=ended.rung)
+            self._untold.discard(trial.number)
             self._trials[trial.number] = replace(trial, state=following.tell.state, value=following.tell.value)
         if command.TOO_LATE in (ended.error or "") and search.drop_reactive():
             if not self._has_dropped:
@@ -306,47 +290,24 @@ class Driver:
                 )
             self._has_dropped = True
         else:
-            self._count_failure(ended)
+            self._failures.count(ended)
 
     def _following(self, ended: TrainingRow, trial: TrialRow) -> Next:
         family = str(trial.params["family"])
-        rivals = [v for number, v in self._rung_values[family, ended.rung].items() if number != trial.number]
         families = len(self._study.space.families)
         next_rung = self._study.rungs[min(ended.rung + 1, len(self._study.rungs) - 1)]
         return after(
             ended,
             self._study,
-            rivals=rivals,
+            rivals=self._reached.by(family, ended.rung),
             calibrates=calibrates(trial.number, self._places[trial.number], families, study=self._study.name),
             scale=self._study.rate_scale(str(trial.params["optimizer"]), next_rung),
         )
 
-    def _remember(self, family: str, row: TrainingRow) -> None:
-        if row.status is Status.COMPLETED and self._study.metric in row.metrics:
-            self._rung_values[family, row.rung][row.trial] = row.metrics[self._study.metric]
-
-    def _count_failure(self, ended: TrainingRow) -> None:
-        self._failures_in_a_row = self._failures_in_a_row + 1 if ended.status is Status.FAILED else 0
-        if self._failures_in_a_row >= FAILURES_THAT_STOP:
-            raise SweepFailed(
-                f"{FAILURES_THAT_STOP} trainings in a row failed, so the sweep was stopped. "
-                f"The last one:\n{ended.error}\n"
-                "Mend the cause; the same command then goes on with the rest of the budget."
-            )
-
-    def _refuse_total_failure(self) -> None:
-        ended = [row for row in self._trainings.values() if row.status.is_outcome]
-        if ended and all(row.status is Status.FAILED for row in ended):
-            is_old = self._told_before >= self._study.trials
-            when = " earlier, and the budget is used up: nothing was trained now" if is_old else ""
-            raise SweepFailed(
-                f"every training failed{when} ({len(ended)} of {len(ended)}). The last one:\n{ended[-1].error}\n"
-                "Mend the cause; `--new` then starts another sweep."
-            )
-
     # ── tick ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _tick(self) -> None:
         now = time.monotonic()
+        self._busy = self._executor.busy
         self._mirror.check()
         self.keep()
         if now - self._committed_at > COMMIT_CURVES_EVERY:
@@ -356,9 +317,10 @@ class Driver:
                     self._store.save_curve(self._lease, identity, row.attempt, curve)
             self._committed_at = now
             self._mirror.wake()
-        if now - self._shown_at > SHOW_EVERY:
+        if now > self._show_at:
             self.show()
-            self._shown_at = now
+            took = time.monotonic() - now
+            self._show_at = now + SHOW_EVERY * max(1.0, took / SHOW_SECONDS)
 
     def _progress(self) -> Progress:
         trials = list(self._trials.values())
@@ -380,6 +342,7 @@ class Driver:
             running=[Running(row, self._trials[row.trial]) for row in running],
             behind=self._mirror.behind,
             outage=self._mirror.outage,
+            busy=self._busy,
         )
 
     def _best_so_far(self, trials: list[TrialRow]) -> Best | None:

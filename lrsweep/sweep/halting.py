@@ -1,4 +1,5 @@
-"""What follows when a training ends: the trial goes to its next rung, repeats this one, or is told. Pure functions.
+"""What follows when a training ends: the trial goes to its next rung, repeats this one, or is told. Pure functions, and
+the values that they compare.
 
 Halving happens inside a family, because a rung ranks the points of one family well and the families only roughly.
 """
@@ -6,6 +7,8 @@ Halving happens inside a family, because a rung ranks the points of one family w
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,11 +29,28 @@ class Next:
     queue: tuple[TrainingRow, ...] = ()
 
 
+class Reached:
+    """The values that trials have reached, by family and rung; kept in order, so that none is looked at one by one."""
+
+    def __init__(self, study: ResolvedStudy) -> None:
+        self._study = study
+        self._values: dict[tuple[str, int], list[float]] = defaultdict(list)
+
+    def add(self, family: str, row: TrainingRow) -> None:
+        value = row.metrics.get(self._study.metric)
+        if row.status is Status.COMPLETED and value is not None:
+            insort(self._values[family, row.rung], value, key=lambda each: cost(each, self._study.direction))
+
+    def by(self, family: str, rung: int) -> Sequence[float]:
+        """The best first."""
+        return self._values[family, rung]
+
+
 def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], calibrates: bool, scale: float) -> Next:
     """What follows the outcome of ``ended``.
 
-    ``rivals`` are the values that other trials of its family reached at its rung; ``scale`` is the rate scale of the
-    trial's next rung.
+    ``rivals`` are the values that other trials of its family reached at its rung, the best first; ``scale`` is the rate
+    scale of the trial's next rung.
     """
     value = ended.metrics.get(study.metric)
     if ended.status is Status.FAILED:
@@ -49,11 +69,13 @@ def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], 
 def goes_on(value: float, rivals: Sequence[float], direction: Direction = "minimize") -> bool:
     """Whether the value is among the best third of its family's so far, itself included, and at least the best.
 
+    The rivals come the best first.
+
     >>> goes_on(0.2, [0.1]), goes_on(0.2, [0.1, 0.3, 0.4, 0.5, 0.6])
     (False, True)
     """
     places = max(1, (len(rivals) + 1) // REDUCTION_FACTOR)
-    return sum(cost(rival, direction) < cost(value, direction) for rival in rivals) < places
+    return bisect_left(rivals, cost(value, direction), key=lambda rival: cost(rival, direction)) < places
 
 
 def calibrates(trial: int, place: int, families: int, *, study: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lrsweep.executors.engine_option import DEFAULT, EngineOption
 from lrsweep.sweep.faults import Faults
 
 
@@ -28,6 +29,11 @@ class Homes:
         return self.folder / "checkpoints"
 
     @property
+    def engines(self) -> Path:
+        """What was measured to choose one."""
+        return self.folder / "engines.json"
+
+    @property
     def scratch(self) -> Path:
         """A folder per script that is being asked what it is."""
         return self.folder / "scratch"
@@ -42,4 +48,5 @@ class Options:
     another: When = "never"
     """whether to start another sweep although one of the same generation exists"""
     deadline_seconds: float | None = None
+    engine: EngineOption = DEFAULT
     faults: Faults = field(default_factory=Faults)

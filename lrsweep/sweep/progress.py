@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lrsweep.executors.messages import Busy
 from lrsweep.records import Direction, Json, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding
@@ -80,6 +81,19 @@ class Progress:
     behind: int
     """trainings that MLflow lacks"""
     outage: str | None
+    busy: Busy | None = None
+    """what the slots of the fused engines have done; None where trainings run one after the other"""
+
+
+def occupancy(busy: Busy | None) -> float | None:
+    """The part of all slots, over all updates, that had a training in it; None before the first.
+
+    >>> occupancy(Busy(slots=4, steps=100, slot_steps=390)), occupancy(None)
+    (0.975, None)
+    """
+    if busy is None or not busy.steps:
+        return None
+    return min(1.0, busy.slot_steps / (busy.slots * busy.steps))  # several processes: their steps are a rounded mean
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,8 @@ class SweepResult:
     """trainings that MLflow still lacks; the same command sends them"""
     outage: str | None = None
     """why something is not mirrored yet"""
+    occupancy: float | None = None
+    """how full the slots of the fused engines were; None where trainings ran one after the other"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -110,5 +126,6 @@ class SweepResult:
             "seconds": self.sweep.seconds,
             "startup_seconds": self.startup_seconds,
             "not_mirrored": self.not_mirrored,
+            "occupancy": self.occupancy,
             "home": self.home,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SweepFailed, TrackingUnavailable
+from lrsweep.executors.chosen import crew_for, rest_of
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Status, StudyRow, SweepRow, SweepStatus
 from lrsweep.selection import by_family
@@ -22,6 +24,7 @@ from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.waiting import most_in_flight
 from lrsweep.tracking import RunEnd, Tracker, load_mlflow
 
 STARTUP_LEASE_SECONDS = 120.0
@@ -51,6 +54,7 @@ def run_sweep(
     began = time.monotonic()
     stop = Stop(began + options.deadline_seconds if options.deadline_seconds is not None else None)
     on_ready(stop)
+    options.engine.check(study.workload)
     with ExitStack() as stack:
         store = open_store(homes.results_url)
         stack.callback(store.close)
@@ -78,6 +82,14 @@ def run_sweep(
         tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
         keep()
         sweep = _continued_or_new(store, lease, resolved, found, options.another, say)
+        left = math.inf if options.deadline_seconds is None else options.deadline_seconds - (time.monotonic() - began)
+        rest = rest_of(
+            resolved,
+            trials_left=_trials_left(store, resolved, sweep),
+            at_once=most_in_flight(resolved.trials),
+            seconds=left,
+        )
+        executor.use(crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say))
         sweep = _open_sweep(store, lease, tracker, resolved, sweep)
         assert sweep.mlflow_run_id is not None
         mirror = Mirror(
@@ -134,7 +146,7 @@ def run_sweep(
             outage = mirror.outage or "it was away for too long."
         if outage is None:  # only now: a sweep is finished when all that it found can be seen
             sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
-        return replace(result, sweep=sweep, outage=outage)
+        return replace(result, sweep=sweep, outage=outage, occupancy=driver.occupancy)
 
 
 def _keeping(store: Store, lease: Lease, stop: Stop) -> Callable[[], None]:
@@ -200,8 +212,13 @@ def _continued_or_new(
 
 def _is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
     """Whether it has used up the budget that the file has now, well or not."""
-    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
-    return sweep.status is not SweepStatus.RUNNING and sum(trial.is_told for trial in trials) >= study.trials
+    return sweep.status is not SweepStatus.RUNNING and _trials_left(store, study, sweep) == 0
+
+
+def _trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
+    """Of the budget that the file has now."""
+    told = sum(trial.is_told for trial in store.trials(study.name, sweep_id=sweep.sweep_id))
+    return max(0, study.trials - told)
 
 
 def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> SweepRow:

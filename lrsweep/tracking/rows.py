@@ -39,6 +39,23 @@ def training_params(
     return {key: str(value) for key, value in params.items()}
 
 
+def training_tags(training: TrainingRow, *, parent: str, schedule: Schedule) -> dict[str, str]:
+    """What a training's run is known and filtered by; ``parent`` is the run of its sweep."""
+    return {
+        "mlflow.parentRunId": parent,
+        "mlflow.source.name": "lrsweep",
+        "lrsweep.kind": "training",
+        "lrsweep.training": training.training_id,
+        "lrsweep.sweep": training.sweep_id,
+        "lrsweep.study": training.study,
+        "lrsweep.trial": str(training.trial),
+        "lrsweep.attempt": str(training.attempt),
+        "lrsweep.schedule": schedule.to_json(),
+        "lrsweep.device": training.device or "unknown",
+        "lrsweep.engine": training.engine or "unknown",
+    }
+
+
 def _named(name: str, value: Json) -> Iterator[tuple[str, Json]]:
     """A list as its numbers, under the names by which a search draws them; a schedule inside another as JSON."""
     if isinstance(value, list):

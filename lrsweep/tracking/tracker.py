@@ -26,7 +26,7 @@ from lrsweep.redaction import shown
 from lrsweep.schedules import Schedule
 from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
 from lrsweep.tracking.points import Point, curve_points, curve_table, final_points, metric_name
-from lrsweep.tracking.rows import last_line, milliseconds, started_at, training_params
+from lrsweep.tracking.rows import last_line, milliseconds, started_at, training_params, training_tags
 from lrsweep.tracking.views import saved_views
 
 if TYPE_CHECKING:
@@ -296,18 +296,7 @@ class Tracker:
                 experiment,
                 start_time=milliseconds(started_at(training)),
                 run_name=f"{training.trial:04d} {params['family']} {params['optimizer']} @{training.horizon}",
-                tags={
-                    "mlflow.parentRunId": parent,
-                    "mlflow.source.name": "lrsweep",
-                    "lrsweep.kind": "training",
-                    "lrsweep.training": training.training_id,
-                    "lrsweep.sweep": training.sweep_id,
-                    "lrsweep.study": training.study,
-                    "lrsweep.trial": str(training.trial),
-                    "lrsweep.attempt": str(training.attempt),
-                    "lrsweep.schedule": schedule.to_json(),
-                    "lrsweep.device": training.device or "unknown",
-                },
+                tags=training_tags(training, parent=parent, schedule=schedule),
             )
         except MlflowException as error:
             if error.error_code not in REFUSALS or self._client.get_experiment(experiment).lifecycle_stage == "active":

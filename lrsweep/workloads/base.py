@@ -3,7 +3,7 @@
 A workload holds its data on one device and is used for many trainings in a row. Everything random in it comes from
 ``draw``: the weights from the training's seed, the examples of a step and what is done to them from the seed and the
 step. So a training is a pure function of its plan; it can be begun anywhere, and resumed, and gives the same bits.
-No built-in model has dropout: its mask would have to know the step, which a module is not told.
+No built-in model has dropout; for your own there is ``lrsweep.workloads.dropout``, whose masks come from there too.
 
 The data are cut into four parts, once for ever, by a seed of the workload's own: what is trained on, and three that are
 held out (``Half``).
@@ -12,6 +12,7 @@ held out (``Half``).
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,12 @@ class ParamGroup:
     name: str
     parameters: Sequence[nn.Parameter]
     rate: float = 1.0
+
+
+Feed = Callable[[Sequence[int], Sequence[int]], tuple[Tensor, Tensor]]
+"""From the seeds and the steps of K trainings to their inputs and targets, ``[K, batch, …]``."""
+Forward = Callable[[Tensor], Tensor]
+"""From inputs to the outputs of several models for all of them, ``[models, examples, …]``."""
 
 
 class Workload(ABC):
@@ -75,6 +82,23 @@ class Workload(ABC):
 
         The model comes back as it was: see ``evaluating``.
         """
+
+    # ── many trainings at once: what the fused engine asks; a workload of your own may leave both as they are ────────
+
+    def feed(self) -> Feed:
+        """Batches of many trainings at once: the bits of ``batch``, stacked. Here one after the other."""
+
+        def stacked(seeds: Sequence[int], steps: Sequence[int]) -> tuple[Tensor, Tensor]:
+            batches = [self.batch(seed, step) for seed, step in zip(seeds, steps, strict=True)]
+            return torch.stack([inputs for inputs, _ in batches]), torch.stack([targets for _, targets in batches])
+
+        return stacked
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]] | None:
+        """``evaluate`` of several models at once, which whoever calls has put in evaluation mode, without gradients;
+        ``forward`` takes the inputs of one chunk. None: one model after the other, by ``evaluate``."""
+        del forward, half
+        return None
 
 
 Maker = Callable[[Mapping[str, Json], torch.device, Path], Workload]
@@ -125,17 +149,17 @@ def draw_weights(model: nn.Module, seed: int) -> nn.Module:
     An embedding of n numbers gets U(-1/√n, 1/√n). A scale and a shift after normalisation keep their ones and zeros.
     What is a parameter under another name than ``weight`` or ``bias`` is not drawn here.
     """
-    for name, module in model.named_modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(weight, Tensor) or weight.dim() < 2:
-            continue
-        bound = weight[0].numel() ** -0.5
-        for part in ("weight", "bias"):
-            parameter = getattr(module, part, None)
-            if isinstance(parameter, Tensor):
-                numbers = uniform(draw(seed, 0, f"init {name}.{part}", parameter.numel(), device=parameter.device))
-                with torch.no_grad():
-                    parameter.copy_(((2 * numbers - 1) * bound).view_as(parameter))
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            weight = getattr(module, "weight", None)
+            if not isinstance(weight, Tensor) or weight.dim() < 2:
+                continue
+            bound = math.prod(weight.shape[1:]) ** -0.5
+            for part in ("weight", "bias"):
+                parameter = getattr(module, part, None)
+                if isinstance(parameter, Tensor):
+                    integers = draw(seed, 0, f"init {name}.{part}", parameter.numel(), device=parameter.device)
+                    parameter.copy_(uniform(integers).mul_(2).sub_(1).mul_(bound).view_as(parameter))
     return model
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from torch.nn import functional
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Json, WorkloadFacts
 from lrsweep.workloads.base import (
+    Feed,
+    Forward,
     Half,
     ParamGroup,
     Workload,
@@ -102,31 +104,48 @@ class CharLm(Workload):
         epoch, place = self._epochs.place(step)
         return self._windows(self._train, self._starts(seed, epoch)[place])
 
+    def feed(self) -> Feed:
+        chosen = self._epochs.many(self._starts_of_epochs)
+        return lambda seeds, steps: self._windows(self._train, chosen(seeds, steps))
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
 
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
-        """Loss in nats per token, and its exponential."""
+        with evaluating(model):
+            [metrics] = self.evaluate_many(lambda inputs: model(inputs).unsqueeze(0), half)
+        return metrics
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
+        """Of each model the loss in nats per token, and its exponential."""
         tokens = self._held_out[half]
         starts = torch.arange(0, len(tokens) - self._context, self._context, device=self.device)
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        with evaluating(model):
-            for chunk in torch.split(starts, CHUNK):
-                inputs, targets = self._windows(tokens, chunk)
-                outputs = model(inputs).float()
-                right = (outputs.argmax(dim=-1) == targets).double().mean()
-                sums += torch.stack([self.loss(outputs, targets).double(), right]) * (len(chunk) / len(starts))
-            loss, perplexity, acc = torch.stack([sums[0], sums[0].exp(), sums[1]]).tolist()
-        return {"loss": loss, "perplexity": perplexity, "acc": acc}
+        sums: Tensor | None = None
+        for chunk in torch.split(starts, CHUNK):
+            inputs, targets = self._windows(tokens, chunk)
+            outputs = forward(inputs).float()
+            losses = torch.stack([self.loss(each, targets) for each in outputs])
+            right = (outputs.argmax(dim=-1) == targets).double().mean(dim=(-2, -1))
+            means = torch.stack([losses.double(), right], dim=1) * (len(chunk) / len(starts))
+            sums = means + (0.0 if sums is None else sums)
+        assert sums is not None
+        measures = torch.stack([torch.stack([loss, loss.exp(), acc]) for loss, acc in sums.unbind()])
+        return [dict(zip(("loss", "perplexity", "acc"), found, strict=True)) for found in measures.tolist()]
 
     def _starts_of_epoch(self, seed: int, epoch: int) -> Tensor:
         """Of the windows: next to each other, the first of them at a place of this epoch's own."""
-        shift = draw(seed, epoch, "shift", 1, device=self.device) % self._context
-        return self._epochs.order(seed, epoch) * self._context + shift
+        return self._shifted(self._epochs.order(seed, epoch), seed, epoch)
+
+    def _starts_of_epochs(self, seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
+        """The same for several trainings, one in each row."""
+        return self._shifted(self._epochs.orders(seeds, epochs), seeds, epochs)
+
+    def _shifted(self, order: Tensor, seed: int | Sequence[int], epoch: int | Sequence[int]) -> Tensor:
+        return order * self._context + draw(seed, epoch, "shift", 1, device=self.device) % self._context
 
     def _windows(self, tokens: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        windows = tokens[starts.unsqueeze(1) + self._window].long()
-        return windows[:, :-1], windows[:, 1:]
+        windows = tokens[starts.unsqueeze(-1) + self._window].long()
+        return windows[..., :-1], windows[..., 1:]
 
     def _make(self) -> nn.Module:
         blocks = {f"block{k}": Block(self._context) for k in range(1, BLOCKS + 1)}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lrsweep.records import Json, WorkloadFacts
-from lrsweep.workloads.base import Half, Workload, draw_weights, peak_ranges
+from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights, peak_ranges
 from lrsweep.workloads.draw import normal
 from lrsweep.workloads.labelled import METRICS, HeldOut, Parts, Shuffled, hash_of
 
 BATCH_SIZE = 64
+PIXELS = 8 * 8
 TRAIN, HELD_OUT = 1152, 215
 SPLIT_SEED = 1797
 """One split for ever: another one would make two values incomparable."""
@@ -55,16 +56,32 @@ class Digits(Workload):
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         inputs, targets = self._train.batch(seed, step)
-        if self._noise:
-            noise = normal(seed, step, "noise", inputs.numel(), device=self.device)
-            inputs = inputs + self._noise * noise.view_as(inputs).float()
-        return inputs, targets
+        return self._noisy(inputs, seed, step), targets
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, targets)
 
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
         return self._held_out.evaluate(model, half)
+
+    def feed(self) -> Feed:
+        clean = self._train.feed()
+
+        def batches(seeds: Sequence[int], steps: Sequence[int]) -> tuple[Tensor, Tensor]:
+            inputs, targets = clean(seeds, steps)
+            return self._noisy(inputs, seeds, steps), targets
+
+        return batches
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
+        return self._held_out.evaluate_many(forward, half)
+
+    def _noisy(self, inputs: Tensor, seed: int | Sequence[int], step: int | Sequence[int]) -> Tensor:
+        """Of one training, or of each of several its own."""
+        if not self._noise:
+            return inputs
+        noise = normal(seed, step, "noise", self.facts.batch_size * PIXELS, device=self.device)
+        return inputs + self._noise * noise.view_as(inputs).float()
 
 
 def _mlp() -> nn.Module:

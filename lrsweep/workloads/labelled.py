@@ -1,13 +1,13 @@
 """Examples with a label each, all of them on the device: how they are cut into parts, shuffled and evaluated.
 
-Parts.cut(inputs, targets, …) ──train──> Shuffled.batch(seed, step)
-                              └─held out──> HeldOut.evaluate(model, half)
+Parts.cut(inputs, targets, …) ──train──> Shuffled.batch(seed, step), and of many trainings at once Shuffled.feed()
+                              └─held out──> HeldOut.evaluate(model, half), HeldOut.evaluate_many(forward, half)
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,13 +19,15 @@ from torch.nn import functional
 
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Direction
-from lrsweep.workloads.base import Half, evaluating
-from lrsweep.workloads.draw import epoch_order
+from lrsweep.workloads.base import Feed, Forward, Half, evaluating
+from lrsweep.workloads.draw import epoch_order, uploaded
 
 Examples = tuple[Tensor, Tensor]
 """Inputs and targets, as many of one as of the other."""
 Ready = Callable[[Tensor], Tensor]
 """From inputs as they lie on the device to what the model takes: bytes become numbers only where they are used."""
+Orders = Callable[[Sequence[int], Sequence[int]], Tensor]
+"""From the seeds and the epochs of several trainings to the orders of their examples, one in each row."""
 
 METRICS: Mapping[str, Direction] = {
     "loss": "minimize",
@@ -73,6 +75,8 @@ class Epochs:
         self.steps = examples // batch_size
         """per epoch"""
         self._batch_size = batch_size
+        self._examples = examples
+        self._device = device
 
         @lru_cache(maxsize=1)  # hundreds of steps take the same
         def order(seed: int, epoch: int) -> Tensor:
@@ -85,12 +89,46 @@ class Epochs:
         epoch, position = divmod(step, self.steps)
         return epoch, slice(position * self._batch_size, (position + 1) * self._batch_size)
 
+    def orders(self, seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
+        return epoch_order(seeds, epochs, self._examples, device=self._device)
+
+    def many(self, orders: Orders | None = None) -> Callable[[Sequence[int], Sequence[int]], Tensor]:
+        """From the seeds and the steps of K trainings to what each of them takes: ``[K, batch]``.
+
+        The orders lie in one table. A training's row is made again when its seed or its epoch is another one; the rows
+        that are due at the same step, together.
+        """
+        made = self.orders if orders is None else orders
+        held: list[tuple[int, int]] = []
+        table = torch.empty(0)
+
+        def chosen(seeds: Sequence[int], steps: Sequence[int]) -> Tensor:
+            nonlocal held, table
+            places = [divmod(step, self.steps) for step in steps]
+            wanted = [(seed, epoch) for seed, (epoch, _) in zip(seeds, places, strict=True)]
+            if len(wanted) != len(held):
+                held, table = wanted, self._stretches(made(*zip(*wanted, strict=True)))
+            elif wanted != held:
+                due = [slot for slot, (new, old) in enumerate(zip(wanted, held, strict=True)) if new != old]
+                rows = self._stretches(made(*zip(*(wanted[slot] for slot in due), strict=True)))
+                table.index_copy_(0, uploaded(np.array(due), self._device), rows)
+                held = wanted
+            stretches = [slot * self.steps + position for slot, (_, position) in enumerate(places)]
+            return table.flatten(0, 1).index_select(0, uploaded(np.array(stretches), self._device))
+
+        return chosen
+
+    def _stretches(self, rows: Tensor) -> Tensor:
+        """One after the other along a dimension of their own, without the last part: ``[rows, steps, batch]``."""
+        return rows[:, : self.steps * self._batch_size].reshape(len(rows), self.steps, self._batch_size)
+
 
 class Shuffled:
     """Batches of examples that need nothing done to them."""
 
     def __init__(self, examples: Examples, batch_size: int, ready: Ready = as_they_are) -> None:
-        inputs, targets = examples
+        self._inputs, self._targets = inputs, targets = examples
+        self._ready = ready
         self._epochs = epochs = Epochs(len(targets), batch_size, targets.device)
 
         # Once an epoch: slices are cheaper than two gathers at each step. It costs a copy of the part as the model
@@ -108,6 +146,16 @@ class Shuffled:
         inputs, targets = self._shuffled(seed, epoch)
         return inputs[place], targets[place]
 
+    def feed(self) -> Feed:
+        chosen = self._epochs.many()
+
+        def batches(seeds: Sequence[int], steps: Sequence[int]) -> Examples:
+            places = chosen(seeds, steps)
+            inputs = self._ready(self._inputs.index_select(0, places.flatten()))
+            return inputs.view(*places.shape, *inputs.shape[1:]), self._targets[places]
+
+        return batches
+
 
 class HeldOut:
     """The parts that are never trained on."""
@@ -117,24 +165,37 @@ class HeldOut:
         self._ready = ready
 
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
-        """Loss and accuracy over the examples; recall and precision as means over the classes."""
-        inputs, targets = self._parts[half]
-        means = torch.zeros(2, dtype=torch.float64, device=targets.device)
-        confusion: Tensor | None = None
         with evaluating(model):
-            for begin in range(0, len(targets), CHUNK):
-                outputs = model(self._ready(inputs[begin : begin + CHUNK])).float()
-                labels = targets[begin : begin + CHUNK]
-                said = outputs.argmax(dim=1)
-                of_chunk = torch.stack([functional.cross_entropy(outputs, labels), (said == labels).float().mean()])
-                means += of_chunk.double() * (len(labels) / len(targets))
-                classes = outputs.shape[1]
-                pairs = torch.bincount(labels * classes + said, minlength=classes**2).view(classes, classes)
-                confusion = pairs if confusion is None else confusion + pairs
-        assert confusion is not None
-        loss, acc = means.tolist()
-        recall, precision = macro(confusion.cpu().numpy())
-        return {"loss": loss, "acc": acc, "recall": recall, "precision": precision}
+            [metrics] = self.evaluate_many(lambda inputs: model(inputs).unsqueeze(0), half)
+        return metrics
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
+        """Of each model loss and accuracy over the examples; recall and precision as means over the classes."""
+        inputs, targets = self._parts[half]
+        sums: Tensor | None = None
+        classes = 0
+        for begin in range(0, len(targets), CHUNK):
+            outputs = forward(self._ready(inputs[begin : begin + CHUNK])).float()
+            labels = targets[begin : begin + CHUNK]
+            said = outputs.argmax(dim=-1)
+            losses = torch.stack([functional.cross_entropy(each, labels) for each in outputs])
+            of_chunk = torch.stack([losses, (said == labels).float().mean(dim=-1)], dim=1)
+            models, classes = len(outputs), outputs.shape[-1]
+            row = torch.arange(models, device=labels.device).unsqueeze(1) * classes + labels
+            pairs = (row * classes + said).flatten()
+            counts = torch.zeros(models * classes**2, dtype=torch.float64, device=labels.device)
+            counts.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))  # bincount would wait for a GPU
+            means = of_chunk.double() * (len(labels) / len(targets))
+            found = torch.cat([means, counts.view(models, classes**2)], dim=1)
+            sums = found + (0.0 if sums is None else sums)
+        assert sums is not None
+        return [_metrics(each, classes) for each in sums.cpu().numpy()]
+
+
+def _metrics(sums: NDArray[np.float64], classes: int) -> dict[str, float]:
+    """Loss, accuracy and the confusion of one model, as they lie side by side."""
+    recall, precision = macro(sums[2:].astype(np.int64).reshape(classes, classes))
+    return {"loss": float(sums[0]), "acc": float(sums[1]), "recall": recall, "precision": precision}
 
 
 def macro(confusion: NDArray[np.int64]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lrsweep.records import Json, WorkloadFacts
-from lrsweep.workloads.base import Half, Workload, draw_weights, peak_ranges, with_horizon
+from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights, peak_ranges, with_horizon
 from lrsweep.workloads.labelled import METRICS, HeldOut, Parts, Shuffled, hash_of
 
 BATCH_SIZE = 16
@@ -73,3 +73,9 @@ class Logistic(Workload):
 
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
         return self._held_out.evaluate(model, half)
+
+    def feed(self) -> Feed:
+        return self._train.feed()
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
+        return self._held_out.evaluate_many(forward, half)

@@ -7,7 +7,7 @@ is the published one. The bytes lie on the device, and are normalised there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.nn import functional
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Json, WorkloadFacts
 from lrsweep.workloads import downloads
-from lrsweep.workloads.base import Half, ParamGroup, Workload, draw_weights, with_horizon
+from lrsweep.workloads.base import Feed, Forward, Half, ParamGroup, Workload, draw_weights, with_horizon
 from lrsweep.workloads.draw import draw, epoch_order
 from lrsweep.workloads.fine_tuning import FineTuning
 from lrsweep.workloads.labelled import METRICS, Epochs, Examples, HeldOut, Shuffled, hash_of
@@ -28,6 +28,7 @@ SPLIT_SEED = 28
 """One split for ever: another one would make two values incomparable."""
 PADDING = 4
 """Pixels around a picture, from which a crop of the old size is cut."""
+STREAM = "crop and flip"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,12 @@ class Pictures(Workload):
     def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
         return self._held_out.evaluate(model, half)
 
+    def feed(self) -> Feed:
+        return self._train.feed()
+
+    def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
+        return self._held_out.evaluate_many(forward, half)
+
     def _normalised(self, pixels: Tensor) -> Tensor:
         return (pixels * self._scale).add_(self._shift)
 
@@ -135,20 +142,33 @@ class Crops:
         self._columns = torch.arange(pixels.shape[3], device=device)
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Shift and mirror are ways to count rows and columns, so that one gather does both."""
         epoch, place = self._epochs.place(step)
         chosen = self._epochs.order(seed, epoch)[place]
+        numbers = draw(seed, step, STREAM, len(chosen), device=chosen.device)
+        return self._cropped(chosen, numbers), self._targets[chosen]
+
+    def feed(self) -> Feed:
+        many = self._epochs.many()
+
+        def batches(seeds: Sequence[int], steps: Sequence[int]) -> Examples:
+            chosen = many(seeds, steps)
+            numbers = draw(seeds, steps, STREAM, chosen.shape[1], device=chosen.device)
+            pixels = self._cropped(chosen.flatten(), numbers.flatten())
+            return pixels.view(*chosen.shape, *pixels.shape[1:]), self._targets[chosen]
+
+        return batches
+
+    def _cropped(self, chosen: Tensor, numbers: Tensor) -> Tensor:
+        """Shift and mirror are ways to count rows and columns, so that one gather does both."""
         places = 2 * PADDING + 1
-        numbers = draw(seed, step, "crop and flip", len(chosen), device=chosen.device)
         down = numbers % places
         right = numbers // places % places
         mirrored = numbers // places**2 % 2 == 1
         rows = self._rows + down.unsqueeze(1)
         columns = torch.where(mirrored.unsqueeze(1), self._columns.flip(0), self._columns) + right.unsqueeze(1)
-        pixels = self._padded[
-            chosen.view(-1, 1, 1, 1), self._channels, rows[:, None, :, None], columns[:, None, None, :]
-        ]
-        return self._normalised(pixels), self._targets[chosen]
+        return self._normalised(
+            self._padded[chosen.view(-1, 1, 1, 1), self._channels, rows[:, None, :, None], columns[:, None, None, :]]
+        )
 
 
 def _random_examples(n: int, shape: tuple[int, int, int], classes: int, *, seed: int) -> Examples:

@@ -189,8 +189,9 @@ def test_an_attempt_starts_queued_trainings_and_drops_the_old_curve(store: Store
     store.create_sweep(lease, SWEEP)
     store.add_trial(lease, TRIAL, [TRAINING])
     assert store.queue_again(lease, "t0", reason="idle") == TRAINING
-    first = store.start_training(lease, "t0", device="cuda:0")
-    assert (first.status, first.attempt, first.device) == (Status.RUNNING, 1, "cuda:0")
+    first = store.start_training(lease, "t0", device="cuda:0", engine="fused/32")
+    assert (first.status, first.attempt, first.device, first.engine) == (Status.RUNNING, 1, "cuda:0", "fused/32")
+    assert store.training("t0") == first
     assert first.started_at is not None
     assert abs(first.started_at - time.time()) < 5
     with pytest.raises(ValueError, match="only a queued one starts"):
@@ -200,10 +201,12 @@ def test_an_attempt_starts_queued_trainings_and_drops_the_old_curve(store: Store
     assert same(store.curve("t0"), a_curve(2))
     again = store.queue_again(lease, "t0", reason="the device went away")
     assert again == replace(first, status=Status.QUEUED)
-    assert store.start_training(lease, "t0", device="cpu").attempt == 2
+    second = store.start_training(lease, "t0", device="cpu", engine="sequential")
+    assert (second.attempt, second.device, second.engine) == (2, "cpu", "sequential")
     assert store.curve("t0") is None
     last_three = store.events("digits")[-3:]
     assert [event.kind for event in last_three] == ["training_started", "training_queued_again", "training_started"]
+    assert [event.data.get("engine") for event in last_three] == ["fused/32", None, "sequential"]
     assert last_three[1].data["reason"] == "the device went away"
     assert store.training("t0").attempt == 2
 

@@ -73,20 +73,24 @@ def test_a_new_workload_passes_every_check(tmp_path: Path) -> None:
             "evaluate_only_looks",
             "parts_are_apart",
             "seeds_reproduce",
+            "fused_equals_sequential",
             "processes_agree",
             "resumes",
         ),
         True,
     )
     assert (found["passed"], found["seeds_reproduce"], found["engine"]) == (True, True, "sequential")
-    assert (found["fused_equals_sequential"], found["fused_reason"]) == (None, "there is no fused engine yet")
+    assert (found["fused_equals_sequential"], found["fused_reason"]) == (True, None)
     assert found["steps_per_second"] > 1
+    assert found["fused"]["slots"] == 4
+    assert found["fused"]["steps_per_second"] > 1
     assert found["memory"]["process_peak_bytes"] > 1e8
     assert (found["workload"], found["device"], found["optimizer"]) == (given, "cpu", "sgd")
 
 
 def test_what_only_another_process_shows_fails_with_exit_code_70(tmp_path: Path) -> None:
-    """Both faults repeat within a process; the report comes first, and then the sentence with their names."""
+    """Both faults repeat within a process; the report comes first, and then the sentence with their names. That such a
+    model cannot be fused is told, and is no fault."""
     home = tmp_path / "home"
     assert run("new", "workload", "mine.py", home=home).code == 0
     name = class_in((tmp_path / "mine.py").read_text())
@@ -96,8 +100,10 @@ def test_what_only_another_process_shows_fails_with_exit_code_70(tmp_path: Path)
     marks = dict(line.split()[1::-1] for line in ran.out.splitlines() if line.startswith("  "))
     assert marks.pop("processes_agree") == "FAIL"
     assert marks.pop("resumes") == "FAIL"
+    assert marks.pop("fused_equals_sequential") == "?"
+    assert "trained one after the other: two models side by side do not give what each gives alone" in ran.out
     assert marks == dict.fromkeys(marks, "ok")
-    assert ran.err.strip() == "lrsweep: broken.py:Broken fails 2 of 7: processes_agree, resumes"
+    assert ran.err.strip() == "lrsweep: broken.py:Broken fails 2 of 8: processes_agree, resumes"
 
 
 def test_a_checkpoint_that_was_not_found_is_told_as_that(tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_a_checkpoint_that_was_not_found_is_told_as_that(tmp_path: Path) -> None
     ran = run("check-workload", "renamed.py:Renamed", "--device", "cpu", "--json", home=home)
     assert ran.code == 70, ran.err
     checks = json.loads(ran.out)["checks"]
-    assert [name for name, check in checks.items() if not check["passed"]] == ["resumes"]
+    assert [name for name, check in checks.items() if check["passed"] is not True] == ["resumes"]
     assert checks["resumes"]["text"].startswith("no checkpoint was found to go on from")
 
 

@@ -230,9 +230,9 @@ def test_a_script_that_reports_too_late_is_asked_for_other_families() -> None:
 def test_trainings_that_fail_by_a_late_report_are_no_failures_in_a_row() -> None:
     """Sixteen at a time are in flight, and the first eight are reactive: no reason to stop."""
     families = ("plateau", "greedy", "slope", "threshold", "cosine")
-    bench = Bench(a_study(families=families, optimizers=("sgd",), trials=24))
+    bench = Bench(a_study(families=families, optimizers=("sgd",), trials=96))
     bench.driver(ManyAtOnce(too_late)).run()
-    bench.assert_done(24)
+    bench.assert_done(96)
     assert sum(trial.state is TrialState.FAILED for trial in bench.trials) > 5
     assert len(bench.said) == 1
 
@@ -635,10 +635,10 @@ class ManyAtOnce(ScriptedExecutor):
 def test_an_executor_that_takes_sixteen_is_kept_full_and_never_overfull(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who watch see all that run; at the end every trial was told once."""
     monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
-    bench = Bench(only_sgd(trials=40))
+    bench = Bench(only_sgd(trials=96))
     executor = ManyAtOnce(completed)
     bench.driver(executor).run()
-    bench.assert_done(40)
+    bench.assert_done(96)
     assert executor.most == 16
     now = bench.seen[0].running
     assert len(now) == 15

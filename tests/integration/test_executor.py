@@ -363,7 +363,7 @@ def test_a_long_evaluation_is_not_taken_for_a_hang_and_a_step_that_hangs_is(
 
 def test_a_process_that_hangs_while_it_ends_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipe is closed and the process stays: the driver does not wait for it for ever."""
-    monkeypatch.setattr("lrsweep.executors.local.ENDING_SECONDS", 0.1)
+    monkeypatch.setattr("lrsweep.executors.process.ENDING_SECONDS", 0.1)
     executor = a_child_that("os.close(fd)\ntime.sleep(600)", tmp_path, monkeypatch)
     executor.submit(PLAN)
     [lost] = until(executor, idle(executor))

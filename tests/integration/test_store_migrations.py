@@ -64,18 +64,7 @@ INSERT INTO lrs_training VALUES ('t1', 'old', 0, 's1', 1, 600, 7, 1.0, 1, 'runni
 
 def test_a_database_of_the_first_schema_is_opened_with_all_its_rows(database_url: str) -> None:
     """Its trainings have no reason, and the next one that diverges gets one."""
-    ensure_schemas(database_url, ["lrsweep"])
-    url = with_schema(database_url, "lrsweep")
-    if url.startswith("sqlite"):
-        Path(str(sa.engine.make_url(url).database)).parent.mkdir(parents=True)
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        config = migrations()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for statement in FIRST_ROWS.split(";"):
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+    written_by(database_url, "0001", FIRST_ROWS)
 
     store = open_store(database_url)
 
@@ -88,6 +77,45 @@ def test_a_database_of_the_first_schema_is_opened_with_all_its_rows(database_url
     store.end_training(lease, "t1", 1, Outcome(Status.DIVERGED, 132, 1.0, {}, reason=why), Curve.empty())
     assert store.training("t1").reason == why
     store.close()
+
+
+SECOND_ROWS = FIRST_ROWS.replace("0, 0, NULL)", "0, 0, NULL, 'it was nan')").replace(
+    "'running', '{}'", "'queued', '{}'"
+)
+"""As the release with schema 0002 wrote them: what was added stands last."""
+
+
+def test_a_database_of_the_second_schema_gets_the_engine_of_what_begins_from_now_on(database_url: str) -> None:
+    """What was trained before has none, and its other columns stay as they were."""
+    written_by(database_url, "0002", SECOND_ROWS)
+
+    store = open_store(database_url)
+
+    completed, queued = store.trainings("old")
+    assert (completed.engine, completed.device, completed.reason) == (None, "cpu", "it was nan")
+    assert (completed.status, completed.metrics, completed.steps) == (Status.COMPLETED, {"val_loss": 0.5}, 200)
+    assert (queued.engine, queued.status) == (None, Status.QUEUED)
+    lease = store.acquire_lease("old", "ann", seconds=60)
+    begun = store.start_training(lease, "t1", device="cuda:0", engine="fused/32")
+    assert (begun.engine, begun.attempt) == ("fused/32", 2)
+    assert store.training("t1") == begun
+    store.close()
+
+
+def written_by(database_url: str, version: str, rows: str) -> None:
+    """A database of an earlier release, with its rows."""
+    ensure_schemas(database_url, ["lrsweep"])
+    url = with_schema(database_url, "lrsweep")
+    if url.startswith("sqlite"):
+        Path(str(sa.engine.make_url(url).database)).parent.mkdir(parents=True)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        config = migrations()
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        for statement in rows.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def test_the_newest_migration_is_the_schema_version() -> None:

@@ -233,5 +233,5 @@ def test_results_of_a_newer_lrsweep_are_refused(database_url: str) -> None:
     open_store(database_url).close()
     administer(with_schema(database_url, "lrsweep"), "UPDATE lrs_alembic_version SET version_num = '9999'")
     text = refusal(database_url)
-    assert "were written by a newer lrsweep (schema 9999; this one knows up to 0002)" in text
+    assert "were written by a newer lrsweep (schema 9999; this one knows up to 0003)" in text
     assert "pip install --upgrade lrsweep" in text

@@ -63,6 +63,7 @@ class Place:
             attempt=1,
             status=Status.RUNNING,
             device="cpu",
+            engine="fused/32",
             started_at=STARTED,
         )
         return replace(row, **changes)  # type: ignore[arg-type]
@@ -173,6 +174,8 @@ def test_a_training_becomes_a_finished_run_with_everything_in_it(place: Place, t
         ("lrsweep.trial", "7"),
         ("lrsweep.attempt", "1"),
         ("lrsweep.schedule", SCHEDULE.to_json()),
+        ("lrsweep.device", "cpu"),
+        ("lrsweep.engine", "fused/32"),
         ("lrsweep.outcome", "completed"),
     }
     assert run.data.metrics.items() >= completed(row).metrics.items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lrsweep.engines import checking
-from lrsweep.engines.questions import Training
+from lrsweep.engines import checking, side_by_side
+from lrsweep.engines.questions import Check, Training
+from lrsweep.engines.watched import Watched
 from lrsweep.records import EngineSettings, Json, OptimizerSpec, WorkloadFacts, WorkloadSpec
 from lrsweep.workloads.base import Half, Workload, draw_weights, evaluating
 from lrsweep.workloads.draw import epoch_order, normal
+from lrsweep.workloads.dropout import Dropout
 
 CPU = torch.device("cpu")
 SGD = OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0})
@@ -158,6 +161,70 @@ class HidesItsParts(Small):
             return {"loss": self.loss(outputs, self.labels[self.part(half)]).item()}
 
 
+class OwnDropout(Small):
+    def model(self, seed: int) -> nn.Module:
+        return draw_weights(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), Dropout(0.2), nn.Linear(4, 2)), seed)
+
+
+class TorchDropout(Small):
+    def model(self, seed: int) -> nn.Module:
+        return nn.Sequential(super().model(seed), nn.Dropout(0.1))
+
+
+class ChangesLater(Small):
+    """After 8 calls the model's output grows, by a thousandth, and no tensor knows how many there were."""
+
+    def model(self, seed: int) -> nn.Module:
+        calls = itertools.count()
+        model = super().model(seed)
+        model.register_forward_hook(lambda _, __, outputs: outputs * 1.001 if next(calls) >= 8 else outputs)
+        return model
+
+
+class EvaluatesMany(Small):
+    """All models in one pass."""
+
+    more: Mapping[str, float] = {}
+
+    def evaluate_many(self, forward: Callable[[Tensor], Tensor], half: Half) -> list[dict[str, float]] | None:
+        outputs, labels = forward(self.points[self.part(half)]), self.labels[self.part(half)]
+        return [{"loss": self.loss(each, labels).item() + self.more.get(half, 0.0)} for each in outputs]
+
+
+class EvaluatesManyOtherwise(EvaluatesMany):
+    more: Mapping[str, float] = {"search": 1e-4}
+
+
+class DecidesManyOtherwise(EvaluatesMany):
+    more: Mapping[str, float] = {"decide": 1e-4}
+
+
+class WithAccuracy(Small):
+    """Two halves of the examples change their places when all models are evaluated at once."""
+
+    shift = 0
+
+    def accuracy(self, outputs: Tensor, labels: Tensor) -> float:
+        return (outputs.argmax(dim=1).roll(self.shift) == labels).double().mean().item()
+
+    def evaluate(self, model: nn.Module, half: Half) -> dict[str, float]:
+        with evaluating(model):
+            outputs = model(self.points[self.part(half)])
+        return super().evaluate(model, half) | {"acc": self.accuracy(outputs, self.labels[self.part(half)])}
+
+    def evaluate_many(self, forward: Callable[[Tensor], Tensor], half: Half) -> list[dict[str, float]] | None:
+        outputs, labels = forward(self.points[self.part(half)]), self.labels[self.part(half)]
+        return [{"loss": self.loss(each, labels).item(), "acc": self.accuracy(each, labels)} for each in outputs]
+
+
+class OtherAccuracy(WithAccuracy):
+    def evaluate_many(self, forward: Callable[[Tensor], Tensor], half: Half) -> list[dict[str, float]] | None:
+        self.shift = 7
+        found = super().evaluate_many(forward, half)
+        self.shift = 0
+        return found
+
+
 class IgnoresTheSeed(Small):
     def model(self, seed: int) -> nn.Module:
         return super().model(0)
@@ -171,8 +238,17 @@ class Raises(Small):
         raise FileNotFoundError("no such picture: 7.png")
 
 
-def training(folder: Path) -> Training:
-    return Training(WorkloadSpec("small"), SGD, EngineSettings(), 6, "cpu", folder)
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in an engine's process; small models on several threads of a busy machine wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def training(folder: Path, steps: int = 6) -> Training:
+    return Training(WorkloadSpec("small"), SGD, EngineSettings(), steps, "cpu", folder)
 
 
 def reproduces(workload: Workload) -> checking.Answer:
@@ -215,6 +291,60 @@ def test_each_fault_is_found_and_says_how_to_mend_it(
     assert told in text
 
 
+def fuses(workload: Workload) -> checking.Answer:
+    runs: list[Watched] = []
+    asked = training(Path(), steps=12)
+    passed, text = checking.seeds(workload, asked, runs)
+    return checking.fusing(workload, asked, Check("seeds_reproduce", passed, text), runs, [])
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A speed is measured, but from few steps."""
+    monkeypatch.setattr(checking, "TIMED_SECONDS", 0.0)
+    monkeypatch.setattr(side_by_side, "TIMED_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("untimed")
+@pytest.mark.parametrize("workload", [Small, OwnDropout, EvaluatesMany, WithAccuracy])
+def test_trainings_that_fuse_give_what_each_gives_alone(workload: type[Small]) -> None:
+    """With running statistics, dropout from ``draw``, and one or all models evaluated at once."""
+    passed, text = fuses(workload())
+    assert passed, text
+    assert text.startswith("4 trainings side by side give what each gives alone, up to rounding")
+
+
+@pytest.mark.parametrize(
+    ("workload", "told"),
+    [
+        (ChangesLater, "seed 1 beside others is another training than alone: train_loss number 8 is"),
+        (EvaluatesManyOtherwise, "val_loss number 1 is"),
+        (DecidesManyOtherwise, "decide_loss number 1 is"),
+        (OtherAccuracy, "val_acc number 1 is"),
+    ],
+)
+def test_trainings_that_are_others_beside_others_are_found(workload: type[Small], told: str) -> None:
+    """Also by a ten-thousandth in the loss: with the place, and with what to do until it is mended."""
+    passed, text = fuses(workload())
+    assert passed is False
+    assert told in text
+    assert text.endswith("until this is mended, train it with --engine sequential")
+
+
+def test_a_workload_that_cannot_be_fused_has_no_fault() -> None:
+    """It is told what is in the way; the check has neither passed nor failed."""
+    passed, text = fuses(TorchDropout())
+    assert passed is None
+    assert text.startswith("trained one after the other: the module '1' (Dropout) draws from PyTorch's generator")
+
+
+def test_what_does_not_reproduce_is_not_compared() -> None:
+    """Its curves differ anyway."""
+    passed, text = fuses(NumpyDropout())
+    assert passed is None
+    assert "as long as seeds do not reproduce" in text
+
+
 def test_parts_that_cannot_be_seen_are_not_called_apart() -> None:
     """Neither passed nor failed, with the reason."""
     passed, text = checking.parts(HidesItsParts())
@@ -248,14 +378,16 @@ def test_what_the_users_code_raises_fails_that_check_alone(monkeypatch: pytest.M
     assert (
         "FileNotFoundError: no such picture: 7.png (test_check_workload.py, line" in found["batches_stand_alone"].text
     )
-    assert (looked.trace, looked.steps_per_second) == (None, None)
+    assert (looked.trace, looked.steps_per_second, looked.fused) == (None, None, None)
 
 
+@pytest.mark.usefixtures("untimed")
 def test_half_a_training_is_left_and_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """From a checkpoint within the first half to the same trace; without one there is nothing to compare."""
     monkeypatch.setattr(checking, "load", lambda *_: Small())
-    monkeypatch.setattr(checking, "TIMED_SECONDS", 0.0)
     looked = checking.look(training(tmp_path))
+    assert looked.fused is not None
+    assert looked.fused.steps_per_second > 0
     steps = [int(path.name.split("-")[1]) for path in tmp_path.glob("step-*.ckpt")]
     assert steps
     assert max(steps) <= 3

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lrsweep.records import Outcome, Status, TrainingRow, TrialState
+from lrsweep.records import Direction, Outcome, Status, TrainingRow, TrialState
 from lrsweep.store import TrialEnd
-from lrsweep.sweep.halting import Next, after, calibrates, goes_on, rung_step, rung_values
+from lrsweep.sweep.halting import Next, Reached, after, calibrates, goes_on, rung_step, rung_values
 from tests.sweeps import a_study, a_training
 
 STUDY = a_study()
@@ -88,7 +88,7 @@ def test_a_leading_or_calibrating_trial_goes_on_to_the_next_rung(rivals: list[fl
         (0.5, [0.4, 0.6, 0.7, 0.8, 0.9], True),  # six have two
         (0.5, [0.3, 0.4, 0.6, 0.7, 0.8], False),
         (0.5, [0.5, 0.5, 0.5], True),  # no rival is better
-        (0.5, [0.5, 0.4], False),
+        (0.5, [0.4, 0.5], False),
         (0.5, [0.1, 0.2] + [0.9] * 6, True),  # nine have three
         (0.5, [0.1, 0.2, 0.3] + [0.9] * 5, False),
     ],
@@ -96,6 +96,23 @@ def test_a_leading_or_calibrating_trial_goes_on_to_the_next_rung(rivals: list[fl
 def test_the_best_third_of_a_family_goes_on(value: float, rivals: list[float], expected: bool) -> None:
     """The trial itself counts among its family; places are rounded down, but never to none."""
     assert goes_on(value, rivals) is expected
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"), [("minimize", [0.25, 0.5, 0.5, 0.75]), ("maximize", [0.75, 0.5, 0.5, 0.25])]
+)
+def test_the_values_of_a_family_come_the_best_first(direction: Direction, expected: list[float]) -> None:
+    """Of its completed trainings at that rung; another rung, another family and what did not complete stay apart."""
+    reached = Reached(a_study(direction=direction))
+    for trial, value in enumerate([0.5, 0.75, 0.25, 0.5]):
+        reached.add("cosine", a_training(trial, value=value))
+    reached.add("cosine", a_training(4, rung=1, value=0.125))
+    reached.add("linear", a_training(5, value=0.375))
+    reached.add("cosine", a_training(6, status=Status.DIVERGED, metrics={"val_loss": 0.3}))
+    reached.add("cosine", a_training(7, value=0.3, metrics={"val_acc": 0.3}))
+    assert list(reached.by("cosine", 0)) == expected
+    assert list(reached.by("cosine", 1)) == [0.125]
+    assert list(reached.by("plateau", 0)) == []
 
 
 @pytest.mark.parametrize(("families", "first"), [(2, 8), (8, 8), (12, 12)])

@@ -1,8 +1,15 @@
-"""One training on every rung of a ladder, from the loop of a tutorial to lrsweep's sequential engine.
+"""Every way to train that lrsweep's engines are compared with, and what the fused engine's parts cost.
 
     python -m tests.benchmarks.engines
 
-On the GPU where there is one, else on one thread of the CPU; ``--device`` says otherwise.
+On the GPU where there is one, else on the CPU; ``--device`` says otherwise. Needs torch, torchvision and numpy, and
+scikit-learn for its digits, which ``--synthetic`` replaces.
+
+ladder         one training on every rung from a tutorial's loop to lrsweep's sequential engine
+many           lists of trainings, one after the other and many at once, in one and two processes and threads
+occupancy      how full the slots are over a sweep with halving
+refill         a new training in a slot beside a step of all slots
+convolutions   K models' convolutions in three ways; on a GPU, unless it is asked for by name
 """
 
 from __future__ import annotations
@@ -12,134 +19,209 @@ import datetime
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lrsweep.engines.device import AUTO, open_device
-from tests.benchmarks.engines.problem import PROBLEMS, Opened, Problem
-from tests.benchmarks.engines.rungs import RESIDENT, RUNGS, TUTORIAL, CannotRun, Rung, Training
-from tests.benchmarks.sweep.figures import spread
+from tests.benchmarks.engines import convolutions, ladder, many, occupancy, refill
+from tests.benchmarks.engines.arrangements import Arrangement, one_after_the_other, side_by_side
+from tests.benchmarks.engines.auto import arrangement_of_auto
+from tests.benchmarks.engines.loops import Plans
+from tests.benchmarks.engines.picture import picture
+from tests.benchmarks.engines.problem import PROBLEMS, RECIPES, Opened
+from tests.benchmarks.engines.rungs import RUNGS, CannotRun
+from tests.benchmarks.engines.workers import Stage, Workers
 from tests.benchmarks.sweep.machine import machine, versions
 
 RESULTS = Path(__file__).parents[1] / "results"
-QUICK_UPDATES = 20
-
-COMPARED_UPDATES = 100
-LARGEST_DIFFERENCE = 0.001
-"""Between the losses of two rungs at one update: kernels round differently, and an update makes that larger. Another
-seed, another rate or another order of the examples is far beyond it."""
-
-
-@dataclass(frozen=True)
-class Round:
-    problem: str
-    rung: str
-    round: int
-    updates: int
-    seconds: float
-    load_before: float
-    """how many processes wanted a core, averaged over the minute before"""
-
-    @property
-    def steps_per_second(self) -> float:
-        return self.updates / self.seconds
+PARTS = ("ladder", "many", "occupancy", "refill", "convolutions")
+SWEPT = {"cpu": ("digits-mlp",), "cuda": ("digits-mlp", "mnist-cnn")}
+"""Whose slots are looked at, unless problems are asked for by name: a sweep of the others takes hours."""
+OCCUPANCY_SEEDS, REFILL_SEEDS = 3_000_000_000, 4_000_000_000
+"""Beyond those of the processes."""
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """What came of one problem."""
+class Asked:
+    """How much of everything."""
 
-    opened: Opened
-    updates: int
-    """of a training"""
-    compared: int
-    """updates whose losses were compared"""
-    first_seconds: dict[str, float]
-    """of a rung's first training: what is compiled and captured for the first time is in here"""
-    differences: dict[str, float]
-    """the largest between its losses and those of the rung ``resident``"""
-    absent: dict[str, str]
-    """the rungs that this machine cannot run, and why"""
-    rounds: list[Round]
+    parts: tuple[str, ...]
+    problems: tuple[str, ...]
+    swept: tuple[str, ...]
+    device: torch.device
+    recipes: tuple[str, ...]
+    slots: tuple[int, ...]
+    occupancy_slots: tuple[int, ...]
+    delays: tuple[float, ...]
+    horizons: tuple[int, ...] | None
+    rounds: int
+    lists: many.Lists
+    synthetic: bool
+    quick: bool
 
+    def stage(self, problem: str) -> Stage:
+        return Stage(problem, str(self.device), self.recipes, self.synthetic)
 
-def climb(problem: Problem, rungs: Sequence[Rung], device: torch.device, *, rounds: int, quick: bool) -> Ladder:
-    opened = problem.opened(device)
-    updates = QUICK_UPDATES if quick else problem.size.on(device)
-    compared = min(COMPARED_UPDATES, opened.updates_per_epoch, updates)
-    first: dict[str, Training] = {}
-    absent: dict[str, str] = {}
-    for rung in rungs:
-        try:
-            first[rung.name] = rung.run(opened, compared, False)
-        except CannotRun as reason:
-            absent[rung.name] = str(reason)
-    differences = _differences({name: training.losses for name, training in first.items()})
+    def opened(self, problem: str) -> Opened:
+        return PROBLEMS[problem].opened(self.device, synthetic=self.synthetic)
 
-    present = [rung for rung in rungs if rung.name in first]
-    done = []
-    for number in range(rounds):
-        begin = number % len(present)  # the next round begins with another rung: none always has the busy minute
-        for rung in [*present[begin:], *present[:begin]]:
-            load = os.getloadavg()[0]
-            seconds = rung.run(opened, updates, True).seconds
-            done.append(Round(problem.name, rung.name, number, updates, seconds, load))
-            print(
-                f"{problem.name}  round {number + 1} of {rounds}  {rung.name:16} {updates / seconds:8.0f} steps/s",
-                flush=True,
-            )
-    first_seconds = {name: training.seconds for name, training in first.items()}
-    return Ladder(opened, updates, compared, first_seconds, differences, absent, done)
+    def horizons_of(self, problem: str) -> tuple[int, ...]:
+        return self.horizons or PROBLEMS[problem].horizons
 
 
-def _differences(curves: dict[str, list[float]]) -> dict[str, float]:
-    """Raises RuntimeError where a rung trains something else than the others."""
-    if RESIDENT not in curves:
-        raise RuntimeError(f"the rung {RESIDENT!r}, which the others are compared with, could not run")
-    found = {
-        name: max(abs(loss - other) for loss, other in zip(losses, curves[RESIDENT], strict=True))
-        for name, losses in curves.items()
+def main() -> None:
+    arguments = _arguments()
+    asked = _asked(arguments)
+    folder = arguments.out or (Path(tempfile.gettempdir()) / "lrsweep-bench-quick" if asked.quick else RESULTS)
+    device = asked.device
+    on_gpu = device.type == "cuda"
+    result: dict[str, Any] = {
+        "benchmark": "engines",
+        "quick": asked.quick,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "rounds": asked.rounds,
+        "duels": asked.lists.duels,
+        "window_seconds": asked.lists.seconds,
+        "recipes": asked.recipes,
+        "synthetic": asked.synthetic,
+        "machine": hardware(device),
+        "versions": {**versions(), "cuda": torch.version.cuda if on_gpu else None},
     }
-    wrong = {name: difference for name, difference in found.items() if not difference <= LARGEST_DIFFERENCE}
-    if wrong:
-        raise RuntimeError(f"these do not train what {RESIDENT!r} trains; largest differences of the losses: {wrong}")
+    if "ladder" in asked.parts:
+        ladders = [
+            ladder.climb(asked.opened(name), RUNGS, rounds=asked.rounds, quick=asked.quick) for name in asked.problems
+        ]
+        result["problems"] = {each.opened.problem.name: ladder.figures(each, RUNGS) for each in ladders}
+        result["runs"] = [run for each in ladders for run in ladder.runs(each)]
+    if "many" in asked.parts:
+        result |= measure_many(asked)
+    if "occupancy" in asked.parts:
+        result["occupancy"] = measure_occupancy(asked)
+    if "refill" in asked.parts:
+        result["refill"] = measure_refill(asked)
+    if "convolutions" in asked.parts:
+        slots = (1, *asked.slots)
+        result["convolutions"] = convolutions.measure(device, slots, quick=asked.quick, rounds=asked.rounds)
+    print(f"\n{tables(result)}\n")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"engines{'-gpu' if on_gpu else ''}.json"
+    file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(file)
+    if "many" in result:
+        file.with_suffix(".svg").write_text(picture(result), encoding="utf-8")
+        print(file.with_suffix(".svg"))
+
+
+def measure_many(asked: Asked) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    windows: list[dict[str, Any]] = []
+    cores = os.cpu_count() or 1
+    sequential = one_after_the_other(asked.device.type, cores)
+    fused = side_by_side(asked.device.type, cores, asked.slots)
+    if asked.quick:
+        sequential, fused = sequential[-4:], fused[:4]
+    for name in asked.problems:
+        horizons = asked.horizons_of(name)
+        auto = "not asked in a smoke run" if asked.quick else arrangement_of_auto(asked.stage(name), horizons[-1], 64)
+
+        def say(text: str, name: str = name) -> None:
+            print(f"{name}  {text}", flush=True)
+
+        with Workers(asked.stage(name)) as workers:
+            measured = many.measure(workers, [*sequential, *fused], horizons, asked.lists, say)
+            for horizon in horizons:
+                best = [measured.best(side, horizon) for side in (sequential, fused)]
+                fighters = {each: None for each in (*best, auto) if isinstance(each, Arrangement)}
+                many.duel(workers, measured, list(fighters), horizon, asked.lists, say)
+        found[name] = many.figures(measured, sequential, fused, horizons, auto)
+        windows += many.runs(name, measured)
+    return {"many": found, "windows": windows}
+
+
+def measure_occupancy(asked: Asked) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in asked.swept:
+        opened = asked.opened(name)
+        rungs = sorted(asked.horizons_of(name))
+        found[name] = {}
+        for slots in asked.occupancy_slots:
+            trials = occupancy.trials_of(slots, len(rungs))
+            try:
+                sweeps = occupancy.Slots(opened, Plans(opened, asked.recipes, OCCUPANCY_SEEDS), slots)
+                rounds = [[sweeps.sweep(trials, rungs, delay) for delay in asked.delays] for _ in range(asked.rounds)]
+            except CannotRun as reason:
+                found[name][str(slots)] = {"reason": str(reason)}
+                continue
+            found[name][str(slots)] = {
+                "trials": trials,
+                **{
+                    f"answers_after_{1000 * delay:g}_ms": occupancy.figures(list(of_delay))
+                    for delay, of_delay in zip(asked.delays, zip(*rounds, strict=True), strict=True)
+                },
+            }
+            print(f"{name}  occupancy of {slots} slots measured", flush=True)
     return found
 
 
-def figures(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, Any]:
-    """One problem's part of the result file. A ratio compares two trainings of the same round."""
-    facts = ladder.opened.workload.facts
-    speeds = {(each.rung, each.round): each.steps_per_second for each in ladder.rounds}
-    numbers = sorted({each.round for each in ladder.rounds})
+def measure_refill(asked: Asked) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for rung in rungs:
-        if rung.name in ladder.absent:
-            found[rung.name] = {"about": rung.about, "steps_per_second": None, "reason": ladder.absent[rung.name]}
-            continue
-        own = [speeds[rung.name, number] for number in numbers]
-        found[rung.name] = {
-            "about": rung.about,
-            "steps_per_second": spread(own),
-            **{
-                f"times_{other}": spread([speed / speeds[other, n] for speed, n in zip(own, numbers, strict=True)])
-                for other in (TUTORIAL, RESIDENT)
-                if other not in (rung.name, *ladder.absent)
-            },
-            "first_seconds": round(ladder.first_seconds[rung.name], 3),
-            "largest_loss_difference": float(f"{ladder.differences[rung.name]:.2g}"),
-        }
-    return {
-        "about": ladder.opened.problem.about,
-        "parameters": sum(each.numel() for each in ladder.opened.workload.model(0).parameters()),
-        "batch_size": facts.batch_size,
-        "updates": ladder.updates,
-        "updates_compared": ladder.compared,
-        "rungs": found,
-    }
+    kinds = refill.KINDS[:1] if asked.quick else refill.KINDS
+    for name in asked.swept:
+        opened = asked.opened(name)
+        plans = Plans(opened, asked.recipes, REFILL_SEEDS)
+        found[name] = {}
+        for slots in asked.occupancy_slots:
+            rounds = 4 * asked.rounds
+            found[name][str(slots)] = {
+                **refill.of_a_bank(opened, plans, slots, asked.horizons_of(name), rounds),
+                "made": {kind: refill.made(opened, plans, slots, compiled=kind == "compiled") for kind in kinds},
+            }
+            print(f"{name}  refill of {slots} slots measured", flush=True)
+    return found
+
+
+def tables(result: dict[str, Any]) -> str:
+    """Medians; spreads and all rounds are in the JSON file."""
+    parts = []
+    if "problems" in result:
+        parts.append(ladder.table(result["problems"]))
+    if "many" in result:
+        parts.append(many.table(result["many"]))
+    for name, problem in result.get("occupancy", {}).items():
+        for slots, found in problem.items():
+            for what, each in found.items():
+                if isinstance(each, dict):
+                    parts.append(
+                        f"{name}: {slots} slots, {each['trainings']} trainings, {what.replace('_', ' ')}: busy "
+                        f"{each['occupancy']['median']:.1%} of the steps until the last ask, "
+                        f"{each['occupancy_by_time']['median']:.1%} of the time"
+                    )
+    for name, problem in result.get("refill", {}).items():
+        for slots, found in problem.items():
+            parts.append(
+                f"{name}: a step of {slots} slots takes {found['step_ms']['median']:.3g} ms; a refill writes for "
+                f"{found['writes_of_a_step']['median']:.1%} of that, and its model takes "
+                f"{found['model_of_a_step']['median']:.1%}"
+                + "".join(
+                    f"; {horizon} updates: {share['median']:.1%} of all time"
+                    for horizon, share in found["of_all_time"].items()
+                )
+                + "".join(f"; {what}: {told(each)}" for what, each in found["made"].items())
+            )
+    if "convolutions" in result:
+        parts.append("Microseconds per model, forward and backward\n" + convolutions.table(result["convolutions"]))
+    return "\n\n".join(parts)
+
+
+def told(made: dict[str, Any]) -> str:
+    if "reason" in made:
+        return str(made["reason"])
+    before, after = made["before"], made["after"]
+    return f"{before} times before {made['refills']} refills, {after} after"
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
@@ -147,66 +229,57 @@ def hardware(device: torch.device) -> dict[str, Any]:
     return {**machine(), "device": device.type, "gpu": gpu, "threads": torch.get_num_threads()}
 
 
-def table(result: dict[str, Any]) -> str:
-    """Medians; spreads and all rounds are in the JSON file."""
-    lines = []
-    for name, problem in result["problems"].items():
-        lines += [f"{name}: {problem['about']}; batch {problem['batch_size']}, {problem['updates']} updates"]
-        lines += [f"  {'':18}{'steps/s':>10}{'x tutorial':>12}{'x resident':>12}{'first s':>10}{'difference':>12}"]
-        for rung, found in problem["rungs"].items():
-            if found["steps_per_second"] is None:
-                lines.append(f"  {rung:18}{'-':>10}  {found['reason'][:80]}")
-                continue
-            ratios = [found.get(f"times_{other}", {"median": 1.0})["median"] for other in (TUTORIAL, RESIDENT)]
-            lines.append(
-                f"  {rung:18}{found['steps_per_second']['median']:>10.0f}{ratios[0]:>12.2f}{ratios[1]:>12.2f}"
-                f"{found['first_seconds']:>10.2f}{found['largest_loss_difference']:>12.1g}"
-            )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engines", description="The serial ladder.")
-    parser.add_argument("--rounds", type=int, default=5, help="trainings per rung (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=list(PROBLEMS), help="these problems")
-    parser.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
-    parser.add_argument("--quick", action="store_true", help="a smoke run: tiny, once each; its figures mean nothing")
-    parser.add_argument("--out", type=Path, help="the folder of engines.json (default: results/ beside)")
-    arguments = parser.parse_args()
+def _asked(arguments: argparse.Namespace) -> Asked:
     device = open_device(arguments.device)
-    rounds = 1 if arguments.quick else arguments.rounds
-    # a smoke run must not stand where figures are read
-    folder = arguments.out or (Path(tempfile.gettempdir()) / "lrsweep-bench-quick" if arguments.quick else RESULTS)
+    on_gpu = device.type == "cuda"
+    parts = arguments.parts or [part for part in PARTS if on_gpu or part != "convolutions"]
+    problems = arguments.only or [name for name, each in PROBLEMS.items() if on_gpu or not each.needs_gpu]
+    slots = arguments.slots or [4, 8, 16, 32, 64, *([128, 256] if on_gpu else [])]
+    asked = Asked(
+        parts=tuple(parts),
+        problems=tuple(problems),
+        swept=tuple(arguments.only or SWEPT[device.type]),
+        device=device,
+        recipes=tuple(arguments.optimizers),
+        slots=tuple(sorted(slots)),
+        occupancy_slots=tuple(each for each in slots if each in (16, 64)) or (max(slots),),
+        delays=(0.0, 0.05),
+        horizons=tuple(arguments.horizons) if arguments.horizons else None,
+        rounds=arguments.rounds,
+        lists=many.Lists(arguments.rounds, arguments.duels, arguments.seconds),
+        synthetic=arguments.synthetic,
+        quick=arguments.quick,
+    )
+    if not arguments.quick:
+        return asked
+    return replace(
+        asked,
+        problems=tuple(problems) if arguments.only else ("digits-mlp",),
+        slots=(4,),
+        occupancy_slots=(4,),
+        horizons=(24, 8),
+        rounds=1,
+        lists=many.Lists(1, 1, 0.1),
+    )
 
-    ladders = [
-        climb(PROBLEMS[name], RUNGS, device, rounds=rounds, quick=arguments.quick)
-        for name in arguments.only or PROBLEMS
-    ]
-    result = {
-        "benchmark": "engines",
-        "quick": arguments.quick,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "rounds": rounds,
-        "machine": hardware(device),
-        "versions": {**versions(), "cuda": torch.version.cuda if device.type == "cuda" else None},
-        "problems": {ladder.opened.problem.name: figures(ladder, RUNGS) for ladder in ladders},
-        "runs": [
-            {
-                "problem": each.problem,
-                "rung": each.rung,
-                "round": each.round,
-                "seconds": float(f"{each.seconds:.4g}"),
-                "load_before": round(each.load_before, 2),
-            }
-            for ladder in ladders
-            for each in ladder.rounds
-        ],
-    }
-    print(f"\n{table(result)}\n")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"engines{'-gpu' if device.type == 'cuda' else ''}.json"
-    file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(file)
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engines", description="The engines, measured.")
+    parser.add_argument("--rounds", type=int, default=5, help="of everything (default: %(default)s)")
+    parser.add_argument("--duels", type=int, default=10, help="windows of the best (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a window (default: %(default)s)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="these parts")
+    parser.add_argument("--only", nargs="+", choices=list(PROBLEMS), help="these problems")
+    parser.add_argument("--slots", nargs="+", type=int, help="trainings at once (default: 4 to 64, on a GPU to 256)")
+    parser.add_argument("--horizons", nargs="+", type=int, help="updates of a training (default: 600 and 200)")
+    parser.add_argument(
+        "--optimizers", nargs="+", choices=list(RECIPES), default=list(RECIPES), help="in turn (default: all)"
+    )
+    parser.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
+    parser.add_argument("--synthetic", action="store_true", help="random pictures in place of scikit-learn's digits")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: tiny, once each; its figures mean nothing")
+    parser.add_argument("--out", type=Path, help="the folder of the results (default: results/ beside)")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

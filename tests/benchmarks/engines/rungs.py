@@ -145,7 +145,7 @@ def engine(opened: Opened, steps: int, _shuffle: bool, *, settings: EngineSettin
     plan = TrainingPlan(
         training_id="ladder",
         attempt=1,
-        workload=opened.problem.spec,
+        workload=opened.problem.spec(opened.device),
         schedule=schedule("cosine"),
         peak_lr=PEAK_LR,
         optimizer=OPTIMIZER,

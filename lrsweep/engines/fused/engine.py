@@ -1,0 +1,318 @@
+"""Which training is in which slot.
+
+    submit ──> waits ──> a free slot ──> step, step, …, evaluation, step, … ──> outcome; the slot is free again
+
+All slots make a step together, each its own: one may be at its first while another is at its last.
+
+When memory runs out, every training goes back to its newest checkpoint and the engine goes on with half the slots; the
+others wait. Nobody hears of it but by a line to the log. Only a training that does not fit alone has failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+
+from lrsweep.engines.device import seed_generators
+from lrsweep.engines.fused import fitting
+from lrsweep.engines.fused.bank import Bank
+from lrsweep.engines.fused.slot import Occupant
+from lrsweep.engines.memory import shortage
+from lrsweep.engines.optimizers import trained_groups
+from lrsweep.engines.recording import Emit, Recorder
+from lrsweep.engines.sequential import Alive, check_metrics
+from lrsweep.records import Curve, EngineSettings, Floats, Status, TrainingPlan
+from lrsweep.workloads.base import Half, Workload
+
+LONGEST_STRETCH = 1024
+"""Updates of a slot whose losses wait on the device until an evaluation, or the clock, sends them."""
+
+_log = logging.getLogger(__name__)
+
+
+class FusedEngine:
+    """Trains the plans of one workload under one setting of the engine."""
+
+    def __init__(
+        self, workload: Workload, settings: EngineSettings, slots: int, emit: Emit, alive: Alive = nullcontext
+    ) -> None:
+        """Raises CannotFuse where the workload's trainings cannot be trained so."""
+        with alive():
+            if reason := fitting.why_not(workload, settings):
+                raise fitting.CannotFuse(reason)
+        self._workload = workload
+        self._settings = settings
+        self._emit = emit
+        self._alive = alive
+        self._waiting: deque[TrainingPlan] = deque()
+        self._stopped: set[str] = set()
+        self.slots = slots
+        self.steps = 0
+        """updates of the whole bank"""
+        self.slot_steps = 0
+        """of trainings in it"""
+        self._open(slots)
+
+    def submit(self, plan: TrainingPlan) -> None:
+        """Takes a training, which waits until a slot is free."""
+        self._waiting.append(plan)
+
+    def stop(self, training_id: str) -> None:
+        """Ends the training before the next step, if it is here."""
+        self._stopped.add(training_id)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    @property
+    def traces(self) -> int:
+        """How often loss and gradients were traced: once, unless batches or slots change."""
+        return self._bank.program.traces
+
+    def advance(self) -> None:
+        """One step of all slots, and what comes before and after it; the only call that trains."""
+        try:
+            self._end_stopped()
+            self._refill()
+            if self._running:
+                self._step()
+            return
+        except Exception as error:
+            told = shortage(error, self._workload.device)
+            text = "\n\n".join(each for each in (told, traceback.format_exc()) if each)
+        # outside, because the error holds on to the tensors of the step
+        if told and self.slots > 1:
+            self._halve()
+        else:
+            for slot in self._running:
+                self._fail(slot, text)
+
+    # ── who is in ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open(self, slots: int) -> None:
+        """Makes the bank, with fewer slots where memory is short."""
+        self._bank, self.slots = self._largest_bank(slots)
+        slots = self.slots
+        self._occupants: list[Occupant | None] = [None] * slots
+        self._active = np.zeros(slots, dtype=bool)
+        self._seeds = [0] * slots
+        self._done = np.zeros(slots, dtype=np.int64)
+        """updates of the training in each slot"""
+        self._points = np.zeros(slots, dtype=np.int64)
+        """the updates after which a slot is looked at: it is evaluated, or too many of its losses wait"""
+        self._losses = torch.empty(LONGEST_STRETCH, slots, dtype=torch.float32, device=self._workload.device)
+        """of the newest steps of the bank, in a ring: step s is row s modulo its length"""
+        self._sent = np.zeros(slots, dtype=np.int64)
+        """updates whose losses have been sent"""
+        self._due = math.inf
+        """when, by the monotonic clock, a slot has to be looked at whatever it has done"""
+        self._feed = self._workload.feed()
+
+    def _largest_bank(self, slots: int) -> tuple[Bank, int]:
+        while True:
+            try:
+                return Bank(self._workload, self._settings, slots), slots
+            except Exception as error:
+                if slots == 1 or not shortage(error, self._workload.device):
+                    raise
+            slots //= 2
+
+    def _halve(self) -> None:
+        self._waiting.extendleft(self._in(slot).plan for slot in reversed(self._running))
+        before = self.slots
+        del self._bank  # its memory is what the next one needs
+        if self._workload.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._open(before // 2)
+        _log.warning(
+            "out of memory with %d trainings at once: %d go on at once from their checkpoints, the others wait",
+            before,
+            self.slots,
+        )
+
+    def _refill(self) -> None:
+        for slot in range(self.slots):
+            while self._waiting and self._occupants[slot] is None:
+                self._begin(slot, self._waiting[0])
+                self._waiting.popleft()
+
+    def _begin(self, slot: int, plan: TrainingPlan) -> None:
+        """The plan's training is in the slot, unless it has failed; a lack of memory goes through."""
+        try:
+            with self._alive():
+                occupant = self._put(slot, plan)
+        except Exception as error:
+            if shortage(error, self._workload.device) and self.slots > 1:
+                raise
+            recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
+            recorder.begin(Curve.empty(), 0.0)
+            recorder.end(recorder.outcome(Status.FAILED, error=traceback.format_exc()))
+            return
+        self._occupants[slot] = occupant
+        self._active[slot] = True
+        self._seeds[slot] = plan.seed
+        self._done[slot] = self._sent[slot] = occupant.done
+        self._look_ahead(slot)
+        if occupant.done == occupant.point:  # the checkpoint was written between the update and its evaluation
+            self._look([slot])
+
+    def _put(self, slot: int, plan: TrainingPlan) -> Occupant:
+        seed_generators(plan.seed, self._workload.device)
+        model = self._workload.model(plan.seed)
+        trained_groups(model, self._workload.groups(model), tensor_rates=False)
+        occupant = Occupant(plan, model, self._workload.device, self._emit, self._name)
+        if plan.workload.settings.get("init") is not None:
+            occupant.loss_before = self._workload.evaluate(model, "search")["loss"]
+        found = occupant.checkpoints.newest()
+        if found is None:
+            self._bank.put(slot, plan.seed, model, plan.optimizer, {}, 0)
+        else:
+            model.load_state_dict(found.model)
+            self._bank.put(slot, plan.seed, model, plan.optimizer, found.optimizer, found.curve.steps)
+        occupant.begin(found)
+        return occupant
+
+    def _leave(self, slot: int) -> Occupant:
+        occupant = self._in(slot)
+        self._occupants[slot] = None
+        self._active[slot] = False
+        self._done[slot] = self._sent[slot] = 0  # its row goes on with a step that every workload has
+        return occupant
+
+    def _end_stopped(self) -> None:
+        if not self._stopped:
+            return
+        for slot in self._running:
+            if self._in(slot).plan.training_id in self._stopped and self._send_losses([slot]):
+                self._leave(slot).end(Status.STOPPED)
+        for plan in [plan for plan in self._waiting if plan.training_id in self._stopped]:
+            self._waiting.remove(plan)
+            recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
+            recorder.begin(Curve.empty(), 0.0)
+            recorder.end(recorder.outcome(Status.STOPPED))
+        self._stopped.clear()
+
+    @property
+    def _running(self) -> list[int]:
+        """The slots with a training."""
+        return [slot for slot, occupant in enumerate(self._occupants) if occupant]
+
+    def _in(self, slot: int) -> Occupant:
+        occupant = self._occupants[slot]
+        assert occupant is not None
+        return occupant
+
+    @property
+    def _name(self) -> str:
+        return f"fused/{self.slots}"
+
+    # ── a step ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _step(self) -> None:
+        inputs, targets = self._feed(self._seeds, self._done.tolist())
+        rates, momenta = self._applied()
+        is_known = self._bank.program.knows(inputs, targets)
+        with nullcontext() if is_known else self._alive():  # the first one is traced, and maybe compiled
+            losses = self._bank.step(inputs, targets, rates, momenta, self._done, self._active)
+        self._losses[self.steps % LONGEST_STRETCH] = losses
+        self._done += self._active
+        self.steps += 1
+        self.slot_steps += int(self._active.sum())
+        is_due = time.monotonic() >= self._due
+        if due := [slot for slot in self._running if is_due or self._done[slot] == self._points[slot]]:
+            self._look(due)
+
+    def _applied(self) -> tuple[Floats, Floats | None]:
+        """Rates, and momenta where one of the schedules cycles them; NaN for those that do not."""
+        rates = np.zeros(self.slots)
+        momenta = np.full(self.slots, np.nan)
+        for slot in self._running:
+            applied, step = self._in(slot).applied, self._done[slot]
+            rates[slot] = applied.rates[step]
+            if applied.momenta is not None:
+                momenta[slot] = applied.momenta[step]
+        return rates, None if np.isnan(momenta).all() else momenta
+
+    def _look(self, slots: Sequence[int]) -> None:
+        """Sends what these slots have done, evaluates those at a point, and lets go of those that have ended."""
+        slots = self._send_losses(slots)
+        at_point = [slot for slot in slots if self._done[slot] == self._in(slot).point]
+        ending = []
+        for slot, metrics in self._evaluated(at_point, "search"):
+            occupant = self._in(slot)
+            given = {f"val_{name}": value for name, value in metrics.items()}
+            try:
+                check_metrics(given, occupant.plan)
+                goes_on = occupant.evaluated(given)
+            except Exception:
+                self._fail(slot, traceback.format_exc())
+                continue
+            if not goes_on:
+                self._leave(slot)
+            elif occupant.is_over:
+                ending.append(slot)
+        for slot, metrics in self._evaluated(ending, "decide"):
+            occupant = self._leave(slot)
+            decide = {f"decide_{name}": value for name, value in metrics.items()}
+            occupant.end(Status.COMPLETED, occupant.metrics | decide)
+        for slot in slots:
+            if self._occupants[slot]:
+                self._save_if_due(slot)
+                self._look_ahead(slot)
+        self._due = min((self._in(slot).due for slot in self._running), default=math.inf)
+
+    def _send_losses(self, slots: Sequence[int]) -> list[int]:
+        """Those that go on; one that has diverged has left."""
+        waiting = self._done - self._sent
+        longest = max((int(waiting[slot]) for slot in slots), default=0)
+        newest = self._losses[torch.arange(self.steps - longest, self.steps) % LONGEST_STRETCH].cpu()
+        left = []
+        for slot in slots:
+            occupant = self._in(slot)
+            occupant.done = self._sent[slot] = self._done[slot]
+            if occupant.add(newest[longest - waiting[slot] :, slot]):
+                left.append(slot)
+            else:
+                self._leave(slot)
+        return left
+
+    def _evaluated(self, slots: Sequence[int], half: Half) -> list[tuple[int, dict[str, float]]]:
+        """Together where the workload can, else one after the other, and then one that raises has failed alone."""
+        if not slots:
+            return []
+        with self._alive():
+            together = self._bank.evaluate(slots, half)
+            if together is not None:
+                return list(zip(slots, together, strict=True))
+            found = []
+            for slot in slots:
+                try:
+                    found.append((slot, self._workload.evaluate(self._bank.model_of(slot), half)))
+                except Exception as error:
+                    if shortage(error, self._workload.device):
+                        raise
+                    self._fail(slot, traceback.format_exc())
+            return found
+
+    def _save_if_due(self, slot: int) -> None:
+        occupant = self._in(slot)
+        if time.monotonic() >= occupant.checkpoints.due:
+            with self._alive():
+                occupant.save(self._bank.model_of(slot), self._bank.optimizer_of(slot))
+
+    def _look_ahead(self, slot: int) -> None:
+        occupant = self._in(slot)
+        self._points[slot] = min(occupant.point, int(self._sent[slot]) + LONGEST_STRETCH)
+        self._due = min(self._due, occupant.due)
+
+    def _fail(self, slot: int, text: str) -> None:
+        self._leave(slot).end(Status.FAILED, error=text)

@@ -1,0 +1,223 @@
+"""How fast an engine trains: trainings again and again for a while, with their beginnings, evaluations and endings.
+
+What comes once in a process does not count: before the first stretch that is measured, the engine trains up to its
+first evaluation. Records are pickled, as they are for the pipe to the driver, and dropped.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lrsweep.engines.fused.engine import FusedEngine
+from lrsweep.engines.sequential import Alive, train
+from lrsweep.errors import InvalidInput
+from lrsweep.records import EngineSettings, Record, Status, TrainingPlan
+from lrsweep.workloads.base import Workload
+
+WARM_UP_STEPS = 3
+WARM_UP_SECONDS = 2.0
+"""After those steps, if no evaluation comes within that time."""
+
+
+KEPT = 3
+"""Arrangements that stay warm: those that are compared in turn."""
+
+
+class CannotMeasure(InvalidInput):
+    """Its text is the reason, in a line."""
+
+
+class OneByOne:
+    """The sequential engine."""
+
+    def __init__(self, workload: Workload, alive: Alive = nullcontext) -> None:
+        self._workload = workload
+        self._alive = alive
+        self._heard = _Heard()
+        self._numbers = itertools.count()
+        self._is_warm = False
+
+    def run(self, plans: Sequence[TrainingPlan], seconds: float) -> tuple[int, float]:
+        """Raises CannotMeasure."""
+        if not self._is_warm:
+            self._train(plans, WARM_UP_SECONDS, is_warming_up=True)
+            self._is_warm = True
+        return self._train(plans, seconds)
+
+    def _train(
+        self, plans: Sequence[TrainingPlan], seconds: float, *, is_warming_up: bool = False
+    ) -> tuple[int, float]:
+        device = self._workload.device
+        begun_at = _now(device)
+        updates = 0
+
+        def is_over() -> bool:
+            is_warm = is_warming_up and self._heard.has_evaluated
+            return is_warm or (
+                time.monotonic() - begun_at >= seconds and not (is_warming_up and updates < WARM_UP_STEPS)
+            )
+
+        def stopped() -> bool:  # asked once after each update
+            nonlocal updates
+            updates += 1
+            return is_over()
+
+        while not is_over():
+            train(_again(plans, next(self._numbers)), self._workload, self._heard, self._alive, stopped)
+            self._heard.check()
+        return updates, _now(device) - begun_at
+
+
+class SideBySide:
+    """The fused engine. Its trainings stay in their slots from one stretch to the next, so that the evaluations in all
+    stretches together are as many as the steps ask for, however short one of them is."""
+
+    def __init__(self, workload: Workload, settings: EngineSettings, slots: int, alive: Alive = nullcontext) -> None:
+        """Raises InvalidInput where the workload's trainings cannot be fused."""
+        self._device = workload.device
+        self._wanted = slots
+        self._heard = _Heard()
+        self._numbers = itertools.count()
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        self._engine = FusedEngine(workload, settings, slots, self._heard, alive)
+        self._is_warm = False
+
+    def run(self, plans: Sequence[TrainingPlan], seconds: float) -> tuple[int, float]:
+        """Raises CannotMeasure."""
+        if not self._is_warm:
+            for _ in range(WARM_UP_STEPS):
+                self._advance(plans)
+            give_up = _now(self._device) + WARM_UP_SECONDS
+            while not self._heard.has_evaluated and time.monotonic() < give_up:
+                self._advance(plans)
+            self._is_warm = True
+        before = self._engine.slot_steps
+        begun_at = _now(self._device)
+        while time.monotonic() - begun_at < seconds:
+            self._advance(plans)
+        return self._engine.slot_steps - before, _now(self._device) - begun_at
+
+    def _advance(self, plans: Sequence[TrainingPlan]) -> None:
+        while self._heard.inside < self._wanted:
+            self._engine.submit(_again(plans, next(self._numbers)))
+            self._heard.inside += 1
+        self._engine.advance()
+        self._heard.check()
+        if self._engine.slots < self._wanted:
+            raise CannotMeasure(f"the memory holds no more than {self._engine.slots} at once")
+
+
+class Benches:
+    """One for each arrangement that was measured lately: the next measurement of it begins warm.
+
+    The newest alone, because each holds all the numbers of its trainings.
+    """
+
+    def __init__(self, alive: Alive = nullcontext) -> None:
+        self._alive = alive
+        self._made: dict[object, OneByOne | SideBySide] = {}
+
+    def run(
+        self, workload: Workload, plans: Sequence[TrainingPlan], slots: int | None, seconds: float
+    ) -> tuple[int, float]:
+        """Updates of trainings, and the seconds that they took. Raises whatever stands in the way."""
+        kind = _kind(workload, plans, slots)
+        bench = self._made.pop(kind, None)
+        if bench is None:
+            while len(self._made) >= KEPT:
+                del self._made[next(iter(self._made))]
+            give_back_memory(workload.device)
+            if slots is None:
+                bench = OneByOne(workload, self._alive)
+            else:
+                bench = SideBySide(workload, plans[0].engine, slots, self._alive)
+        self._made[kind] = bench
+        return bench.run(plans, seconds)
+
+    def give_back(self, workload: Workload, plans: Sequence[TrainingPlan], slots: int | None) -> None:
+        """This one is not measured again."""
+        self._made.pop(_kind(workload, plans, slots), None)
+        give_back_memory(workload.device)
+
+
+def _kind(workload: Workload, plans: Sequence[TrainingPlan], slots: int | None) -> object:
+    return workload, plans[0].engine, slots
+
+
+class _Heard:
+    """Takes the records."""
+
+    def __init__(self) -> None:
+        self.has_evaluated = False
+        self.inside = 0
+        """trainings in the engine"""
+        self._error: str | None = None
+
+    def __call__(self, record: Record) -> None:
+        pickle.dumps(record)
+        self.has_evaluated |= len(record.evaluation_steps) > 0
+        if record.outcome is not None:
+            self.inside -= 1
+            if record.outcome.status is Status.FAILED:
+                self._error = (record.outcome.error or "it failed").strip()
+
+    def check(self) -> None:
+        if self._error is not None:
+            first, *_, last = [self._error, *self._error.splitlines()]
+            is_traceback = first.startswith("Traceback")
+            raise CannotMeasure(last if is_traceback else first.splitlines()[0])
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has held so far; on a GPU its tensors there, since they were last measured."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that nobody uses, there or on this machine; 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return 0
+
+
+def name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def give_back_memory(device: torch.device) -> None:
+    """What PyTorch keeps for later of a device's memory, other processes can have."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _again(plans: Sequence[TrainingPlan], number: int) -> TrainingPlan:
+    """The plans in turn, each time as another training that nobody keeps."""
+    plan = plans[number % len(plans)]
+    return replace(plan, training_id=f"{plan.training_id}-{number}", checkpoint_url=None)
+
+
+def _now(device: torch.device) -> float:
+    """When all that the device was told to do is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()

@@ -1,0 +1,203 @@
+"""From ``--engine`` to the ``Crew`` that trains a sweep; what was measured for it is told, and kept in a file.
+
+The file holds an entry for everything that may change the answer: workload, settings, optimizers, machine, versions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from lrsweep import __version__
+from lrsweep.executors.choosing import REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
+from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, described
+from lrsweep.records import SEQUENTIAL, Crew, Json, TrainingPlan, stable_hash
+from lrsweep.schedules import schedule
+from lrsweep.scripts.command import NAME as COMMAND
+from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
+
+VERSION = 1
+
+
+def crew_for(
+    asked: EngineOption,
+    study: ResolvedStudy,
+    rest: Rest,
+    measurer: Measurer,
+    file: Path,
+    *,
+    tick: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Crew:
+    """How to train what is left of the sweep; ``asked`` has been checked against its workload.
+
+    ``tick`` is called while something is measured, and may raise.
+    """
+    if asked.crew is not None:
+        return asked.crew
+    if study.workload.name == COMMAND:
+        return Crew()
+    if rest.at_once < 2:
+        return Crew(slots=1) if asked.engine == FUSED else Crew()
+    cores = available_cores()
+    chooser = Chooser(measurer, measuring_plans(study, rest.at_once), rest, cores=cores, tick=tick)
+    first = chooser.first()
+    if first.reason is not None:
+        say(f"engine: {described(Crew())}, because it could not be measured: {first.reason}")
+        return Crew()
+    if asked.engine == AUTO and not chooser.is_worth_it:
+        return Crew()
+    asked_of = _question(asked, study, rest, chooser.device, cores)
+    kept = recall(file, asked_of)
+    if kept is not None:
+        crew, measured_on = kept
+        say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
+        return crew
+    choice = chooser.choose(fused_alone=asked.engine == FUSED)
+    with suppress(OSError):  # then it is measured again another time
+        remember(file, asked_of, choice)
+    for line in told(choice, f"{asked_of['device']}, {cores} core{'' if cores == 1 else 's'}"):
+        say(line)
+    return choice.crew
+
+
+def rest_of(study: ResolvedStudy, *, trials_left: int, at_once: int, seconds: float = math.inf) -> Rest:
+    """Of each trial the first rung, and of a third of those that came so far the next one."""
+    per_trial = sum(horizon / REDUCTION_FACTOR**rung for rung, horizon in enumerate(study.rungs))
+    return Rest(trials_left * per_trial, min(at_once, trials_left), seconds)
+
+
+def measuring_plans(study: ResolvedStudy, count: int) -> tuple[TrainingPlan, ...]:
+    """Like the search's own first trainings: its optimizers in turn, at the lowest rates, which do not diverge."""
+    optimizers = study.space.optimizers
+    return tuple(
+        TrainingPlan(
+            training_id=f"measure-{number}",
+            attempt=1,
+            workload=study.workload,
+            schedule=schedule("constant"),
+            peak_lr=study.space.peak_lr[optimizers[number % len(optimizers)]][0],
+            optimizer=study.optimizer(optimizers[number % len(optimizers)]),
+            horizon=study.rungs[0],
+            seed=number,
+            evaluations=study.evaluations,
+            metric=study.metric,
+            direction=study.direction,
+            engine=study.engine,
+        )
+        for number in range(count)
+    )
+
+
+def _question(asked: EngineOption, study: ResolvedStudy, rest: Rest, device: str, cores: int) -> dict[str, Json]:
+    """Everything that may change the answer."""
+    facts = study.facts
+    return {
+        "asked": asked.engine,
+        "workload": facts.name,
+        "settings": dict(facts.settings),
+        "version": facts.version,
+        "data_hash": facts.data_hash,
+        "batch_size": facts.batch_size,
+        "optimizers": list(study.space.optimizers),
+        "engine": study.engine.changed(),
+        "at_once": rest.at_once,
+        "device": _cpu_model() if device == "cpu" else device,
+        "cores": cores,
+        "torch": metadata.version("torch"),
+        "lrsweep": __version__,
+    }
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def recall(file: Path, asked_of: Mapping[str, Json]) -> tuple[Crew, str] | None:
+    """What was chosen for the same question, and the date; None where nothing was, or the file cannot be read."""
+    try:
+        kept = _entries(file)[stable_hash(dict(asked_of))]["choice"]
+        processes, slots = kept["crew"]["processes"], kept["crew"]["slots"]
+        if not _is_count(processes) or not (slots is None or _is_count(slots)):
+            return None
+        return Crew(processes, slots), str(kept["measured_on"])
+    except (KeyError, TypeError):
+        return None
+
+
+def remember(file: Path, asked_of: Mapping[str, Json], choice: Choice) -> None:
+    """Adds the choice to the file, or replaces what it held for the same question; a damaged file begins anew."""
+    entry = {"of": dict(asked_of), "choice": {**asdict(choice), "measured_on": f"{datetime.now(UTC):%Y-%m-%d}"}}
+    entries = {**_entries(file), stable_hash(dict(asked_of)): entry}
+    beside = file.with_name(f"{file.name}.{os.getpid()}")
+    beside.write_text(json.dumps({"version": VERSION, "entries": entries}, indent=1) + "\n", encoding="utf-8")
+    beside.replace(file)  # whoever reads meanwhile has the old file or the new one
+
+
+def _entries(file: Path) -> dict[str, Json]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        entries = content["entries"] if content["version"] == VERSION else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
+def _is_count(value: Json) -> bool:
+    return type(value) is int and value > 0
+
+
+# ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def available_cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def told(choice: Choice, where: str) -> list[str]:
+    """What was measured, and what follows from it."""
+    lines = [f"engines measured in {choice.seconds:.0f} s, in updates per second ({where}):"]
+    for engine in (SEQUENTIAL, FUSED):
+        of_it = [burst for burst in choice.bursts if (burst.crew.slots is None) == (engine == SEQUENTIAL)]
+        if of_it:
+            lines.append(f"  {engine}: {', '.join(map(_told_of, of_it))}")
+    lines += [f"  {described(burst.crew)}: {burst.reason}" for burst in choice.bursts if burst.reason is not None]
+    lines += [f"  {note}" for note in choice.notes]
+    return [*lines, f"engine: {described(choice.crew)}{_because(choice)}"]
+
+
+def _told_of(burst: Burst) -> str:
+    """``4,050 with 8 slots``, ``1,890 in 2 processes``."""
+    slots, processes = burst.crew.slots, burst.crew.processes
+    parts = [f"{burst.speed:,.0f}" if burst.speed else "nothing"]
+    if slots is not None:
+        parts.append(f"with {slots} slots")
+    if slots is None or processes > 1:
+        parts.append(f"in {processes} process{'' if processes == 1 else 'es'}")
+    return " ".join(parts)
+
+
+def _because(choice: Choice) -> str:
+    return "".join(f"; {_compared(ratio)}" for ratio in choice.ratios)
+
+
+def _compared(ratio: Ratio) -> str:
+    how = "is" if ratio.is_clear else "is not clearly faster:"
+    return (
+        f"{described(ratio.first)} {how} {ratio.value:.2f} times as fast as {described(ratio.second)} "
+        f"(95 % interval {ratio.low:.2f} to {ratio.high:.2f}, {REPEATS} alternating repeats)"
+    )

@@ -1,0 +1,47 @@
+"""From a point of the search to what an engine is told: rows and plans, made by pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lrsweep.records import Json, TrainingPlan, TrainingRow, TrialRow, stable_hash, training_id
+from lrsweep.space import candidate
+from lrsweep.study import ResolvedStudy
+
+
+def first_training(study: ResolvedStudy, sweep_id: str, number: int, params: Mapping[str, Json]) -> TrainingRow:
+    """A new trial's training at the lowest rung; its seed is the trial's own, and stays so at every rung."""
+    seed = int(stable_hash([study.seed, study.name, number])[:7], 16)
+    horizon = study.rungs[0]
+    scale = study.rate_scale(str(params["optimizer"]), horizon)
+    return TrainingRow(
+        training_id=training_id(sweep_id, number, horizon, seed, scale),
+        study=study.name,
+        trial=number,
+        sweep_id=sweep_id,
+        rung=0,
+        horizon=horizon,
+        seed=seed,
+        rate_scale=scale,
+    )
+
+
+def next_plan(row: TrainingRow, trial: TrialRow, study: ResolvedStudy, *, checkpoint_url: str) -> TrainingPlan:
+    """For the attempt after those that were begun."""
+    point = candidate(trial.params, study)
+    return TrainingPlan(
+        training_id=row.training_id,
+        attempt=row.attempt + 1,
+        workload=study.workload,
+        schedule=point.schedule,
+        peak_lr=point.peak_lr * row.rate_scale,
+        optimizer=point.optimizer,
+        horizon=row.horizon,
+        seed=row.seed,
+        evaluations=study.evaluations,
+        metric=study.metric,
+        direction=study.direction,
+        extra=point.extra,
+        engine=study.engine,
+        checkpoint_url=checkpoint_url,
+    )
