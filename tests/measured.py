@@ -18,6 +18,8 @@ GIB = 2**30
 LONG = Rest(steps=1e6, at_once=64)
 """A quarter of an hour at 1,000 updates a second."""
 
+DIED = "the engine's process was killed by SIGKILL"
+"""A reason that no process has answered."""
 ONE = Crew()
 AUTO = EngineOption()
 FUSED = EngineOption.parsed("fused")
@@ -33,6 +35,8 @@ class Scripted:
     device: str = "cpu"
     noise: Callable[[Crew, int], float] = lambda _crew, _time: 1.0
     """a factor of the speed at the n-th time that an arrangement is measured"""
+    dies_at: int | None = None
+    """the time, counted from 0, at which each fused arrangement dies"""
     calls: list[Crew] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     plans: Sequence[TrainingPlan] = ()
@@ -46,8 +50,11 @@ class Scripted:
         self.seconds.append(seconds)
         self.plans = plans
         speed = self.speeds.get(crew, "it was not to be measured")
+        if crew.slots is not None and time == self.dies_at:
+            speed = DIED
         held = GIB + (crew.slots or 0) * self.bytes_per_slot
-        of_one = [replace(_FAILED, peak_bytes=held, device=self.device, free_bytes=self.free_bytes)]
+        device = "" if speed == DIED else self.device
+        of_one = [replace(_FAILED, peak_bytes=held, device=device, free_bytes=self.free_bytes)]
         if isinstance(speed, str):
             return [replace(each, reason=speed) for each in of_one * crew.processes]
         updates = round(1000 * speed * self.noise(crew, time) / crew.processes)

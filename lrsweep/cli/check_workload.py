@@ -73,7 +73,7 @@ class WorkloadReport:
             "fused_reason": None if equal else texts["fused_equals_sequential"],
             "steps_per_second": looked.steps_per_second,
             "fused": asdict(looked.fused) if looked.fused else None,
-            "engine": "sequential",
+            "engine": "fused" if equal else "sequential",
             "device": looked.device,
             "optimizer": self.optimizer.name,
             "memory": {"process_peak_bytes": looked.process_bytes, "device_peak_bytes": looked.device_bytes},
@@ -158,7 +158,7 @@ def show_workload(console: Console, report: WorkloadReport) -> None:
         console.print(line, soft_wrap=True)
     speed = f"{looked.steps_per_second:,.0f} steps per second" if looked.steps_per_second else "no speed measured"
     if looked.fused:
-        speed += f"; {looked.fused.steps_per_second:,.0f} with {looked.fused.slots} trainings at once"
+        speed += f"; {looked.fused.steps_per_second:,.0f} with {looked.fused.slots} trainings at once, all together"
     memory = f"{looked.process_bytes / MEGABYTE:,.0f} MB at most in the process"
     if looked.device_bytes is not None:
         memory += f", {looked.device_bytes / MEGABYTE:,.0f} MB of tensors on the GPU"

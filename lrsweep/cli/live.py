@@ -214,13 +214,13 @@ def _now(running: Sequence[Running]) -> str:
 
 
 def _slots(progress: Progress) -> str:
-    """``slots 14 of 16 busy, 97 % of the time``; nothing where no engine has slots."""
+    """``slots 14 of 16 busy, 97 % full``; nothing where no engine has slots."""
     if progress.busy is None:
         return ""
     running = sum(each.training.status is Status.RUNNING for each in progress.running)
     full = occupancy(progress.busy)
-    always = "" if full is None else f", {full:.0%} of the time".replace("%", " %")
-    return f"slots {min(running, progress.busy.slots)} of {progress.busy.slots} busy{always}"
+    so_far = "" if full is None else f", {full:.0%} full".replace("%", " %")
+    return f"slots {min(running, progress.busy.slots)} of {progress.busy.slots} busy{so_far}"
 
 
 def _plain_line(progress: Progress) -> str:

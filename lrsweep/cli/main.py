@@ -364,7 +364,7 @@ def _sweep(
     command: str,
     is_synthetic: bool = False,
 ) -> None:
-    """Drives one sweep and shows it. ``command`` is what the user typed, for the sentence that says how to go on."""
+    """Drives one sweep and shows it. ``command`` and the options go into the sentence that says how to go on."""
     import json
 
     from lrsweep.cli.live import Display, retyped
@@ -384,7 +384,9 @@ def _sweep(
     )
     # with --json, standard output belongs to the program that reads it
     console = Console(stderr=as_json)
-    again = retyped(command, homes.folder)
+    given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
+    words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
+    again = retyped(" ".join([command, *words]), homes.folder)
     with Display(console, study, homes) as display:
         if is_synthetic:
             display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")

@@ -28,7 +28,8 @@ from lrsweep.workloads.base import Workload
 WARM_UP_STEPS = 3
 WARM_UP_SECONDS = 2.0
 """After those steps, if no evaluation comes within that time."""
-
+CGROUP = Path("/sys/fs/cgroup")
+"""Where version 2 of control groups says what a container may use."""
 
 KEPT = 3
 """Arrangements that stay warm: those that are compared in turn."""
@@ -36,6 +37,10 @@ KEPT = 3
 
 class CannotMeasure(InvalidInput):
     """Its text is the reason, in a line."""
+
+
+class OutOfMemory(CannotMeasure):
+    """The memory holds fewer trainings than were to be measured at once."""
 
 
 class OneByOne:
@@ -79,7 +84,7 @@ class OneByOne:
         return updates, _now(device) - begun_at
 
 
-class SideBySide:
+class ManyAtOnce:
     """The fused engine. Its trainings stay in their slots from one stretch to the next, so that the evaluations in all
     stretches together are as many as the steps ask for, however short one of them is."""
 
@@ -116,7 +121,7 @@ class SideBySide:
         self._engine.advance()
         self._heard.check()
         if self._engine.slots < self._wanted:
-            raise CannotMeasure(f"the memory holds no more than {self._engine.slots} at once")
+            raise OutOfMemory(f"it holds no more than {self._engine.slots} trainings at once")
 
 
 class Benches:
@@ -127,7 +132,7 @@ class Benches:
 
     def __init__(self, alive: Alive = nullcontext) -> None:
         self._alive = alive
-        self._made: dict[object, OneByOne | SideBySide] = {}
+        self._made: dict[object, OneByOne | ManyAtOnce] = {}
 
     def run(
         self, workload: Workload, plans: Sequence[TrainingPlan], slots: int | None, seconds: float
@@ -142,7 +147,7 @@ class Benches:
             if slots is None:
                 bench = OneByOne(workload, self._alive)
             else:
-                bench = SideBySide(workload, plans[0].engine, slots, self._alive)
+                bench = ManyAtOnce(workload, plans[0].engine, slots, self._alive)
         self._made[kind] = bench
         return bench.run(plans, seconds)
 
@@ -189,14 +194,29 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that nobody uses, there or on this machine; 0 where the system does not say."""
+    """Memory that nobody uses, there, or of this machine what this process may have; 0 where nobody says."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    said = [free for free in (_free_of_the_machine(), _free_of_the_container()) if free is not None]
+    return min(said, default=0)
+
+
+def _free_of_the_machine() -> int | None:
     with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return 1024 * int(line.split()[1])
-    return 0
+    return None
+
+
+def _free_of_the_container() -> int | None:
+    """At least 1, because 0 says that nobody knows."""
+    try:
+        most, held = (int((CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        counts = dict(line.split() for line in (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return None
+    return max(1, most - held + int(counts.get("inactive_file", 0)))  # of files read before, which give way
 
 
 def name_of(device: torch.device) -> str:

@@ -90,9 +90,7 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
 
     def validated() -> dict[str, float]:
         with alive():
-            metrics = {f"val_{name}": value for name, value in workload.evaluate(model, "search").items()}
-        check_metrics(metrics, plan)
-        return metrics
+            return checked(workload.evaluate(model, "search"), plan)
 
     step_of = graphed.Graphed(update) if engine.graphs else update
     applied = Applied(plan)
@@ -160,19 +158,21 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
     return recorder.outcome(Status.COMPLETED, metrics | decide)
 
 
-def check_metrics(metrics: Mapping[str, float], plan: TrainingPlan) -> None:
-    """Of what an evaluation gave, as ``val_loss`` and so on. Raises InvalidInput where something needed is missing."""
-    given = ", ".join(repr(name.removeprefix("val_")) for name in metrics) or "nothing"
-    if "val_loss" not in metrics:
+def checked(metrics: Mapping[str, float], plan: TrainingPlan) -> dict[str, float]:
+    """What an evaluation gave, as ``val_loss`` and so on. Raises InvalidInput where something needed is missing."""
+    found = {f"val_{name}": value for name, value in metrics.items()}
+    given = ", ".join(map(repr, metrics)) or "nothing"
+    if "val_loss" not in found:
         raise InvalidInput(
             f"evaluate of the workload {plan.workload.name!r} gives {given}; wanted 'loss' too, because divergence "
             "is seen by it"
         )
-    if plan.metric not in metrics:
+    if plan.metric not in found:
         raise InvalidInput(
             f"the metric is {plan.metric!r}, and evaluate of the workload {plan.workload.name!r} gives {given}: "
-            f"wanted one of {', '.join(metrics)} under [study]"
+            f"wanted one of {', '.join(found)} under [study]"
         )
+    return found
 
 
 def warm_up(workload: Workload) -> None:

@@ -69,7 +69,12 @@ def side_by_side(workload: Workload, training: Training, alone: Mapping[int, Wat
         given = heard[f"seed {seed}"]
         if not given.is_complete:
             return SideBySide(False, f"seed {seed} trains alone, and beside others it {given.ending}; {INSTEAD}")
-        found = _compare(given, expected, watch(nudged, training, seed, training.steps), nudged.eps)
+        moved = watch(nudged, training, seed, training.steps)
+        if not moved.is_complete:
+            return SideBySide(
+                None, f"it cannot be compared: with its weights changed in their last place it {moved.ending}"
+            )
+        found = _compare(given, expected, moved, nudged.eps)
         if isinstance(found, str):
             return SideBySide(
                 False,

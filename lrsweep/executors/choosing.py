@@ -3,7 +3,8 @@
 A burst is a fraction of a second of training in one arrangement (a ``Crew``), by plans like the sweep's own::
 
     sequential in one process ─> is the rest of the sweep long enough to be worth measuring?
-      ─> sequential in 2, 4, … processes, fused with 2, 4, 8, … slots, and the best of these in 2, 4, … processes
+      ─> sequential in 2, 4, … processes, fused with 2, 4, 8, … slots, and the best of these in 2, 4, … processes;
+         never with more slots than the search fills and keeps a few trainings waiting behind
       ─> the best of both kinds in turn, ten times: fused only where the whole interval of the ratio is above 1
 
 An arrangement that is not clearly faster than a simpler one is not taken: it costs memory, and a search that has more
@@ -23,6 +24,7 @@ import numpy as np
 
 from lrsweep.executors.engine_option import described
 from lrsweep.executors.messages import Measured
+from lrsweep.executors.process import capacity
 from lrsweep.records import Crew, TrainingPlan
 
 WORTH_MEASURING = 60.0
@@ -39,6 +41,8 @@ MEMORY_SHARE = 0.5
 """Of what is free: the rest is for the driver, and for what a longer training needs more."""
 GPU_PROCESSES = 4
 """More only take turns on one GPU, and each has a context of its own there."""
+OUT_OF_MEMORY = "out of memory"
+"""How the reason of a process begins that had too little: another time there may be more."""
 REPEATS = 10
 T_95 = 2.262
 """Student's t at 97.5 %, of as many repeats less one."""
@@ -116,8 +120,8 @@ class Choice:
     """what was not tried, and why"""
     seconds: float
     """that the measurement took"""
-    measured_on: str = ""
-    """the date"""
+    is_lasting: bool = True
+    """whether another time is likely to show the same: no memory was short, and no process ended"""
 
 
 class Chooser:
@@ -144,6 +148,7 @@ class Chooser:
         self._seconds = FIRST_BURST
         self._device = ""
         self._free_bytes = 0
+        self._is_lasting = True
 
     @property
     def device(self) -> str:
@@ -168,7 +173,7 @@ class Chooser:
         """``fused_alone``: the fused engine wherever the model can be fused, and how much of it is to be found out."""
         crew = self._fused_alone() if fused_alone else self._of_both()
         seconds = time.monotonic() - self._began
-        return Choice(crew, tuple(self._bursts), tuple(self._ratios), tuple(self._notes), seconds)
+        return Choice(crew, tuple(self._bursts), tuple(self._ratios), tuple(self._notes), seconds, self._is_lasting)
 
     def _fused_alone(self) -> Crew:
         fused = self._best_fused()
@@ -188,13 +193,13 @@ class Chooser:
         """None where nothing could be measured."""
         best: Burst | None = None
         before = self._bursts[0]
-        slots = 2
-        while slots <= self._rest.at_once:
+        slots, most = 2, self._most_slots(1)
+        while slots <= most:
             burst = self._measured(Crew(1, slots))
             if not _gains(burst, best):
                 break
             best = burst
-            following = min(2 * slots, self._rest.at_once)
+            following = min(2 * slots, most)
             of_one = max(0, burst.held_bytes - before.held_bytes) / (slots - (before.crew.slots or 1))
             wanted_bytes = burst.held_bytes + of_one * (following - slots)
             if following == slots or not self._fits(Crew(1, following), wanted_bytes):
@@ -206,8 +211,8 @@ class Chooser:
         """The best of it in 1, 2, 4, … processes, with as many slots in each as the search fills."""
         best = one
         for processes in self._process_counts():
-            slots = one.crew.slots and min(one.crew.slots, self._rest.at_once // processes)
-            if slots == 1:  # the sequential engine with more work
+            slots = one.crew.slots and min(one.crew.slots, self._most_slots(processes))
+            if slots is not None and slots < 2:  # the sequential engine with more work
                 break
             crew = Crew(processes, slots)
             if not self._fits(crew, one.held_bytes * processes):
@@ -217,6 +222,11 @@ class Chooser:
                 break
             best = burst
         return best
+
+    def _most_slots(self, processes: int) -> int:
+        """In each of so many processes: a slot that ends a training finds the next one waiting there."""
+        share = self._rest.at_once // processes
+        return max((slots for slots in range(1, share) if capacity(slots) <= share), default=0)
 
     def _process_counts(self) -> Iterator[int]:
         most = min(self._cores if self._device == "cpu" else GPU_PROCESSES, self._rest.at_once)
@@ -231,6 +241,7 @@ class Chooser:
         """Whether it may be tried; where memory forbids it, this is noted."""
         if not self._free_bytes or wanted_bytes <= MEMORY_SHARE * self._free_bytes:
             return True
+        self._is_lasting = False
         self._notes.append(
             f"{described(crew)} would need about {wanted_bytes / 2**30:.1f} GiB of memory, and "
             f"{self._free_bytes / 2**30:.1f} GiB are free"
@@ -264,7 +275,9 @@ class Chooser:
         return burst
 
     def _burst(self, crew: Crew, seconds: float) -> list[Measured]:
-        return self._measurer.measure(crew, self._plans, seconds, self._tick)
+        answers = self._measurer.measure(crew, self._plans, seconds, self._tick)
+        self._is_lasting &= all(map(_is_lasting, answers))
+        return answers
 
 
 def _gains(burst: Burst, best: Burst | None) -> bool:
@@ -273,6 +286,13 @@ def _gains(burst: Burst, best: Burst | None) -> bool:
 
 def _reason(answers: Sequence[Measured]) -> str | None:
     return next((each.reason for each in answers if each.reason is not None), None)
+
+
+def _is_lasting(answer: Measured) -> bool:
+    if answer.reason is None:
+        return True
+    has_answered = answer.device != ""  # else this was said for a process that has ended, or was silent
+    return has_answered and not answer.reason.startswith(OUT_OF_MEMORY)
 
 
 def _speed(answers: Sequence[Measured]) -> float:

@@ -1,6 +1,8 @@
 """From ``--engine`` to the ``Crew`` that trains a sweep; what was measured for it is told, and kept in a file.
 
-The file holds an entry for everything that may change the answer: workload, settings, optimizers, machine, versions.
+The file holds an entry for each combination of what is known to change the answer: workload, settings, optimizers,
+lengths, machine, versions. What the machine does beside is not known, so a choice is as good as the minute in which it
+was measured; one for which memory was short, or a process ended, is not kept.
 """
 
 from __future__ import annotations
@@ -18,13 +20,18 @@ from pathlib import Path
 
 from lrsweep import __version__
 from lrsweep.executors.choosing import REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
-from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, described
+from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, as_option, described
+from lrsweep.executors.process import capacity
 from lrsweep.records import SEQUENTIAL, Crew, Json, TrainingPlan, stable_hash
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
 
 VERSION = 1
+FEWEST_SLOTS = 2
+CGROUP = Path("/sys/fs/cgroup")
+"""Where version 2 of control groups says what a container may use."""
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def crew_for(
@@ -42,11 +49,13 @@ def crew_for(
     ``tick`` is called while something is measured, and may raise.
     """
     if asked.crew is not None:
-        return asked.crew
+        return _filled(asked.crew, study, rest, say)
     if study.workload.name == COMMAND:
         return Crew()
+    if asked.engine == FUSED and rest.at_once < capacity(FEWEST_SLOTS):
+        return Crew(slots=max(1, rest.at_once))
     if rest.at_once < 2:
-        return Crew(slots=1) if asked.engine == FUSED else Crew()
+        return Crew()
     cores = available_cores()
     chooser = Chooser(measurer, measuring_plans(study, rest.at_once), rest, cores=cores, tick=tick)
     first = chooser.first()
@@ -61,12 +70,28 @@ def crew_for(
         crew, measured_on = kept
         say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
         return crew
+    say("measuring which engine is fastest: up to a minute, once for such trainings on this machine …")
     choice = chooser.choose(fused_alone=asked.engine == FUSED)
-    with suppress(OSError):  # then it is measured again another time
-        remember(file, asked_of, choice)
+    if choice.is_lasting:
+        with suppress(OSError):  # then it is measured again another time
+            remember(file, asked_of, choice)
     for line in told(choice, f"{asked_of['device']}, {cores} core{'' if cores == 1 else 's'}"):
         say(line)
     return choice.crew
+
+
+def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, say: Callable[[str], None]) -> Crew:
+    """No more slots than can be filled: an update costs the same for those that are empty."""
+    most = max(1, rest.at_once)
+    if crew.slots is None or crew.at_once <= most:
+        return crew
+    processes = min(crew.processes, most)
+    fewer = Crew(processes, most // processes)
+    say(
+        f"at most {most} of the {study.trials} trials are in flight: {as_option(fewer)} is trained in the place of "
+        f"{as_option(crew)}"
+    )
+    return fewer
 
 
 def rest_of(study: ResolvedStudy, *, trials_left: int, at_once: int, seconds: float = math.inf) -> Rest:
@@ -98,7 +123,7 @@ def measuring_plans(study: ResolvedStudy, count: int) -> tuple[TrainingPlan, ...
 
 
 def _question(asked: EngineOption, study: ResolvedStudy, rest: Rest, device: str, cores: int) -> dict[str, Json]:
-    """Everything that may change the answer."""
+    """What is known to change the answer. The build of torch says which CUDA libraries it runs with."""
     facts = study.facts
     return {
         "asked": asked.engine,
@@ -108,10 +133,14 @@ def _question(asked: EngineOption, study: ResolvedStudy, rest: Rest, device: str
         "data_hash": facts.data_hash,
         "batch_size": facts.batch_size,
         "optimizers": list(study.space.optimizers),
+        "first_horizon": study.rungs[0],
+        "evaluations": study.evaluations,
         "engine": study.engine.changed(),
         "at_once": rest.at_once,
         "device": _cpu_model() if device == "cpu" else device,
         "cores": cores,
+        "driver": None if device == "cpu" else _nvidia_driver(),
+        "python": platform.python_version(),
         "torch": metadata.version("torch"),
         "lrsweep": __version__,
     }
@@ -154,8 +183,20 @@ def _is_count(value: Json) -> bool:
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def available_cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """That this process may use: by its affinity, and by the time that its container has on them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, (CGROUP / "cpu.max").read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return cores
+    return max(1, min(cores, math.ceil(quota / period)))
+
+
+def _nvidia_driver() -> str | None:
+    try:
+        return NVIDIA_DRIVER.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError:
+        return None
 
 
 def _cpu_model() -> str:

@@ -72,6 +72,17 @@ class EngineOption:
 DEFAULT = EngineOption()
 
 
+def as_option(crew: Crew) -> str:
+    """As a user asks for it.
+
+    >>> as_option(Crew()), as_option(Crew(2)), as_option(Crew(1, 16)), as_option(Crew(2, 16))
+    ('sequential', 'sequential:2', 'fused:16', 'fused:16x2')
+    """
+    if crew.slots is None:
+        return SEQUENTIAL if crew.processes == 1 else f"{SEQUENTIAL}:{crew.processes}"
+    return f"{FUSED}:{crew.slots}" + ("" if crew.processes == 1 else f"x{crew.processes}")
+
+
 def described(crew: Crew) -> str:
     """In words.
 

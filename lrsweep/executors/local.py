@@ -59,7 +59,8 @@ class LocalExecutor:
         self.stall_seconds = stall_seconds
         """how long an engine may be silent; it says that it lives while it loads, evaluates, or runs scripts"""
         self._say = say
-        """gets the warnings of the engines' processes, each once"""
+        self._warned: set[str] = set()
+        """what the processes have said: each may meet the same, and a new one in the place of a lost one again"""
         self._launch = Launch(device, data, scratch, self._environ)
         self._crew = crew
         self._processes: list[EngineProcess] = []
@@ -137,7 +138,12 @@ class LocalExecutor:
                     process.send(Prepare(workload))
 
     def _grow(self, count: int) -> None:
-        self._processes += [EngineProcess(self._launch, self._say) for _ in range(count - len(self._processes))]
+        self._processes += [EngineProcess(self._launch, self._warn) for _ in range(count - len(self._processes))]
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._say(text)
 
     def _fit(self, workload: WorkloadSpec) -> None:
         """How many trainings it takes: a script's all run, and none waits in the process."""

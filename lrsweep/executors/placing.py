@@ -4,20 +4,28 @@ The one with the most room; but a process that trains many at once and dies take
 which of them ended it. All that ran there are suspects then. Each is trained again with nothing beside it, in a process
 that trains one after the other until no suspect is left, so that whoever ends its process again is found out and the
 others have died once. Plans that are not suspects go to the other processes; where there is no other they wait.
+
+A training that will not come again is no suspect: one that has ended, was stopped, or ended its process so often that
+the driver gives it up.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from lrsweep.executors.process import EngineProcess
 from lrsweep.records import TrainingPlan
+
+DEATHS_THAT_FAIL = 3
+"""After so many the driver fails a training and does not submit it again."""
 
 
 class Placing:
     def __init__(self) -> None:
         self._waiting: list[TrainingPlan] = []
         self._suspects: set[str] = set()
+        self._deaths: Counter[str] = Counter()
         self._apart: EngineProcess | None = None
         """trains suspects, or is emptied for them"""
 
@@ -54,10 +62,16 @@ class Placing:
 
     def suspect(self, process: EngineProcess) -> str | None:
         """What ran in a process that has just ended is suspect if it was not alone; what is to be said of it."""
-        running = process.running
-        if process.scripts is not None or len(running) < 2:
+        if process.scripts is not None:
             return None
-        self._suspects.update(running)
+        running = process.running
+        self._deaths.update(running)
+        given_up = {training for training in running if self._deaths[training] >= DEATHS_THAT_FAIL}
+        if len(running) > 1:
+            self._suspects.update(running)
+        self._suspects -= given_up
+        if len(running) < 2:
+            return None
         assert process.slots is not None
         process.slots = process.slots // 2 if process.slots > 3 else None
         then = "one after the other" if process.slots is None else f"no more than {process.slots} at once"
@@ -67,20 +81,23 @@ class Placing:
         )
 
     def acquit(self, training_id: str) -> None:
-        """It has ended, and its process has not."""
+        """It has ended, or was stopped, and its process goes on."""
         self._suspects.discard(training_id)
+        del self._deaths[training_id]
 
     def take_back(self, training_id: str) -> TrainingPlan | None:
-        """A plan that has no process yet."""
+        """A plan that has no process yet, and is to get none."""
         for plan in self._waiting:
             if plan.training_id == training_id:
                 self._waiting.remove(plan)
+                self.acquit(training_id)
                 return plan
         return None
 
     def clear(self) -> None:
         self._waiting.clear()
         self._suspects.clear()
+        self._deaths.clear()
         if self._apart is not None:
             self._apart.is_apart = False
             self._apart = None

@@ -41,6 +41,15 @@ ENDING_SECONDS = 10.0
 ERROR_TAIL = 2000
 
 
+def capacity(slots: int | None) -> int:
+    """How many trainings a process takes that trains so many at once: those that run, and those that wait behind them.
+
+    >>> capacity(None), capacity(1), capacity(16)
+    (2, 3, 20)
+    """
+    return 1 + AHEAD if slots is None else slots + max(FEWEST_AHEAD, slots // 4)
+
+
 @dataclass(frozen=True)
 class Launch:
     """What an engine's process is started with; see ``LocalExecutor``."""
@@ -110,14 +119,12 @@ class EngineProcess:
     @property
     def capacity(self) -> int:
         """How many trainings it takes in all: those that run at once, and those that wait for them in the process."""
-        if self.scripts is not None:
-            return self.scripts
-        return 1 + AHEAD if self.slots is None else self.slots + max(FEWEST_AHEAD, self.slots // 4)
+        return capacity(self.slots) if self.scripts is None else self.scripts
 
     @property
     def room(self) -> int:
         """How many more it takes now."""
-        return (1 + AHEAD if self.is_apart else self.capacity) - len(self.in_flight)
+        return (capacity(None) if self.is_apart else self.capacity) - len(self.in_flight)
 
     @property
     def running(self) -> list[str]:

@@ -12,10 +12,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrsweep.executors.choosing import OUT_OF_MEMORY
 from lrsweep.executors.heartbeat import Heartbeat
 from lrsweep.executors.messages import Alive, Busy, Measure, Measured, Use
 from lrsweep.records import Curve, EngineSettings, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
@@ -93,6 +94,7 @@ class Trainer:
     def measure(self, message: Measure) -> Measured:
         """How fast trainings are trained; nothing else is trained meanwhile."""
         from lrsweep.engines import measuring
+        from lrsweep.engines.memory import shortage
 
         plans = message.plans
         workload = self._workload(plans[0].workload)
@@ -102,7 +104,8 @@ class Trainer:
         try:
             updates, seconds = self._benches.run(workload, plans, message.slots, message.seconds)
         except Exception as error:  # of whatever kind: it is a reason to train in another way
-            reason = _line(error)
+            is_short = isinstance(error, measuring.OutOfMemory) or shortage(error, workload.device) is not None
+            reason = f"{OUT_OF_MEMORY}: {_line(error)}" if is_short else _line(error)
         if reason is not None:  # outside, because the error holds on to tensors
             self._benches.give_back(workload, plans, message.slots)
         device = workload.device
@@ -135,6 +138,7 @@ class Trainer:
             self._fused[1].submit(plan)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].advance()
+            self._tell_of_fewer_slots()
             if time.monotonic() - self._told_at >= BUSY_EVERY:
                 self._say_how_busy()
 
@@ -151,10 +155,20 @@ class Trainer:
                 _kind(plan, slots),
                 FusedEngine(workload, plan.engine, slots, self._emit, self._alive),
             )
+            self._tell_of_fewer_slots()
         except Exception as error:
             _log.warning("trained one after the other: %s", _line(error))
             self._slots = None
             self._send(Use(None))
+
+    def _tell_of_fewer_slots(self) -> None:
+        """Memory ran out: from here on the driver sends no more than the engine's slots take."""
+        assert self._fused is not None
+        kind, engine = self._fused
+        if engine.slots != kind.slots:
+            self._fused = replace(kind, slots=engine.slots), engine
+            self._slots = engine.slots
+            self._send(Use(engine.slots))
 
     def _train_alone(self, plan: TrainingPlan) -> None:
         workload = self._workload(plan.workload)

@@ -156,10 +156,13 @@ class Store(Protocol):
         outcome: Outcome,
         curve: Curve,
         *,
+        engine: str | None = None,
         tell: TrialEnd | None = None,
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
         """The result, its whole curve, what the search is told, and the trial's next trainings: all or nothing.
+
+        ``engine`` is the one that ended it, where that may not be the one that began it; None leaves it as it is.
 
         Raises ValueError when the training is not running in this attempt, or when the search was told of the trial
         before: a result counts exactly once.

@@ -197,11 +197,12 @@ class MemoryStore:
         outcome: Outcome,
         curve: Curve,
         *,
+        engine: str | None = None,
         tell: TrialEnd | None = None,
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
         with self._writing(lease) as w:
-            row = rules.ended(lease, _known(w.tables.trainings, "training", training_id), attempt, outcome)
+            row = rules.ended(lease, _known(w.tables.trainings, "training", training_id), attempt, outcome, engine)
             w.tables.trainings[training_id] = row
             w.tables.curves[training_id] = curve.to_bytes()
             trial = w.tables.trials[row.study, row.trial]

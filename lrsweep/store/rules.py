@@ -153,11 +153,12 @@ def check_running(lease: Lease, row: TrainingRow, attempt: int) -> None:
         )
 
 
-def ended(lease: Lease, row: TrainingRow, attempt: int, outcome: Outcome) -> TrainingRow:
+def ended(lease: Lease, row: TrainingRow, attempt: int, outcome: Outcome, engine: str | None) -> TrainingRow:
     check_running(lease, row, attempt)
     row = row.with_outcome(outcome)
     return replace(
         row,
+        engine=row.engine if engine is None else engine,
         metrics=plain(dict(row.metrics), f"metrics of training {row.training_id}"),
         error=None if row.error is None else storable_text(row.error),
         reason=None if row.reason is None else storable_text(row.reason),

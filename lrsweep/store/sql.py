@@ -247,12 +247,13 @@ class SqlStore:
         outcome: Outcome,
         curve: Curve,
         *,
+        engine: str | None = None,
         tell: TrialEnd | None = None,
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
         data = curve.to_bytes()  # before the transaction, which holds up other writers
         with self._writing(lease) as w:
-            row = rules.ended(lease, w.training(training_id), attempt, outcome)
+            row = rules.ended(lease, w.training(training_id), attempt, outcome, engine)
             w.put(models.training, row, "training_id")
             w.put_curve(row, curve.steps, data)
             trial = w.get(TrialRow, models.trial, study=row.study, number=row.trial)

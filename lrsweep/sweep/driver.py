@@ -7,7 +7,6 @@ tick:    the lease is renewed, long curves are committed, those who watch are sh
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,19 +18,18 @@ from lrsweep.executors.messages import Busy, Lost
 from lrsweep.records import Curve, Outcome, Record, Status, SweepRow, TrainingRow, TrialRow
 from lrsweep.scripts import command
 from lrsweep.selection import best_trial, by_family
-from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.failures import Failures, refuse_total_failure
 from lrsweep.sweep.faults import Faults
-from lrsweep.sweep.halting import Next, Reached, after, calibrates
+from lrsweep.sweep.halting import Next, Reached, after, calibrates, is_behind_anywhere
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
 from lrsweep.sweep.plans import first_training, next_plan
-from lrsweep.sweep.progress import Best, Progress, Running, occupancy
+from lrsweep.sweep.progress import Best, Progress, Running, best_of, occupancy
 from lrsweep.sweep.search import Search
-from lrsweep.sweep.waiting import Waiting, most_in_flight
+from lrsweep.sweep.waiting import Untold, Waiting, most_in_flight
 
 COMMIT_CURVES_EVERY = 30.0
 SHOW_EVERY = 0.2
@@ -91,9 +89,7 @@ class Driver:
         self._reached = Reached(study)
         self._waiting: Waiting
         self._runs_scripts = study.workload.name == command.NAME
-        self._untold: set[int] = set()
-        """trials that have a training to run or running: in flight for the search"""
-        self._most_untold = math.inf if self._runs_scripts else most_in_flight(study.trials)
+        self._untold = Untold(None if self._runs_scripts else most_in_flight(study.trials))
         """for scripts it is the study file that says how many run at a time"""
         self._curves: dict[str, Curve] = {}
         self._failures = Failures()
@@ -141,6 +137,7 @@ class Driver:
                 self._stop.check()
                 is_full = self._fill(search)
                 for message in self._executor.poll(POLL_SECONDS if is_full else 0.0):
+                    self.keep()  # a poll may bring hundreds, and each outcome is a commit
                     if isinstance(message, Lost):
                         self._handle_loss(search, message)
                     else:
@@ -182,16 +179,22 @@ class Driver:
         self._trials = {trial.number: trial for trial in generation if trial.sweep_id == self._sweep.sweep_id}
         counted = [trial for trial in generation if trial.is_told or trial.number in self._trials]
         self._places = {trial.number: place for place, trial in enumerate(counted)}
+        left: list[TrainingRow] = []
         for found in rows:
             row = found
             if row.sweep_id == self._sweep.sweep_id:
                 if row.status is Status.RUNNING:
                     row = self._store.queue_again(self._lease, row.training_id, reason="its driver ended")
                 if row.status is Status.QUEUED:
-                    self._wait(row)
+                    left.append(row)
                 self._trainings[row.training_id] = row
             by_trial[row.trial].append(row)
             self._reached.add(families[row.trial], row)
+        for row in left:  # now that all values are known
+            is_behind = is_behind_anywhere(by_trial[row.trial], self._reached, families[row.trial])
+            if is_behind and self._calibrates(row.trial):
+                self._untold.goes_on_to_calibrate(row.trial)
+            self._wait(row)
         self._steps_before = sum(row.steps for row in self._trainings.values())
         self._told_before = self._told()
         return Search(self._study, generation, by_trial, sweep_id=self._sweep.sweep_id)
@@ -203,7 +206,7 @@ class Driver:
         while self._executor.free > 0:
             if self._waiting:
                 row = self._trainings[self._waiting.next()]
-            elif len(self._trials) < self._study.trials and len(self._untold) < self._most_untold:
+            elif len(self._trials) < self._study.trials and self._untold.has_room:
                 row = self._ask(search)
             else:
                 return True
@@ -240,6 +243,8 @@ class Driver:
             self._trainings[row.training_id] = row
         if row.status is not Status.RUNNING or record.attempt != row.attempt:
             return  # a late word of an attempt that was given up
+        if record.engine != row.engine:  # where memory ran out its slots were halved
+            row = self._trainings[row.training_id] = replace(row, engine=record.engine)
         self._curves[row.training_id] = self._curves[row.training_id].extended(record)
         if record.outcome is not None:
             self._end(search, row, record.outcome)
@@ -264,13 +269,18 @@ class Driver:
         following = self._following(ended, trial)
         curve = self._curves.pop(row.training_id)
         ended = self._store.end_training(
-            self._lease, row.training_id, row.attempt, outcome, curve, tell=following.tell, queue=following.queue
+            *(self._lease, row.training_id, row.attempt, outcome, curve),
+            engine=row.engine,
+            tell=following.tell,
+            queue=following.queue,
         )
         self._faults.passing("after-commit")
         self._checkpoints.remove(row.training_id)
         self._mirror.wake(told=None if following.tell is None else trial.number)
         self._trainings[ended.training_id] = ended
         self._reached.add(str(trial.params["family"]), ended)
+        if following.only_calibrates:
+            self._untold.goes_on_to_calibrate(trial.number)
         for queued in following.queue:
             self._trainings[queued.training_id] = queued
             self._wait(queued)
@@ -279,7 +289,7 @@ class Driver:
                 search.report(trial.number, ended.rung, ended.metrics[self._study.metric])
         else:
             search.tell(trial.number, following.tell, rung=ended.rung)
-            self._untold.discard(trial.number)
+            self._untold.told(trial.number)
             self._trials[trial.number] = replace(trial, state=following.tell.state, value=following.tell.value)
         if command.TOO_LATE in (ended.error or "") and search.drop_reactive():
             if not self._has_dropped:
@@ -294,15 +304,18 @@ class Driver:
 
     def _following(self, ended: TrainingRow, trial: TrialRow) -> Next:
         family = str(trial.params["family"])
-        families = len(self._study.space.families)
         next_rung = self._study.rungs[min(ended.rung + 1, len(self._study.rungs) - 1)]
         return after(
             ended,
             self._study,
             rivals=self._reached.by(family, ended.rung),
-            calibrates=calibrates(trial.number, self._places[trial.number], families, study=self._study.name),
+            calibrates=self._calibrates(trial.number),
             scale=self._study.rate_scale(str(trial.params["optimizer"]), next_rung),
         )
+
+    def _calibrates(self, trial: int) -> bool:
+        families = len(self._study.space.families)
+        return calibrates(trial, self._places[trial], families, study=self._study.name)
 
     # ── tick ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _tick(self) -> None:
@@ -354,44 +367,3 @@ class Driver:
 
     def _told(self) -> int:
         return sum(trial.is_told for trial in self._trials.values())
-
-
-def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
-    """The best trial of the rows, with the metrics of its training at the full horizon."""
-    trial = best_trial(trials, study.direction)
-    if trial is None or trial.value is None:
-        return None
-    point = candidate(trial.params, study)
-    full = next(
-        row
-        for row in trainings
-        if row.trial == trial.number and row.rung == len(study.rungs) - 1 and row.status is Status.COMPLETED
-    )
-    return Best(
-        trial=trial.number,
-        value=trial.value,
-        metric=study.metric,
-        direction=study.direction,
-        workload=study.workload,
-        family=point.schedule.family,
-        schedule=point.schedule,
-        peak_lr=point.peak_lr,
-        optimizer=point.optimizer.name,
-        optimizer_settings=point.optimizer.settings,
-        horizon=full.horizon,
-        metrics=full.metrics,
-        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else {},
-        extra=point.extra,
-    )
-
-
-def _heard(store: Store, training: TrainingRow, metric: str) -> dict[int, float]:
-    """Updates done -> metric of a training that has ended, where a schedule can hear it and it is a number.
-
-    A script may report before its first update, after each one, and other metrics in between.
-    """
-    curve = store.curve(training.training_id)
-    if curve is None:
-        return {}
-    reported = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
-    return {done: value for done, value in reported if 1 <= done <= training.horizon and math.isfinite(value)}

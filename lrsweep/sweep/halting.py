@@ -27,6 +27,8 @@ class Next:
 
     tell: TrialEnd | None = None
     queue: tuple[TrainingRow, ...] = ()
+    only_calibrates: bool = False
+    """whether it goes on although its value would have halted it"""
 
 
 class Reached:
@@ -45,6 +47,15 @@ class Reached:
         """The best first."""
         return self._values[family, rung]
 
+    def is_behind(self, family: str, row: TrainingRow) -> bool:
+        """Whether a completed training that is among these has a value that the others of now would halt."""
+        value = row.metrics.get(self._study.metric)
+        if value is None:
+            return False
+        rivals = [*self._values[family, row.rung]]
+        rivals.remove(value)
+        return not goes_on(value, rivals, self._study.direction)
+
 
 def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], calibrates: bool, scale: float) -> Next:
     """What follows the outcome of ``ended``.
@@ -61,8 +72,10 @@ def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], 
         return Next(tell=TrialEnd(TrialState.PRUNED, None))
     if ended.rung == len(study.rungs) - 1:
         return Next(tell=TrialEnd(TrialState.COMPLETE, value))
-    if calibrates or goes_on(value, rivals, study.direction):
-        return Next(queue=(sibling(ended, ended.rung + 1, study.rungs[ended.rung + 1], scale),))
+    is_good = goes_on(value, rivals, study.direction)
+    if calibrates or is_good:
+        following = sibling(ended, ended.rung + 1, study.rungs[ended.rung + 1], scale)
+        return Next(queue=(following,), only_calibrates=not is_good)
     return Next(tell=TrialEnd(TrialState.PRUNED, value))
 
 
@@ -87,6 +100,14 @@ def calibrates(trial: int, place: int, families: int, *, study: str) -> bool:
         return True
     number = int(stable_hash(["calibration", study, trial]), 16)
     return number % CALIBRATION_EVERY == 0
+
+
+def is_behind_anywhere(trainings: Sequence[TrainingRow], reached: Reached, family: str) -> bool:
+    """Whether a calibrating trial that has not ended came past a rung only because it calibrates.
+
+    That is not kept, so it is judged by the values of now: a trial near the border may change sides at a restart.
+    """
+    return any(row.status is Status.COMPLETED and reached.is_behind(family, row) for row in trainings)
 
 
 def sibling(training: TrainingRow, rung: int, horizon: int, rate_scale: float) -> TrainingRow:

@@ -30,7 +30,7 @@ class Homes:
 
     @property
     def engines(self) -> Path:
-        """What was measured to choose one."""
+        """A file: what was measured to choose an engine, for the next sweep that asks the same."""
         return self.folder / "engines.json"
 
     @property

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lrsweep.executors.messages import Busy
-from lrsweep.records import Direction, Json, SweepRow, TrainingRow, TrialRow, WorkloadSpec
+from lrsweep.records import Direction, Json, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
-from lrsweep.selection import FamilyStanding
+from lrsweep.selection import FamilyStanding, best_trial
+from lrsweep.space import candidate
+
+if TYPE_CHECKING:
+    from lrsweep.store.base import Store
+    from lrsweep.study import ResolvedStudy
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class SweepResult:
     """why something is not mirrored yet"""
     occupancy: float | None = None
     """how full the slots of the fused engines were; None where trainings ran one after the other"""
+    engine: str | None = None
+    """how trainings ran side by side, as ``--engine`` takes it; None for scripts, and where the sweep was only read"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -126,6 +135,48 @@ class SweepResult:
             "seconds": self.sweep.seconds,
             "startup_seconds": self.startup_seconds,
             "not_mirrored": self.not_mirrored,
+            "engine": self.engine,
             "occupancy": self.occupancy,
             "home": self.home,
         }
+
+
+def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
+    """The best trial of the rows, with the metrics of its training at the full horizon."""
+    trial = best_trial(trials, study.direction)
+    if trial is None or trial.value is None:
+        return None
+    point = candidate(trial.params, study)
+    full = next(
+        row
+        for row in trainings
+        if row.trial == trial.number and row.rung == len(study.rungs) - 1 and row.status is Status.COMPLETED
+    )
+    return Best(
+        trial=trial.number,
+        value=trial.value,
+        metric=study.metric,
+        direction=study.direction,
+        workload=study.workload,
+        family=point.schedule.family,
+        schedule=point.schedule,
+        peak_lr=point.peak_lr,
+        optimizer=point.optimizer.name,
+        optimizer_settings=point.optimizer.settings,
+        horizon=full.horizon,
+        metrics=full.metrics,
+        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else {},
+        extra=point.extra,
+    )
+
+
+def _heard(store: Store, training: TrainingRow, metric: str) -> dict[int, float]:
+    """Updates done -> metric of a training that has ended, where a schedule can hear it and it is a number.
+
+    A script may report before its first update, after each one, and other metrics in between.
+    """
+    curve = store.curve(training.training_id)
+    if curve is None:
+        return {}
+    reported = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
+    return {done: value for done, value in reported if 1 <= done <= training.horizon and math.isfinite(value)}

@@ -11,19 +11,21 @@ from dataclasses import replace
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SweepFailed, TrackingUnavailable
 from lrsweep.executors.chosen import crew_for, rest_of
+from lrsweep.executors.engine_option import as_option
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Status, StudyRow, SweepRow, SweepStatus
+from lrsweep.scripts import command
 from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, Study
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
-from lrsweep.sweep.driver import Driver, Stop, best_of
+from lrsweep.sweep.driver import Driver, Stop
 from lrsweep.sweep.homes import Homes, Options, When
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
-from lrsweep.sweep.progress import Best, Progress, SweepResult
+from lrsweep.sweep.progress import Best, Progress, SweepResult, best_of
 from lrsweep.sweep.waiting import most_in_flight
 from lrsweep.tracking import RunEnd, Tracker, load_mlflow
 
@@ -89,7 +91,8 @@ def run_sweep(
             at_once=most_in_flight(resolved.trials),
             seconds=left,
         )
-        executor.use(crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say))
+        crew = crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say)
+        executor.use(crew)
         sweep = _open_sweep(store, lease, tracker, resolved, sweep)
         assert sweep.mlflow_run_id is not None
         mirror = Mirror(
@@ -146,7 +149,8 @@ def run_sweep(
             outage = mirror.outage or "it was away for too long."
         if outage is None:  # only now: a sweep is finished when all that it found can be seen
             sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
-        return replace(result, sweep=sweep, outage=outage, occupancy=driver.occupancy)
+        engine = None if study.workload.name == command.NAME else as_option(crew)
+        return replace(result, sweep=sweep, outage=outage, occupancy=driver.occupancy, engine=engine)
 
 
 def _keeping(store: Store, lease: Lease, stop: Stop) -> Callable[[], None]:

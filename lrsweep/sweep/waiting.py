@@ -23,6 +23,37 @@ def most_in_flight(trials: int) -> int:
     return max(FEWEST_IN_FLIGHT, trials // ROUNDS)
 
 
+class Untold:
+    """Trials that were asked and not yet told: how many the search may still ask.
+
+    A trial that goes on only because it calibrates does not count: at its rung the search has heard what it would have
+    been told of it, and what it trains from there on keeps slots busy that would be idle.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        """``most``: None for any number."""
+        self._most = most
+        self._counted: set[int] = set()
+        self._calibrating: set[int] = set()
+
+    @property
+    def has_room(self) -> bool:
+        return self._most is None or len(self._counted) < self._most
+
+    def add(self, trial: int) -> None:
+        """It has a training to run, its first or another."""
+        if trial not in self._calibrating:
+            self._counted.add(trial)
+
+    def goes_on_to_calibrate(self, trial: int) -> None:
+        self._counted.discard(trial)
+        self._calibrating.add(trial)
+
+    def told(self, trial: int) -> None:
+        self._counted.discard(trial)
+        self._calibrating.discard(trial)
+
+
 class Waiting:
     """Trainings that exist and wait for a place, the next one first.
 

@@ -51,7 +51,7 @@ def test_every_engine_is_measured_and_the_chosen_one_trains(
     assert max(each.at_once for each in tried) <= 4
     assert [burst["reason"] for burst in bursts] == [None] * len(bursts)
     assert all(burst["speed"] > 0 and burst["held_bytes"] > 0 for burst in bursts)
-    assert said[0].startswith("engines measured in")
+    assert said[1].startswith("engines measured in")
 
     executor.use(crew)
     for plan in measuring_plans(study, 4):

@@ -79,7 +79,7 @@ def test_a_new_workload_passes_every_check(tmp_path: Path) -> None:
         ),
         True,
     )
-    assert (found["passed"], found["seeds_reproduce"], found["engine"]) == (True, True, "sequential")
+    assert (found["passed"], found["seeds_reproduce"], found["engine"]) == (True, True, "fused")
     assert (found["fused_equals_sequential"], found["fused_reason"]) == (True, None)
     assert found["steps_per_second"] > 1
     assert found["fused"]["slots"] == 4

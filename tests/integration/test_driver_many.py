@@ -7,15 +7,31 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lrsweep.executors.messages import Busy, Lost
-from lrsweep.records import Record, Status, TrainingPlan, TrialState
+from lrsweep.records import Record, Status, TrainingPlan, TrainingRow, TrialState
+from lrsweep.store import MemoryStore, open_store
 from lrsweep.sweep.waiting import most_in_flight
-from tests.scripted import Bench, ScriptedExecutor, completed, diverged, only_sgd
+from tests.scripted import Bench, Script, ScriptedExecutor, completed, diverged, only_sgd
 from tests.sweeps import a_record, a_study
+
+
+class Killed(BaseException):
+    """The end of a driver that had no time for anything."""
+
+
+def after_polls(polls: int) -> Callable[[], None]:
+    left = iter(range(polls))
+
+    def killed() -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    return killed
 
 
 class Slots(ScriptedExecutor):
@@ -44,9 +60,16 @@ class Slots(ScriptedExecutor):
     def untold(self) -> int:
         return sum(trial.state is TrialState.RUNNING for trial in self._bench.store._read().trials.values())
 
+    @property
+    def at_first_rung(self) -> int:
+        """Untold trials that have no training above it."""
+        tables = self._bench.store._read()
+        above = {row.trial for row in tables.trainings.values() if row.rung > 0}
+        return sum(row.state is TrialState.RUNNING and row.number not in above for row in tables.trials.values())
+
     def submit(self, plan: TrainingPlan) -> None:
         """What waits elsewhere is shorter, or was tried more often: nothing else may be passed over."""
-        assert self.untold <= most_in_flight(self._bench.study.trials)
+        assert self.at_first_rung <= most_in_flight(self._bench.study.trials)
         taken = {*self.in_flight, plan.training_id}
         for row in self._bench.store._read().trainings.values():  # the bench's copy of all of them takes 40 ms
             if row.status is Status.QUEUED and row.training_id not in taken:
@@ -90,8 +113,20 @@ def assert_each_ended_once(bench: Bench, trials: int) -> None:
     assert ended(bench) == Counter(row.training_id for row in bench.trainings())
 
 
-def some_diverge(plan: TrainingPlan) -> Any:
-    return diverged(plan) if int(plan.training_id, 16) % 5 == 0 else completed(plan)
+def some_diverge(plan: TrainingPlan, value: float | None = None) -> Any:
+    return diverged(plan) if int(plan.training_id, 16) % 5 == 0 else completed(plan, value)
+
+
+def improving() -> Script:
+    """Each value is better than all before: who goes on does so by it, and nobody only calibrates."""
+    values = iter(range(1_000, 0, -1))
+    return lambda plan: some_diverge(plan, float(next(values)))
+
+
+def worsening() -> Script:
+    """Each is worse than all before: but for the first to end, who goes on only calibrates."""
+    values = iter(range(1, 1_000))
+    return lambda plan: completed(plan, float(next(values)))
 
 
 # ── the search and the slots ─────────────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +136,7 @@ def test_the_search_has_a_sixth_of_its_budget_in_flight_and_no_more() -> None:
     """An executor that takes forty: sixteen trials of 96 are asked ahead, at every submit at most so many untold; what
     waits goes first, the longest of it first, as the executor asserts."""
     bench = Bench(only_sgd(trials=96))
-    executor = Slots(bench, slots=32, ahead=8, script=some_diverge)
+    executor = Slots(bench, slots=32, ahead=8, script=improving())
     untold: list[int] = []
     executor.before_poll = lambda: untold.append(executor.untold)
     bench.driver(executor).run()
@@ -114,12 +149,44 @@ def test_the_search_has_a_sixth_of_its_budget_in_flight_and_no_more() -> None:
 def test_a_short_sweep_has_four_in_flight() -> None:
     """A sixth of ten would be one, and a device idle."""
     bench = Bench(only_sgd(trials=10))
-    executor = Slots(bench)
+    executor = Slots(bench, script=improving())
     untold: list[int] = []
     executor.before_poll = lambda: untold.append(executor.untold)
     bench.driver(executor).run()
     assert_each_ended_once(bench, 10)
     assert max(untold) == 4
+
+
+def test_trials_that_only_calibrate_keep_slots_busy_beside_the_search() -> None:
+    """Of an executor that takes forty the search has its sixteen to the last ask, but for the one that went on by its
+    value; what calibrates comes on top."""
+    bench = Bench(only_sgd(trials=96))
+    executor = Slots(bench, slots=32, ahead=8, script=worsening())
+    seen: list[tuple[int, int]] = []
+    executor.before_poll = lambda: seen.append((executor.at_first_rung, executor.untold))
+    bench.driver(executor).run()
+    assert_each_ended_once(bench, 96)
+    to_the_last_ask = 96 - 16
+    assert {first for first, _ in seen[:to_the_last_ask]} == {15, 16}
+    assert max(untold for _, untold in seen) >= 20
+
+
+def test_after_a_kill_what_only_calibrates_is_known_again() -> None:
+    """It waits for its second attempt, and the search has its places all the same."""
+    bench = Bench(only_sgd(trials=96))
+    script = worsening()
+    first = Slots(bench, slots=32, ahead=8, script=script)
+    first.before_poll = after_polls(20)
+    with pytest.raises(Killed):
+        bench.driver(first).run()
+    assert first.untold - first.at_first_rung >= 3
+
+    second = Slots(bench, slots=32, ahead=8, script=script)
+    seen: list[tuple[int, int]] = []
+    second.before_poll = lambda: seen.append((second.at_first_rung, len(bench.trials)))
+    bench.driver(second).run()
+    assert_each_ended_once(bench, 96)
+    assert {at_first_rung for at_first_rung, trials in seen if trials < 96} <= {15, 16}
 
 
 def test_new_trials_are_asked_however_much_waits() -> None:
@@ -175,23 +242,13 @@ def test_asks_that_take_long_let_the_engine_be_heard_in_between(monkeypatch: pyt
 # ── what is lost, and what is not ────────────────────────────────────────────────────────────────────────────────────
 
 
-class Killed(BaseException):
-    """The end of a driver that had no time for anything."""
-
-
 @pytest.mark.parametrize("polls", [1, 40, 110])
 def test_after_a_kill_with_sixteen_in_flight_each_is_queued_again_once(polls: int) -> None:
     """What ran gets a second attempt, what waited in the process its first, and every result counts once; the next
     executor takes 32, and what was left fills the search's sixteen places all the same."""
     bench = Bench(only_sgd(trials=96))
-    executor = Slots(bench, slots=12, ahead=4, script=some_diverge)
-    left = iter(range(polls))
-
-    def killed() -> None:
-        if next(left, None) is None:
-            raise Killed
-
-    executor.before_poll = killed
+    executor = Slots(bench, slots=12, ahead=4, script=improving())
+    executor.before_poll = after_polls(polls)
     with pytest.raises(Killed):
         bench.driver(executor).run()
     rows = bench.trainings()
@@ -238,6 +295,27 @@ def test_a_process_that_dies_with_sixteen_loses_no_result_and_doubles_none() -> 
     )
 
 
+def test_many_outcomes_in_one_poll_do_not_outlive_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll ends all in the slots, and each commit takes 10 s of the lease's 30."""
+    monkeypatch.setattr("lrsweep.sweep.driver.RENEW_EVERY", -1.0)
+    now = [0.0]
+    bench = Bench(only_sgd(trials=24), store=MemoryStore(clock=lambda: now[0]))
+    end_training = bench.store.end_training
+
+    def slow(*args: Any, **named: Any) -> TrainingRow:
+        now[0] += 10.0
+        return end_training(*args, **named)
+
+    monkeypatch.setattr(bench.store, "end_training", slow)
+
+    class AllAtOnce(Slots):
+        def poll(self, seconds: float) -> list[Record | Lost]:
+            return [message for _ in tuple(self._waiting) for message in super(AllAtOnce, self).poll(seconds)]
+
+    bench.driver(AllAtOnce(bench)).run()
+    assert_each_ended_once(bench, 24)
+
+
 # ── which engine, and how full ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -245,13 +323,7 @@ def test_a_row_names_the_engine_of_its_last_attempt() -> None:
     """The second driver has other slots: what it trains says so, and what was finished keeps its own."""
     bench = Bench(only_sgd(trials=24))
     first = Slots(bench, slots=8)
-    left = iter(range(6))
-
-    def killed() -> None:
-        if next(left, None) is None:
-            raise Killed
-
-    first.before_poll = killed
+    first.before_poll = after_polls(6)
     with pytest.raises(Killed):
         bench.driver(first).run()
     finished = {row.training_id for row in bench.trainings() if row.status.is_outcome}
@@ -262,6 +334,25 @@ def test_a_row_names_the_engine_of_its_last_attempt() -> None:
     named = {row.training_id: row.engine for row in bench.trainings()}
     assert {named[training] for training in finished} == {"fused/8"}
     assert {engine for training, engine in named.items() if training not in finished} == {"sequential"}
+
+
+@pytest.mark.parametrize("address", ["memory", "sqlite"])
+def test_a_row_takes_the_engine_that_its_attempt_ended_with(address: str, tmp_path: Path) -> None:
+    """Memory runs out after each has begun, and the slots are halved."""
+
+    class Halves(ScriptedExecutor):
+        def poll(self, seconds: float) -> list[Record | Lost]:
+            return [
+                replace(each, engine="fused/8" if each.outcome else "fused/16")
+                for each in super().poll(seconds)
+                if isinstance(each, Record)
+            ]
+
+    store: Any = MemoryStore() if address == "memory" else open_store(f"sqlite:///{tmp_path}/results.db")
+    bench = Bench(only_sgd(trials=2), store=store)
+    bench.driver(Halves(completed)).run()
+    assert {row.engine for row in store.trainings("quick")} == {"fused/8"}
+    store.close()
 
 
 def test_those_who_watch_see_how_full_the_slots_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from lrsweep.executors import choosing
 from lrsweep.executors.choosing import Ratio, Rest
 from lrsweep.executors.chosen import crew_for, measuring_plans, rest_of
 from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.process import capacity
 from lrsweep.records import Crew
 from lrsweep.scripts.command import Command
 from tests.measured import AUTO, FUSED, GIB, LONG, ONE, Scripted, asked, chosen, fused
@@ -67,13 +68,20 @@ def test_slots_grow_as_long_as_they_pay() -> None:
 
 
 def test_more_slots_than_the_search_fills_are_never_tried() -> None:
-    """Ten at once: 2, 4, 8 and 10 slots, and 5 in each of two processes."""
+    """Ten at once: 2, 4 and 8 slots, behind which 2 wait, and 3 in each of two processes, behind which 2 wait each."""
     speeds: dict[Crew, float | str] = {ONE: 1000.0, **fused(2000.0, 4000.0, 6000.0, 9000.0)}
-    measurer = Scripted({**speeds, Crew(2): 1000.0, Crew(1, 10): 8000.0, Crew(2, 5): 12000.0})
+    measurer = Scripted({**speeds, Crew(2): 1000.0, Crew(2, 3): 12000.0})
     choice = chosen(measurer, Rest(1e6, 10), cores=2)
-    assert choice.crew == Crew(2, 5)
-    assert measurer.tried == [ONE, Crew(2), Crew(1, 2), Crew(1, 4), Crew(1, 8), Crew(1, 10), Crew(2, 5)]
-    assert max(crew.at_once for crew in measurer.tried) == 10
+    assert choice.crew == Crew(2, 3)
+    assert measurer.tried == [ONE, Crew(2), Crew(1, 2), Crew(1, 4), Crew(1, 8), Crew(2, 3)]
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(4, 2), (5, 3), (10, 8), (16, 13), (64, 51)])
+def test_the_most_slots_leave_a_quarter_as_many_waiting(at_once: int, most: int) -> None:
+    """51 slots and 12 that wait are 63 of 64; 52 would have 13 behind them. As many as a process really takes."""
+    measurer = Scripted({ONE: 1000.0, **{Crew(1, slots): 1000.0 * slots for slots in range(2, 65)}})
+    assert chosen(measurer, Rest(1e6, at_once)).crew == Crew(1, most)
+    assert capacity(most) <= at_once < capacity(most + 1)
 
 
 def test_memory_ends_the_growth_before_it_is_full() -> None:
@@ -240,11 +248,14 @@ def test_fused_is_measured_however_little_is_left(tmp_path: Path) -> None:
     assert said[-1] == repr(Crew(1, 4))
 
 
-@pytest.mark.parametrize(("option", "crew"), [(AUTO, ONE), (FUSED, Crew(1, 1))])
-def test_one_training_at_a_time_leaves_nothing_to_measure(option: EngineOption, crew: Crew, tmp_path: Path) -> None:
-    """Of a sweep whose last trial is still to be trained."""
+@pytest.mark.parametrize(
+    ("option", "at_once", "crew"),
+    [(AUTO, 1, ONE), (FUSED, 0, Crew(1, 1)), (FUSED, 1, Crew(1, 1)), (FUSED, 3, Crew(1, 3))],
+)
+def test_a_few_trials_leave_nothing_to_measure(option: EngineOption, at_once: int, crew: Crew, tmp_path: Path) -> None:
+    """Of a sweep whose last trials are still to be trained: there are no others that could wait behind them."""
     measurer = Scripted({})
-    assert asked(measurer, tmp_path / "engines.json", option=option, rest=Rest(9e9, 1)) == [repr(crew)]
+    assert asked(measurer, tmp_path / "engines.json", option=option, rest=Rest(9e9, at_once)) == [repr(crew)]
     assert measurer.calls == []
 
 
@@ -254,6 +265,33 @@ def test_what_was_asked_for_by_numbers_is_not_measured(tmp_path: Path) -> None:
     option = EngineOption.parsed("fused:16x2")
     assert asked(measurer, tmp_path / "engines.json", option=option) == [repr(Crew(2, 16))]
     assert measurer.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "at_once", "crew", "told"),
+    [
+        ("fused:64", 10, Crew(1, 10), "fused:10 is trained in the place of fused:64"),
+        ("fused:16x2", 10, Crew(2, 5), "fused:5x2 is trained in the place of fused:16x2"),
+        ("fused:2x16", 10, Crew(10, 1), "fused:1x10 is trained in the place of fused:2x16"),
+        ("fused:4", 0, Crew(1, 1), "fused:1 is trained in the place of fused:4"),
+    ],
+)
+def test_slots_that_nobody_could_fill_are_not_made(
+    text: str, at_once: int, crew: Crew, told: str, tmp_path: Path
+) -> None:
+    """However many were asked for: an update of the empty ones would cost as much. One sentence says so."""
+    option = EngineOption.parsed(text)
+    [said, taken] = asked(Scripted({}), tmp_path / "engines.json", option=option, rest=Rest(9e9, at_once))
+    assert taken == repr(crew)
+    assert said == f"at most {max(1, at_once)} of the 60 trials are in flight: {told}"
+
+
+@pytest.mark.parametrize("text", ["fused:10", "fused:5x2", "sequential:16"])
+def test_what_can_be_filled_is_trained_as_it_was_asked_for(text: str, tmp_path: Path) -> None:
+    """Also many processes of the sequential engine: one without a training costs nothing."""
+    option = EngineOption.parsed(text)
+    said = asked(Scripted({}), tmp_path / "engines.json", option=option, rest=Rest(9e9, 10))
+    assert said == [repr(option.crew)]
 
 
 def test_scripts_are_not_measured(tmp_path: Path) -> None:

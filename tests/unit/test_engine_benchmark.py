@@ -16,11 +16,14 @@ from torch.nn import functional
 
 from lrsweep.records import EngineSettings, Record, TrainingPlan
 from tests.benchmarks.engines import convolutions, many
+from tests.benchmarks.engines.__main__ import Running
 from tests.benchmarks.engines.arrangements import Arrangement, Way, one_after_the_other, side_by_side
+from tests.benchmarks.engines.asked import arguments, asked_by, likely
+from tests.benchmarks.engines.auto import Auto
 from tests.benchmarks.engines.lockstep import Rows
-from tests.benchmarks.engines.loops import Plans, training_by
-from tests.benchmarks.engines.many import Measured, Run
-from tests.benchmarks.engines.occupancy import Halving
+from tests.benchmarks.engines.loops import Counted, Plans, training_by
+from tests.benchmarks.engines.many import Lists, Measured, Run
+from tests.benchmarks.engines.occupancy import Desk, Halving
 from tests.benchmarks.engines.picture import lines_of, picture
 from tests.benchmarks.engines.problem import PROBLEMS, RECIPES, Opened
 
@@ -55,16 +58,99 @@ def measured() -> Measured:
 
 def test_a_ratio_is_of_windows_of_one_duel() -> None:
     """3 in the first duel and 2 in the second, not the quotient of two medians."""
-    found = many.figures(measured(), [ONE, TWO], [FOUR, EIGHT], [600], FOUR)["horizons"]["600"]
+    found = many.figures(measured(), [ONE, TWO], [FOUR, EIGHT], {600: Auto(FOUR, 41.26)})["horizons"]["600"]
     assert found["best_sequential"] == "torch fused"
     assert found["best_fused"] == "fused/4"
     assert found["fused_times_sequential"] == {"n": 2, "median": 2.5, "min": 2.0, "max": 3.0}
     assert found["auto_times_sequential"] == found["fused_times_sequential"]
+    assert (found["auto"], found["auto_seconds"]) == ("fused/4", 41.3)
+
+
+def test_the_goals_are_ratios_of_baselines_that_can_run() -> None:
+    """Of one process each, whatever is fastest; without a GPU there is no graph, and no ratio to one."""
+    loader, pair, graph = Arrangement(Way.DATALOADER), Arrangement(Way.TORCH_FUSED, processes=2), Arrangement(Way.GRAPH)
+    found = measured()
+    found.runs += [
+        Run(each, 600, number, 10, 1.0, is_duel, speed)
+        for each, speed in ((loader, 20.0), (pair, 200.0))
+        for is_duel in (False, True)
+        for number in range(2)
+    ]
+    found.absent[graph] = "a CUDA graph needs a GPU"
+    sequential = [ONE, TWO, loader, pair, graph]
+    assert many.fighters(found, sequential, [FOUR, EIGHT], 600, TWO) == [pair, ONE, loader, FOUR, TWO]
+    given = many.figures(found, sequential, [FOUR, EIGHT], {600: Auto(FOUR)})["horizons"]["600"]
+    assert (given["best_sequential"], given["best_eager"]) == (pair.name, ONE.name)
+    assert {name: each["median"] for name, each in given.items() if "_times_" in name} == {
+        f"{what}_times_{rival}": median
+        for what in ("fused", "auto")
+        for rival, median in (("sequential", 1.75), ("eager", 2.5), ("dataloader", 17.5))
+    }
+    assert "times the eager baseline, torch fused (2.00 to 3.00, n = 2)" in many.table(
+        {"digits-mlp": many.figures(found, sequential, [FOUR], {600: Auto(FOUR)})}
+    )
+
+
+def test_what_is_far_slower_in_the_first_round_has_no_other() -> None:
+    """Each side by itself and at each horizon; 1.5 times is not too slow."""
+    speeds = {ONE: 150.0, TWO: 100.0, FOUR: 900.0, EIGHT: 590.0}
+
+    class Instant:
+        def count(self, arrangement: Arrangement, horizon: int, seconds: float) -> list[Counted]:
+            speed = 900.0 if horizon == 200 else speeds[arrangement]
+            return [Counted(round(horizon * speed), 3600.0)]
+
+    for times, rounds in ((1.5, 1), (None, 3)):
+        found = many.measure(Instant(), [*speeds], [600, 200], Lists(3, 1, 1.0, times), lambda _: None)  # type: ignore[arg-type]
+        assert {each: len(found.speeds(each, 600)) for each in speeds} == {ONE: 3, TWO: 3, FOUR: 3, EIGHT: rounds}
+        assert all(len(found.speeds(each, 200)) == 3 for each in speeds)
+        assert list(found.dropped) == ([(EIGHT, 600)] if times else [])
+
+
+def test_results_that_come_together_wait_for_each_other() -> None:
+    """One after the other, two seconds each; the next begins when it comes."""
+    desk = Desk(seconds=2.0)
+    for number in range(3):
+        desk.came(number, at=10.0)
+    assert [desk.done(by=time) for time in (11.9, 12.0, 13.9, 16.0)] == [[], [0], [], [1, 2]]
+    desk.came(3, at=30.0)
+    assert desk.done(by=31.9) == []
+    assert desk.done(by=32.0) == [3]
+
+
+def test_a_run_that_is_cut_keeps_what_it_has(tmp_path: Path) -> None:
+    """After each piece the file has all that came before, and says that more was to come."""
+    given = ["--quick", "--device", "cpu", "--parts", "many", "--out", str(tmp_path)]
+    running = Running(asked_by(arguments(given)), tmp_path / "engines.json")
+    running.result |= {"many": {"digits-mlp": many.figures(measured(), [ONE], [FOUR], {600: Auto(FOUR)})}}
+    running.done("many digits-mlp")
+    kept = json.loads((tmp_path / "engines.json").read_text())
+    assert not kept["is_whole"]
+    assert kept["many"]["digits-mlp"]["horizons"]["600"]["auto"] == "fused/4"
+    assert [file.name for file in sorted(tmp_path.iterdir())] == ["engines.json", "engines.svg"]
+
+
+def test_a_run_without_full_is_short_on_a_cpu_alone() -> None:
+    """Half an hour: fewer slots, fewer horizons, and of the last problem what was best before."""
+    short, full = (asked_by(arguments([*each, "--device", "cpu"])) for each in ([], ["--full"]))
+    assert short.problems == full.problems == ("digits-mlp", "digits-cnn", "mnist-cnn")
+    assert [short.horizons_of(name) for name in short.problems] == [(600, 200), (600,), (600,)]
+    assert {full.horizons_of(name) for name in full.problems} == {(600, 200)}
+    assert sum(short.expected().values()) < 1800 < 3600 < sum(full.expected().values())
+    assert (short.lists.drop, full.lists.drop) == (1.5, None)
+
+
+def test_the_best_two_of_each_side_go_on_to_the_next_problem() -> None:
+    """And the baselines with them."""
+    three, loader = Arrangement(Way.FOREACH), Arrangement(Way.DATALOADER)
+    found = measured()
+    found.runs += [Run(each, 600, 0, 10, 1.0, False, speed) for each, speed in ((three, 10.0), (loader, 5.0))]
+    assert likely(found, [loader, three, TWO, ONE], [FOUR, EIGHT], 600) == ([ONE, TWO, loader], [FOUR])
 
 
 def test_what_cannot_run_is_in_the_table_with_its_reason() -> None:
     """And takes no part in what is best."""
-    found = {"digits-mlp": many.figures(measured(), [ONE, TWO], [FOUR, EIGHT], [600], "not asked")}
+    found = {"digits-mlp": many.figures(measured(), [ONE, TWO], [FOUR, EIGHT], {600: Auto(reason="not asked")})}
     [line] = [line for line in many.table(found).splitlines() if "fused/8" in line]
     assert line.split() == ["fused/8", "-", "memory", "was", "short"]
     assert "fused (fused/4) is 2.50 times torch fused (2.00 to 3.00, n = 2)" in many.table(found)
@@ -72,7 +158,7 @@ def test_what_cannot_run_is_in_the_table_with_its_reason() -> None:
 
 def test_the_picture_has_a_line_for_each_way_and_is_whole() -> None:
     """The fastest of those one after the other comes first, because it is the one that is named."""
-    problem = many.figures(measured(), [TWO, ONE], [FOUR, EIGHT], [600], "not asked")
+    problem = many.figures(measured(), [TWO, ONE], [FOUR, EIGHT], {600: Auto(reason="not asked")})
     lines = lines_of(problem, "600")
     assert [(line.name, line.level) for line in lines] == [
         ("torch fused", 120.0),
@@ -230,7 +316,9 @@ def test_the_command_runs_with_torch_torchvision_and_numpy_alone() -> None:
 
         sys.meta_path[:] = [Hiding if finder is PathFinder else finder for finder in sys.meta_path]
 
-        from tests.benchmarks.engines.__main__ import PROBLEMS, torch
+        import torch
+        from tests.benchmarks.engines import __main__
+        from tests.benchmarks.engines.problem import PROBLEMS
         opened = PROBLEMS["digits-cnn"].opened(torch.device("cpu"), synthetic=True)
         print(*opened.workload.batch(0, 0)[0].shape)
         """

@@ -256,6 +256,34 @@ def test_a_row_of_nan_leaves_its_neighbours_their_bits(junk: float, stacked: boo
 
 
 @pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize(
+    ("spec", "beside"),
+    [
+        (OptimizerSpec("sgd_plain", SGD | STILL), OptimizerSpec("sgd_plain", SGD | STILL | DECAY)),
+        (OptimizerSpec("sgd", SGD), OptimizerSpec("sgd", SGD | DECAY)),
+        (OptimizerSpec("sgd", SGD), OptimizerSpec("nesterov", SGD)),
+        (OptimizerSpec("rmsprop", RMSPROP), OptimizerSpec("rmsprop", RMSPROP | DECAY)),
+        (OptimizerSpec("adam", ADAM), OptimizerSpec("adam", ADAM | DECAY)),
+        (OptimizerSpec("adamw", ADAM | DECAY), OptimizerSpec("adam", ADAM | DECAY)),
+    ],
+    ids=lambda spec: f"{spec.name} {spec.settings['weight_decay']}",
+)
+def test_what_a_row_leaves_out_is_no_product_with_0(spec: OptimizerSpec, beside: OptimizerSpec, stacked: bool) -> None:
+    """A row with infinities in it has the bits that it has beside one of its own kind."""
+    bits = []
+    for other in (spec, beside):
+        bank = Together([spec, other], stacked=stacked)
+        bank.theta[0, :2] = torch.tensor([torch.inf, -torch.inf])
+        for step in range(2):
+            gradients = torch.ones_like(bank.theta)
+            gradients[0, 2 + step] = torch.inf
+            bank.updates.apply(bank.theta, gradients, np.full(2, 0.1), None, bank.all)
+        bits.append(bank.bits()[0])
+        assert bank.theta[0, :2].tolist() == [torch.inf, -torch.inf]
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("spec", MIXED[1::2], ids=lambda spec: spec.name)
 def test_a_slot_that_is_refilled_begins_anew(spec: OptimizerSpec, stacked: bool) -> None:
     """After NaN in all that any optimizer keeps, the next training is as in a fresh bank."""
@@ -281,8 +309,8 @@ def test_both_ways_to_put_rows_back_are_the_same() -> None:
     whole[0] = torch.nan
     rows = _Rows(np.array([False, True, False, True, True, False]), whole.device)
     copied, chosen = whole.clone(), whole.clone()
-    rows.copied_from(copied, part)
-    rows.chosen_from(chosen, part)
+    rows.put_back_by_index(copied, part)
+    rows.put_back_by_mask(chosen, part)
     assert _bytes(copied) == _bytes(chosen)
     assert copied[[1, 3, 4]].equal(part)
     assert _bytes(copied[[0, 2, 5]]) == _bytes(whole[[0, 2, 5]])

@@ -15,6 +15,8 @@ from rich.console import Console
 
 import lrsweep
 from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
+from lrsweep.cli.main import run
+from lrsweep.errors import DeadlinePassed
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.scripts.command import Command
@@ -387,3 +389,35 @@ def test_the_live_view_of_many_trainings_names_their_trials() -> None:
     text = seen(replace(SOMETHING, running=many))
     assert "now: 10 trainings, of the trials 3, 4, 5, 6, 7, 8, 9, 10 and 2 more" in text
     assert "now: 2 trainings, of the trials 3, 4\n" in seen(replace(SOMETHING, running=many[:2])).replace(" \n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "run 'my quick.toml'"),
+        (
+            {"device": "cpu", "engine": "fused:4x2", "deadline": "10 min", "synthetic": True, "new": True},
+            "run 'my quick.toml' --synthetic --device cpu --engine fused:4x2 --deadline '10 min'",
+        ),
+    ],
+)
+def test_what_continues_a_sweep_has_the_options_that_were_given(
+    given: dict[str, Any],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """But for ``--new``, which would start another. The sweep is a double: a real one takes 10 s to be stopped."""
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise DeadlinePassed("the deadline passed")
+
+    monkeypatch.setattr("lrsweep.sweep.run.run_sweep", stopped)
+    monkeypatch.setenv("LRSWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Path("my quick.toml").write_text('[study]\nname = "quick"\nworkload = "digits"\n[budget]\ntrials = 2\n')
+    with pytest.raises(DeadlinePassed):
+        run("my quick.toml", **given)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("to continue: ")]
+    assert line.endswith(f" {told}")

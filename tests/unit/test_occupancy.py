@@ -37,6 +37,8 @@ PROGRESS = Progress(
     busy=Busy(slots=16, steps=1000, slot_steps=15_520),
 )
 
+RESULT = SweepResult(SweepRow("s", "quick", "g"), [], [], [], None, "/data", 1.0)
+
 
 def shown(progress: Progress, *, terminal: bool) -> str:
     console = Console(file=io.StringIO(), record=True, width=120, force_terminal=terminal)
@@ -53,15 +55,15 @@ def shown(progress: Progress, *, terminal: bool) -> str:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_view_says_how_many_slots_are_busy_and_how_full_they_were(terminal: bool) -> None:
     """Fourteen train, and one that waits in the process has no slot; 15,520 of 16,000 places had a training."""
-    assert "slots 14 of 16 busy, 97 % of the time" in shown(PROGRESS, terminal=terminal)
+    assert "slots 14 of 16 busy, 97 % full" in shown(PROGRESS, terminal=terminal)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_before_the_first_update_only_the_slots_are_told(terminal: bool) -> None:
-    """Nothing can be said of the time yet."""
+    """Nothing can be said of how full they were."""
     text = shown(replace(PROGRESS, busy=Busy(16, 0, 0)), terminal=terminal)
     assert "slots 14 of 16 busy" in text
-    assert "of the time" not in text
+    assert "% full" not in text
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -87,5 +89,19 @@ def test_occupancy_is_a_part_of_one() -> None:
 @pytest.mark.parametrize("full", [0.96875, None])
 def test_a_program_reads_the_occupancy_in_the_result(full: float | None) -> None:
     """Null where trainings ran one after the other."""
-    result = SweepResult(SweepRow("s", "quick", "g"), [], [], [], None, "/data", 1.0, occupancy=full)
+    result = replace(RESULT, occupancy=full)
     assert result.to_json()["occupancy"] == full
+
+
+@pytest.mark.parametrize("engine", ["fused:16x2", None])
+def test_a_program_reads_in_the_result_how_trainings_ran(engine: str | None) -> None:
+    """Null for scripts, and where the sweep was only read."""
+    assert replace(RESULT, engine=engine).to_json()["engine"] == engine
+
+
+def test_the_readme_names_every_field_of_the_result() -> None:
+    """In the paragraph on the last line of ``--json``."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("`--json` ends with one line")
+    paragraph, _, _ = rest.partition("\n\n")
+    assert [name for name in RESULT.to_json() if f"`{name}`" not in paragraph] == []

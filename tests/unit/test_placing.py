@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from lrsweep.executors import placing as placing_of
+from lrsweep.executors.choosing import OUT_OF_MEMORY
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.messages import Measure, Said, Use
 from lrsweep.executors.placing import Placing
 from lrsweep.executors.process import EngineProcess, Launch
-from lrsweep.records import TrainingPlan
+from lrsweep.executors.trainer import Trainer
+from lrsweep.records import Crew, Record, Status, TrainingPlan, WorkloadSpec
+from lrsweep.sweep import failures
 from tests.trainings import PLAN
 
 
@@ -138,6 +146,40 @@ def test_a_suspect_that_comes_late_waits_until_a_process_is_empty() -> None:
     assert (place.in_flight, place.is_apart) == (["z"], False)
 
 
+def test_a_suspect_that_the_driver_gives_up_is_none_any_more() -> None:
+    """It ended its process for the third time, alone in the end: who comes then has a place at once."""
+    placing, place = Placing(), Place(4)
+    take(placing, "abc", [place])
+    dies(placing, place)
+    for _ in range(2):
+        take(placing, "a", [place])
+        placing.place([place])
+        assert (place.running, place.is_apart) == (["a"], True)
+        assert dies(placing, place) is None
+    take(placing, "bc", [place])
+    placing.place([place])
+    ends(placing, place, "b", [place])
+    ends(placing, place, "c", [place])
+    take(placing, "xyz", [place])
+    assert (place.in_flight, place.is_apart) == (["x", "y", "z"], False)
+
+
+def test_the_third_death_is_where_the_driver_gives_up() -> None:
+    """The number belongs to the driver, which nothing here may import."""
+    assert placing_of.DEATHS_THAT_FAIL == failures.DEATHS_THAT_FAIL
+
+
+def test_a_suspect_that_is_stopped_while_it_waits_is_none_any_more() -> None:
+    """It had no process, and gets none: who comes then has a place at once."""
+    placing, place = Placing(), Place(4)
+    take(placing, "ab", [place])
+    dies(placing, place)
+    take(placing, "ab", [place])
+    assert [placing.take_back(name) for name in "abx"] == [*plans("ab"), None]
+    take(placing, "x", [place])
+    assert (place.in_flight, placing.waiting) == (["x"], [])
+
+
 def test_a_suspect_that_dies_alone_stays_one_and_convicts_nobody() -> None:
     """The one that waited behind it in the process had not begun."""
     placing, place = Placing(), Place(4)
@@ -151,3 +193,83 @@ def test_a_suspect_that_dies_alone_stays_one_and_convicts_nobody() -> None:
     placing.place([place])
     assert (place.in_flight, placing.waiting) == (["c", "d"], ["a", "b"])
     assert (place.running, place.is_apart, place.slots) == (["c"], True, 2)
+
+
+# ── what the processes say ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def heard_by(process: EngineProcess) -> Connection[object, object]:
+    """The other end of a pipe to a process that does not run."""
+    process._connection, theirs = Pipe()
+    return theirs
+
+
+def test_what_several_processes_warn_of_is_said_once() -> None:
+    """Each meets the same, and so does the next one in the place of one that was lost."""
+    said: list[str] = []
+    executor = LocalExecutor("cpu", say=said.append, crew=Crew(2))
+    for text, process in zip("aba", (*executor._processes, executor._processes[0]), strict=True):
+        with heard_by(process) as theirs:
+            theirs.send(Said("trained one after the other"))
+            theirs.send(Said(text))
+            assert [process.receive(), process.receive()] == [None, None]
+    assert said == ["trained one after the other", "a", "b"]
+
+
+def test_a_process_with_fewer_slots_takes_and_runs_fewer() -> None:
+    """It says so when its memory has run out: 8 wanted, 4 there, and 2 that wait behind them."""
+    process = EngineProcess(Launch("cpu", None, Path(), {}), print)
+    process.slots, process.in_flight = 8, list("abcdefgh")
+    with heard_by(process) as theirs:
+        theirs.send(Use(4))
+        assert process.receive() is None
+    assert (process.capacity, process.room, process.running) == (6, -2, list("abcd"))
+
+
+SHORT_OF_MEMORY = """
+from lrsweep.workloads.base import Workload
+from lrsweep.workloads.digits import Digits
+
+class Short(Digits):
+    feed = Workload.feed
+    batches = 0
+
+    def __init__(self, settings, device, data):
+        super().__init__({"model": "mlp", "noise": 0.0}, device, data)
+
+    def batch(self, seed, step):
+        Short.batches += 1
+        if Short.batches == 30:
+            raise MemoryError
+        return super().batch(seed, step)
+"""
+
+
+def test_slots_that_memory_took_are_told(tmp_path: Path) -> None:
+    """By the process, once, before a training ends; those to come are trained in the same engine."""
+    (tmp_path / "short.py").write_text(SHORT_OF_MEMORY)
+    sent: list[object] = []
+    trainer = Trainer("cpu", None, sent.append, lambda _: False)
+    trainer.use(4)
+    for plan in plans("abcde"):
+        spec = WorkloadSpec(f"{tmp_path / 'short.py'}:Short")
+        trainer.submit(replace(plan, workload=spec, horizon=20))
+        trainer.advance()
+    while trainer.is_busy:
+        trainer.advance()
+    ended = [each for each in sent if isinstance(each, Record) and each.outcome]
+    assert {each.outcome.status for each in ended if each.outcome} == {Status.COMPLETED}
+    told = [each for each in sent if isinstance(each, Use)]
+    assert told == [Use(2)]
+    assert sent.index(told[0]) < sent.index(ended[0])
+    assert len(ended) == 5
+    assert {each.engine for each in ended[2:]} == {"fused/2"}
+
+
+def test_memory_that_runs_out_in_a_measurement_is_told_by_its_name(tmp_path: Path) -> None:
+    """By which its driver knows that another time there may be more."""
+    (tmp_path / "short.py").write_text(SHORT_OF_MEMORY)
+    trainer = Trainer("cpu", None, lambda _: None, lambda _: False)
+    spec = WorkloadSpec(f"{tmp_path / 'short.py'}:Short")
+    measured = trainer.measure(Measure(tuple(replace(plan, workload=spec) for plan in plans("abcd")), 4, 2.0))
+    assert measured.reason == f"{OUT_OF_MEMORY}: it holds no more than 2 trainings at once"

@@ -20,7 +20,9 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from lrsweep.engines.checkpoints import Checkpoint
 from lrsweep.engines.device import seed_generators
 from lrsweep.engines.fused import fitting
 from lrsweep.engines.fused.bank import Bank
@@ -28,7 +30,7 @@ from lrsweep.engines.fused.slot import Occupant
 from lrsweep.engines.memory import shortage
 from lrsweep.engines.optimizers import trained_groups
 from lrsweep.engines.recording import Emit, Recorder
-from lrsweep.engines.sequential import Alive, check_metrics
+from lrsweep.engines.sequential import Alive, checked
 from lrsweep.records import Curve, EngineSettings, Floats, Status, TrainingPlan
 from lrsweep.workloads.base import Half, Workload
 
@@ -59,6 +61,7 @@ class FusedEngine:
         """updates of the whole bank"""
         self.slot_steps = 0
         """of trainings in it"""
+        self._bank: Bank | None = None
         self._open(slots)
 
     def submit(self, plan: TrainingPlan) -> None:
@@ -76,21 +79,26 @@ class FusedEngine:
     @property
     def traces(self) -> int:
         """How often loss and gradients were traced: once, unless batches or slots change."""
-        return self._bank.program.traces
+        return self._bank.program.traces if self._bank else 0
 
     def advance(self) -> None:
         """One step of all slots, and what comes before and after it; the only call that trains."""
         try:
+            if self._bank is None:
+                self._open(self.slots)
             self._end_stopped()
             self._refill()
             if self._running:
                 self._step()
             return
         except Exception as error:
-            told = shortage(error, self._workload.device)
-            text = "\n\n".join(each for each in (told, traceback.format_exc()) if each)
+            is_short = shortage(error, self._workload.device) is not None
+            text = self._told(error)
         # outside, because the error holds on to the tensors of the step
-        if told and self.slots > 1:
+        if self._bank is None:  # not even one fits: somebody else has the memory
+            while self._waiting:
+                self._refuse(self._waiting.popleft(), text)
+        elif is_short and self.slots > 1:
             self._halve()
         else:
             for slot in self._running:
@@ -116,6 +124,8 @@ class FusedEngine:
         self._due = math.inf
         """when, by the monotonic clock, a slot has to be looked at whatever it has done"""
         self._feed = self._workload.feed()
+        self._evaluated_alone: set[Half] = set()
+        """what is evaluated one model after the other"""
 
     def _largest_bank(self, slots: int) -> tuple[Bank, int]:
         while True:
@@ -127,14 +137,16 @@ class FusedEngine:
             slots //= 2
 
     def _halve(self) -> None:
+        """The next call makes the smaller bank: what this one holds is free by then."""
         self._waiting.extendleft(self._in(slot).plan for slot in reversed(self._running))
         before = self.slots
-        del self._bank  # its memory is what the next one needs
+        self._occupants = []
+        self._bank = None
+        self.slots //= 2
         if self._workload.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._open(before // 2)
         _log.warning(
-            "out of memory with %d trainings at once: %d go on at once from their checkpoints, the others wait",
+            "out of memory with %d trainings at once: %d go on from their checkpoints, the others wait",
             before,
             self.slots,
         )
@@ -142,8 +154,7 @@ class FusedEngine:
     def _refill(self) -> None:
         for slot in range(self.slots):
             while self._waiting and self._occupants[slot] is None:
-                self._begin(slot, self._waiting[0])
-                self._waiting.popleft()
+                self._begin(slot, self._waiting.popleft())
 
     def _begin(self, slot: int, plan: TrainingPlan) -> None:
         """The plan's training is in the slot, unless it has failed; a lack of memory goes through."""
@@ -152,10 +163,9 @@ class FusedEngine:
                 occupant = self._put(slot, plan)
         except Exception as error:
             if shortage(error, self._workload.device) and self.slots > 1:
+                self._waiting.appendleft(plan)
                 raise
-            recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
-            recorder.begin(Curve.empty(), 0.0)
-            recorder.end(recorder.outcome(Status.FAILED, error=traceback.format_exc()))
+            self._refuse(plan, self._told(error))
             return
         self._occupants[slot] = occupant
         self._active[slot] = True
@@ -166,26 +176,34 @@ class FusedEngine:
             self._look([slot])
 
     def _put(self, slot: int, plan: TrainingPlan) -> Occupant:
+        occupant, model, found = self._made(plan)
+        if plan.workload.settings.get("init") is not None:
+            occupant.loss_before = checked(self._workload.evaluate(model, "search"), plan)["val_loss"]
+        if found is not None:
+            model.load_state_dict(found.model)
+        state, steps = ({}, 0) if found is None else (found.optimizer, found.curve.steps)
+        self._numbers.put(slot, plan.seed, model, plan.optimizer, state, steps)
+        occupant.begin(found)
+        return occupant
+
+    def _made(self, plan: TrainingPlan) -> tuple[Occupant, nn.Module, Checkpoint | None]:
+        """The training at its first step, and where an earlier attempt was."""
         seed_generators(plan.seed, self._workload.device)
         model = self._workload.model(plan.seed)
         trained_groups(model, self._workload.groups(model), tensor_rates=False)
         occupant = Occupant(plan, model, self._workload.device, self._emit, self._name)
-        if plan.workload.settings.get("init") is not None:
-            occupant.loss_before = self._workload.evaluate(model, "search")["loss"]
-        found = occupant.checkpoints.newest()
-        if found is None:
-            self._bank.put(slot, plan.seed, model, plan.optimizer, {}, 0)
-        else:
-            model.load_state_dict(found.model)
-            self._bank.put(slot, plan.seed, model, plan.optimizer, found.optimizer, found.curve.steps)
-        occupant.begin(found)
-        return occupant
+        return occupant, model, occupant.checkpoints.newest()
+
+    def _refuse(self, plan: TrainingPlan, text: str) -> None:
+        """It has failed without a step."""
+        recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
+        recorder.begin(Curve.empty(), 0.0)
+        recorder.end(recorder.outcome(Status.FAILED, error=text))
 
     def _leave(self, slot: int) -> Occupant:
         occupant = self._in(slot)
         self._occupants[slot] = None
         self._active[slot] = False
-        self._done[slot] = self._sent[slot] = 0  # its row goes on with a step that every workload has
         return occupant
 
     def _end_stopped(self) -> None:
@@ -195,11 +213,22 @@ class FusedEngine:
             if self._in(slot).plan.training_id in self._stopped and self._send_losses([slot]):
                 self._leave(slot).end(Status.STOPPED)
         for plan in [plan for plan in self._waiting if plan.training_id in self._stopped]:
+            try:
+                occupant, _, found = self._made(plan)
+            except Exception as error:
+                if shortage(error, self._workload.device) and self.slots > 1:
+                    raise
+                self._refuse(plan, self._told(error))
+            else:
+                occupant.begin(found)  # what it has done is kept
+                occupant.end(Status.STOPPED)
             self._waiting.remove(plan)
-            recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
-            recorder.begin(Curve.empty(), 0.0)
-            recorder.end(recorder.outcome(Status.STOPPED))
         self._stopped.clear()
+
+    @property
+    def _numbers(self) -> Bank:
+        assert self._bank is not None
+        return self._bank
 
     @property
     def _running(self) -> list[int]:
@@ -218,11 +247,14 @@ class FusedEngine:
     # ── a step ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _step(self) -> None:
-        inputs, targets = self._feed(self._seeds, self._done.tolist())
+        batches = self._batches()
+        if batches is None:
+            return
+        inputs, targets = batches
         rates, momenta = self._applied()
-        is_known = self._bank.program.knows(inputs, targets)
+        is_known = self._numbers.program.knows(inputs, targets)
         with nullcontext() if is_known else self._alive():  # the first one is traced, and maybe compiled
-            losses = self._bank.step(inputs, targets, rates, momenta, self._done, self._active)
+            losses = self._numbers.step(inputs, targets, rates, momenta, self._done, self._active)
         self._losses[self.steps % LONGEST_STRETCH] = losses
         self._done += self._active
         self.steps += 1
@@ -230,6 +262,29 @@ class FusedEngine:
         is_due = time.monotonic() >= self._due
         if due := [slot for slot in self._running if is_due or self._done[slot] == self._points[slot]]:
             self._look(due)
+
+    def _batches(self) -> tuple[Tensor, Tensor] | None:
+        """A row without a training takes the batch of another. None where a training has none and so has failed: the
+        others are as they were."""
+        steps = self._done.tolist()
+        some = self._running[0]
+        places = [slot if busy else some for slot, busy in enumerate(self._active)]
+        try:
+            return self._feed([self._seeds[slot] for slot in places], [steps[slot] for slot in places])
+        except Exception as error:
+            if shortage(error, self._workload.device):
+                raise
+            running = self._running
+            for slot in running:
+                try:
+                    self._workload.batch(self._seeds[slot], steps[slot])
+                except Exception as own:
+                    if shortage(own, self._workload.device):
+                        raise
+                    self._fail(slot, traceback.format_exc())
+            if self._running == running:
+                raise
+            return None
 
     def _applied(self) -> tuple[Floats, Floats | None]:
         """Rates, and momenta where one of the schedules cycles them; NaN for those that do not."""
@@ -249,10 +304,8 @@ class FusedEngine:
         ending = []
         for slot, metrics in self._evaluated(at_point, "search"):
             occupant = self._in(slot)
-            given = {f"val_{name}": value for name, value in metrics.items()}
             try:
-                check_metrics(given, occupant.plan)
-                goes_on = occupant.evaluated(given)
+                goes_on = occupant.evaluated(checked(metrics, occupant.plan))
             except Exception:
                 self._fail(slot, traceback.format_exc())
                 continue
@@ -286,33 +339,52 @@ class FusedEngine:
         return left
 
     def _evaluated(self, slots: Sequence[int], half: Half) -> list[tuple[int, dict[str, float]]]:
-        """Together where the workload can, else one after the other, and then one that raises has failed alone."""
+        """Together where the workload and the model can, else one after the other; one that raises has failed alone."""
         if not slots:
             return []
         with self._alive():
-            together = self._bank.evaluate(slots, half)
+            together = self._evaluated_together(slots, half)
             if together is not None:
                 return list(zip(slots, together, strict=True))
             found = []
             for slot in slots:
                 try:
-                    found.append((slot, self._workload.evaluate(self._bank.model_of(slot), half)))
+                    metrics = self._evaluated_together([slot], half)  # the bits that it has beside others
+                    if metrics is None:
+                        metrics = [self._workload.evaluate(self._numbers.model_of(slot), half)]
+                        self._evaluated_alone.add(half)  # no fault of this training: it would be tried in vain again
+                    found.append((slot, metrics[0]))
                 except Exception as error:
                     if shortage(error, self._workload.device):
                         raise
                     self._fail(slot, traceback.format_exc())
             return found
 
+    def _evaluated_together(self, slots: Sequence[int], half: Half) -> list[dict[str, float]] | None:
+        if half in self._evaluated_alone:
+            return None
+        try:
+            return self._numbers.evaluate(slots, half)
+        except Exception as error:
+            if shortage(error, self._workload.device):
+                raise
+            return None
+
     def _save_if_due(self, slot: int) -> None:
         occupant = self._in(slot)
         if time.monotonic() >= occupant.checkpoints.due:
             with self._alive():
-                occupant.save(self._bank.model_of(slot), self._bank.optimizer_of(slot))
+                occupant.save(self._numbers.model_of(slot), self._numbers.optimizer_of(slot))
 
     def _look_ahead(self, slot: int) -> None:
         occupant = self._in(slot)
         self._points[slot] = min(occupant.point, int(self._sent[slot]) + LONGEST_STRETCH)
         self._due = min(self._due, occupant.due)
+
+    def _told(self, error: Exception) -> str:
+        """The traceback, and before it what to do where memory is short."""
+        told = [shortage(error, self._workload.device), traceback.format_exc()]
+        return "\n\n".join(each for each in told if each)
 
     def _fail(self, slot: int, text: str) -> None:
         self._leave(slot).end(Status.FAILED, error=text)

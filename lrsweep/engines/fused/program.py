@@ -15,6 +15,7 @@ they come to, and from then on only those run. The bits are the same. Microsecon
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from lrsweep.engines.fused.layout import Layout
+from lrsweep.engines.memory import shortage
 from lrsweep.records import EngineSettings
 
 Named = Mapping[str, Tensor]
@@ -52,18 +54,20 @@ class Program:
 
     def __call__(self, theta: Tensor, frozen: Named, buffers: Named, inputs: Tensor, targets: Tensor) -> Stepped:
         shape = _shape(inputs, targets)
+        given = theta, frozen, buffers, inputs, targets
         if shape not in self._traced:
-            traced = self._trace(theta, frozen, buffers, inputs, targets)
-            self._traced[shape] = torch.compile(traced, dynamic=False) if self._settings.compile else traced
+
+            def stepped(theta: Tensor, frozen: Named, buffers: Named, inputs: Tensor, targets: Tensor) -> Stepped:
+                return self._stepped(theta, frozen, buffers, inputs, targets)  # make_fx counts: no bound method
+
+            result: Stepped
+            traced, result = _first_call(stepped, self._layout.device, *given)
+            if not self._settings.compile:
+                self._traced[shape] = traced
+                return result
+            self._traced[shape] = torch.compile(traced, dynamic=False)
         with torch.no_grad():
-            return self._traced[shape](theta, frozen, buffers, inputs, targets)
-
-    def _trace(self, *example: object) -> Callable[..., Stepped]:
-        def stepped(theta: Tensor, frozen: Named, buffers: Named, inputs: Tensor, targets: Tensor) -> Stepped:
-            return self._stepped(theta, frozen, buffers, inputs, targets)
-
-        traced: Callable[..., Stepped] = make_fx(stepped)(*example)  # which counts the arguments: no bound method
-        return traced
+            return self._traced[shape](*given)
 
     def outputs(self, theta: Tensor, others: Named, *, wanted: int) -> Callable[[Tensor], Tensor]:
         """From inputs that all models share to the outputs of the first ``wanted``: what an evaluation asks for. The
@@ -78,10 +82,13 @@ class Program:
             return outputs
 
         def forward(inputs: Tensor) -> Tensor:
+            outputs: Tensor
             shape = len(theta), inputs.shape, inputs.dtype
             if shape not in self._evaluations:
-                self._evaluations[shape] = make_fx(many)(theta, others, inputs)
-            return self._evaluations[shape](theta, others, inputs)[:wanted]
+                self._evaluations[shape], outputs = _first_call(many, self._layout.device, theta, others, inputs)
+            else:
+                outputs = self._evaluations[shape](theta, others, inputs)
+            return outputs[:wanted]
 
         return forward
 
@@ -98,6 +105,24 @@ class Program:
             # one model's loss depends on no other's numbers, so the gradient of the sum is each one's own
             [gradients] = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradients, after
+
+
+def _first_call(function: Callable[..., Any], device: torch.device, *given: object) -> tuple[Callable[..., Any], Any]:
+    """The function traced, and what it gives. By tensors without numbers where that works, which it does not for
+    BatchNorm: then nothing is allocated, and memory can only run out in the call. What runs out of it amid a tracing
+    by numbers is never freed (torch 2.15)."""
+    try:
+        traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+        for node in traced.graph.nodes:
+            node.meta.clear()  # a tensor for every result
+        with torch.no_grad():
+            return traced, traced(*given)
+    except Exception as error:
+        if shortage(error, device):
+            raise
+    traced = make_fx(function)(*given)
+    with torch.no_grad():
+        return traced, traced(*given)
 
 
 def _shape(inputs: Tensor, targets: Tensor) -> object:

@@ -1,8 +1,11 @@
 """PyTorch's optimizers for K trainings at once: each row has a kind, settings and a clock of its own.
 
-Rows that do the same arithmetic are updated together. They are five groups, whatever the names of their optimizers:
+Rows that do the same arithmetic are updated together, whatever the names of their optimizers:
 
     SGD without and with momentum    RMSprop without and with momentum    Adam and AdamW
+
+What a row leaves out is never a product with 0 in it, which would be NaN where the row is infinite: where rows are
+updated in one operation, those with a weight decay in their gradients, or Nesterov's momentum, are a group apart.
 
 On a CPU the rows of a group go one after the other through PyTorch's own fused kernels, because a row stays in the
 cache from its first operation to its last. On a GPU each row would be a launch, RMSprop has no such kernel, and parts
@@ -49,12 +52,14 @@ class Updates:
         self._is_nesterov = np.zeros(slots, dtype=np.bool_)
         self._is_decoupled = np.zeros(slots, dtype=np.bool_)
         """AdamW's weight decay, which is no part of the gradient"""
+        self._apart = np.zeros(slots, dtype=np.int64)
+        """rows that differ in it are never updated together"""
         self._steps = np.zeros(slots, dtype=np.int64)
         self._has_momentum = np.zeros(slots, dtype=np.bool_)
         """SGD and RMSprop have the buffer from their first update with a momentum on"""
         self._buffers: dict[str, Tensor] = {}
         """``[K, width]``; zeros where a row has none"""
-        self._rows: dict[_Group, _Rows] = {}
+        self._rows: dict[int, _Rows] = {}
         """of the last update: mostly those of the next one too"""
         self._stacked = (layout.device.type != "cpu" or layout.scale is not None) if stacked is None else stacked
         self._views: dict[str, tuple[Tensor, Views]] = {}
@@ -71,6 +76,10 @@ class Updates:
             values[slot] = spec.settings.get(name, 0.0)
         self._is_nesterov[slot] = spec.name == "nesterov"
         self._is_decoupled[slot] = spec.name == "adamw"
+        self._apart[slot] = 4 * self._family[slot]
+        if self._stacked or _GROUPS[self._family[slot], False].one_by_one is None:
+            is_coupled = self._settings["weight_decay"][slot] != 0 and not self._is_decoupled[slot]
+            self._apart[slot] += 2 * is_coupled + self._is_nesterov[slot]
         self._steps[slot] = steps
         self._has_momentum[slot] = any("momentum_buffer" in held for held in state.values())
         for buffer in self._buffers.values():
@@ -111,13 +120,13 @@ class Updates:
             momentum = np.where(np.isnan(momenta), momentum, momenta)
         moves = (self._family != _ADAM) & (momentum > 0)
         self._steps += active
-        for group in _GROUPS:
-            chosen = active & (self._family == group.family) & (moves == group.moves)
-            if not chosen.any():
-                continue
-            rows = self._rows.get(group)
+        kinds = 2 * self._apart + moves
+        for kind in np.unique(kinds[active]).tolist():
+            group = _GROUPS[kind // 8, bool(kind % 2)]
+            chosen = active & (kinds == kind)
+            rows = self._rows.get(kind)
             if rows is None or not np.array_equal(rows.chosen, chosen):
-                rows = self._rows[group] = _Rows(chosen, self._layout.device)
+                rows = self._rows[kind] = _Rows(chosen, self._layout.device)
             numbers = {name: values[rows.slots] for name, values in self._settings.items()} | {
                 "slot": rows.slots,
                 "rate": rates[rows.slots],
@@ -192,14 +201,14 @@ class _Rows:
         yield parts
         if not self._are_all:
             for whole, part in zip(wholes, parts, strict=True):
-                put_back = self.chosen_from if whole.is_cuda else self.copied_from
+                put_back = self.put_back_by_mask if whole.is_cuda else self.put_back_by_index
                 put_back(whole, part)
 
-    def copied_from(self, whole: Tensor, part: Tensor) -> None:
+    def put_back_by_index(self, whole: Tensor, part: Tensor) -> None:
         """On a GPU a dozen kernels, because there it sorts its indices when algorithms are to be deterministic."""
         whole.index_copy_(0, self._slots, part)
 
-    def chosen_from(self, whole: Tensor, part: Tensor) -> None:
+    def put_back_by_mask(self, whole: Tensor, part: Tensor) -> None:
         """The same in two kernels; on a CPU 3 times as slow."""
         torch.where(self._mask, part.index_select(0, self._places), whole, out=whole)
 
@@ -374,9 +383,6 @@ def _root(square: Tensor, gradients: Tensor, c: Coefficients) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    family: int
-    moves: bool
-    """has a momentum now; Adam's beta1 is none"""
     coefficients: Callable[[Numbers], dict[str, Floats]]
     update: Callable[..., None]
     one_by_one: Callable[..., None] | None
@@ -384,10 +390,11 @@ class _Group:
     buffers: tuple[str, ...] = ()
 
 
-_GROUPS = (
-    _Group(_SGD, False, _sgd_coefficients, _sgd, _sgd_one_by_one),
-    _Group(_SGD, True, _momentum_coefficients, _momentum, _momentum_one_by_one, ("mean",)),
-    _Group(_RMSPROP, False, _rmsprop_coefficients, _rmsprop, None, ("square",)),
-    _Group(_RMSPROP, True, _rmsprop_coefficients, _rmsprop_momentum, None, ("square", "mean")),
-    _Group(_ADAM, False, _adam_coefficients, _adam, _adam_one_by_one, ("mean", "square")),
-)
+_GROUPS = {
+    (_SGD, False): _Group(_sgd_coefficients, _sgd, _sgd_one_by_one),
+    (_SGD, True): _Group(_momentum_coefficients, _momentum, _momentum_one_by_one, ("mean",)),
+    (_RMSPROP, False): _Group(_rmsprop_coefficients, _rmsprop, None, ("square",)),
+    (_RMSPROP, True): _Group(_rmsprop_coefficients, _rmsprop_momentum, None, ("square", "mean")),
+    (_ADAM, False): _Group(_adam_coefficients, _adam, _adam_one_by_one, ("mean", "square")),
+}
+"""By the family, and whether it has a momentum now; Adam's beta1 is none."""

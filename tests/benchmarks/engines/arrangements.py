@@ -48,8 +48,20 @@ class Arrangement:
         return replace(self, slots=None)
 
 
+BASELINES = {
+    "eager": (Way.FOR_LOOP, Way.FOREACH, Way.TORCH_FUSED),
+    "graph": (Way.GRAPH,),
+    "dataloader": (Way.DATALOADER,),
+}
+"""What a goal is a multiple of, beside the fastest of all: one process, with data on the device, with the update as one
+graph, and with a look at every loss."""
+
 LARGEST_BRANCHES = 32
 """Each branch is recorded by itself, and its kernels are launched by themselves."""
+
+
+def of_baseline(name: str, arrangements: Iterable[Arrangement]) -> list[Arrangement]:
+    return [each for each in arrangements if each.way in BASELINES[name] and each.processes == 1]
 
 
 def one_after_the_other(device: str, cores: int) -> list[Arrangement]:
@@ -70,8 +82,11 @@ def one_after_the_other(device: str, cores: int) -> list[Arrangement]:
     )
 
 
-def side_by_side(device: str, cores: int, slots: Sequence[int]) -> list[Arrangement]:
-    found = []
+def side_by_side(
+    device: str, cores: int, slots: Sequence[int], *, compiled_from: int = 1, compiled_with_threads: bool = True
+) -> list[Arrangement]:
+    """On a CPU ``compiled_from`` slots on there are compiled ones too: each takes half a minute before it trains."""
+    found: list[Arrangement] = []
     for count in slots:
         if device == "cuda":
             found += [Arrangement(way, slots=count) for way in (Way.FUSED, Way.COMPILED, Way.CAPTURED)]
@@ -79,7 +94,9 @@ def side_by_side(device: str, cores: int, slots: Sequence[int]) -> list[Arrangem
             if count <= LARGEST_BRANCHES:
                 found.append(Arrangement(Way.BRANCHES, slots=count))
         else:
-            found += [replace(each, slots=count) for way in (Way.FUSED, Way.COMPILED) for each in _one_and_two(way)]
+            compiled = [each for each in _one_and_two(Way.COMPILED) if compiled_with_threads or each.threads == 1]
+            ways = [*_one_and_two(Way.FUSED), *(compiled if count >= compiled_from else [])]
+            found += [replace(each, slots=count) for each in ways]
     return found if device == "cuda" else _within(cores, found)
 
 

@@ -1,17 +1,18 @@
 """Trainings per hour of a list of trainings, in every arrangement, side by side in one run.
 
 A round takes each arrangement once, and the next one begins with another; then the best of each kind, by their medians,
-meet in a duel of alternating windows, so that no lucky window decides a ratio.
+and the baselines meet in a duel of alternating windows, so that no lucky window decides a ratio.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.benchmarks.engines.arrangements import Arrangement
+from tests.benchmarks.engines.arrangements import BASELINES, Arrangement, of_baseline
+from tests.benchmarks.engines.auto import Auto
 from tests.benchmarks.engines.workers import Absent, Workers
 from tests.benchmarks.sweep.figures import spread
 
@@ -37,6 +38,8 @@ class Measured:
 
     runs: list[Run] = field(default_factory=list)
     absent: dict[Arrangement, str] = field(default_factory=dict)
+    dropped: dict[tuple[Arrangement, int], str] = field(default_factory=dict)
+    """what had its first round alone at that horizon, and why"""
 
     def speeds(self, arrangement: Arrangement, horizon: int, *, duel: bool = False) -> list[float]:
         """Trainings per hour, in the order of the rounds."""
@@ -60,6 +63,8 @@ class Lists:
     duels: int
     seconds: float
     """of a window"""
+    drop: float | None = None
+    """what is so many times slower than the best of its side in the first round has no other; None: all have all"""
 
 
 def measure(
@@ -70,16 +75,53 @@ def measure(
         begin = number * len(arrangements) // lists.rounds
         for arrangement in [*arrangements[begin:], *arrangements[:begin]]:
             for horizon in horizons:
-                _window(workers, found, arrangement, horizon, number, lists.seconds, say)
+                if (arrangement, horizon) not in found.dropped:
+                    _window(workers, found, arrangement, horizon, number, lists.seconds, say)
+        if number == 0 and lists.drop is not None:
+            for horizon in horizons:
+                drop(found, arrangements, horizon, lists.drop)
     return found
 
 
+def drop(found: Measured, arrangements: Sequence[Arrangement], horizon: int, times: float) -> None:
+    """After the first round: what is so many times slower than the best of its side."""
+    for is_fused in (False, True):
+        side = [each for each in arrangements if (each.slots is not None) == is_fused]
+        best = found.best(side, horizon)
+        if best is None:
+            continue
+        [most, *_] = found.speeds(best, horizon)
+        for each in side:
+            for speed in found.speeds(each, horizon):
+                if times * speed < most:
+                    found.dropped[each, horizon] = f"one round: {most / speed:.1f} times slower than {best.name} in it"
+
+
+def fighters(
+    found: Measured,
+    sequential: Sequence[Arrangement],
+    fused: Sequence[Arrangement],
+    horizon: int,
+    auto: Arrangement | None,
+) -> list[Arrangement]:
+    """Between which a ratio is asked for, each once."""
+    all_of_them = [*rivals(found, sequential, horizon).values(), found.best(fused, horizon), auto]
+    return list(dict.fromkeys(each for each in all_of_them if each is not None))
+
+
+def rivals(found: Measured, sequential: Sequence[Arrangement], horizon: int) -> dict[str, Arrangement]:
+    """The fastest of all that train one after the other, and the fastest of each baseline that can run."""
+    best = {"sequential": found.best(sequential, horizon)}
+    best |= {name: found.best(of_baseline(name, sequential), horizon) for name in BASELINES}
+    return {name: each for name, each in best.items() if each is not None}
+
+
 def duel(
-    workers: Workers, found: Measured, fighters: Sequence[Arrangement], horizon: int, lists: Lists, say: Say
+    workers: Workers, found: Measured, arrangements: Sequence[Arrangement], horizon: int, lists: Lists, say: Say
 ) -> None:
-    """The fighters in turn, in the other order every other time."""
+    """These in turn, in the other order every other time."""
     for number in range(lists.duels):
-        for arrangement in fighters if number % 2 else fighters[::-1]:
+        for arrangement in arrangements if number % 2 else arrangements[::-1]:
             _window(workers, found, arrangement, horizon, number, lists.seconds, say, is_duel=True)
 
 
@@ -115,13 +157,14 @@ def figures(
     found: Measured,
     sequential: Sequence[Arrangement],
     fused: Sequence[Arrangement],
-    horizons: Sequence[int],
-    auto: Arrangement | str,
+    autos: Mapping[int, Auto],
 ) -> dict[str, Any]:
-    """One problem's part of the result file; ``auto`` is what it would take, or why that is not known."""
+    """One problem's part of the result file; ``autos`` of each of its horizons."""
+    horizons = list(autos)
     return {
-        "auto": auto if isinstance(auto, str) else auto.name,
-        "horizons": {str(horizon): _of_horizon(found, sequential, fused, horizon, auto) for horizon in horizons},
+        "horizons": {
+            str(horizon): _of_horizon(found, sequential, fused, horizon, auto) for horizon, auto in autos.items()
+        },
         "arrangements": [
             {
                 "name": each.name,
@@ -131,6 +174,7 @@ def figures(
                 "processes": each.processes,
                 "threads": each.threads,
                 **({"reason": found.absent[each]} if each in found.absent else {}),
+                "dropped": {str(horizon): why for (one, horizon), why in found.dropped.items() if one == each},
                 "trainings_per_hour": {
                     str(horizon): spread(speeds) for horizon in horizons if (speeds := found.speeds(each, horizon))
                 },
@@ -145,19 +189,17 @@ def _of_horizon(
     sequential: Sequence[Arrangement],
     fused: Sequence[Arrangement],
     horizon: int,
-    auto: Arrangement | str,
+    auto: Auto,
 ) -> dict[str, Any]:
-    best_sequential, best_fused = found.best(sequential, horizon), found.best(fused, horizon)
-    given: dict[str, Any] = {
-        "best_sequential": best_sequential and best_sequential.name,
-        "best_fused": best_fused and best_fused.name,
-    }
-    if best_sequential is None:
-        return given
-    if best_fused is not None:
-        given["fused_times_sequential"] = ratio(found, best_fused, best_sequential, horizon)
-    if isinstance(auto, Arrangement) and auto not in found.absent:
-        given["auto_times_sequential"] = ratio(found, auto, best_sequential, horizon)
+    beside = rivals(found, sequential, horizon)
+    ours = {"fused": found.best(fused, horizon), "auto": None if auto.taken in found.absent else auto.taken}
+    given: dict[str, Any] = {f"best_{name}": each.name for name, each in beside.items()}
+    given["best_fused"] = ours["fused"] and ours["fused"].name
+    given |= {"auto": auto.name, "auto_seconds": auto.seconds and float(f"{auto.seconds:.3g}")}
+    for what, each in ours.items():
+        for name, rival in beside.items():
+            if each is not None and (times := ratio(found, each, rival, horizon)) is not None:
+                given[f"{what}_times_{name}"] = times
     return given
 
 
@@ -196,14 +238,21 @@ def table(many: dict[str, Any]) -> str:
             medians = [each["trainings_per_hour"].get(horizon, {}).get("median") for horizon in horizons]
             cells = "".join(f"{median:>12,.0f}" if median is not None else f"{'-':>12}" for median in medians)
             lines.append(f"  {each['name']:34}{cells}  {each.get('reason', '')[:60]}".rstrip())
-        lines.append(f"  auto: {problem['auto']}")
         for horizon, of_horizon in problem["horizons"].items():
-            for what in ("fused", "auto"):
-                found = of_horizon.get(f"{what}_times_sequential")
-                if found is not None:
-                    taken = problem["auto"] if what == "auto" else of_horizon["best_fused"]
-                    lines.append(
-                        f"  {horizon} updates: {what} ({taken}) is {found['median']:.2f} times "
-                        f"{of_horizon['best_sequential']} ({found['min']:.2f} to {found['max']:.2f}, n = {found['n']})"
-                    )
+            seconds = of_horizon["auto_seconds"]
+            took = "" if seconds is None else f", chosen in {seconds:.0f} s"
+            lines.append(f"  {horizon} updates: auto: {of_horizon['auto']}{took}")
+            for what, key in (("fused", "best_fused"), ("auto", "auto")):
+                for rival in ("sequential", *BASELINES):
+                    found = of_horizon.get(f"{what}_times_{rival}")
+                    if found is not None:
+                        lines.append(
+                            f"  {horizon} updates: {what} ({of_horizon[key]}) is {found['median']:.2f} times "
+                            f"{_worded(rival)}{of_horizon[f'best_{rival}']} "
+                            f"({found['min']:.2f} to {found['max']:.2f}, n = {found['n']})"
+                        )
     return "\n".join(lines).lstrip("\n")
+
+
+def _worded(rival: str) -> str:
+    return "" if rival == "sequential" else f"the {rival} baseline, "

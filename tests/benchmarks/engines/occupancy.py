@@ -1,8 +1,9 @@
 """How full the slots are over a whole sweep with halving, from its first ask to its last.
 
 A driver as small as it can be stands before ``FusedEngine``: trials begin at the lowest rung, the best third of those
-that came so far goes on, and for the search at most a sixth of the trials are in flight. It answers at once, or as late
-as a real one, which asks its sampler and writes to a database first.
+that came so far goes on, and for the search at most a sixth of the trials are in flight. It answers at once, or like a
+real one, which has one result after the other: it writes it to a database and asks its sampler before it looks at the
+next, so results that come together wait for each other.
 """
 
 from __future__ import annotations
@@ -30,11 +31,19 @@ TRAININGS_PER_SLOT = 10
 def trials_of(slots: int, rungs: int) -> int:
     """As many as make ten trainings for each slot, and let the search fill all slots and the queue before them.
 
-    >>> trials_of(16, rungs=2), trials_of(2, rungs=2)
-    (120, 24)
+    With two rungs the search fills no more than these, so the slots are as many as ``auto`` takes at most.
+
+    >>> trials_of(8, rungs=2), trials_of(16, rungs=2), trials_of(2, rungs=2)
+    (60, 120, 24)
+    >>> [most_in_flight(trials_of(slots, rungs=2)) - ahead(slots) for slots in (8, 16, 24, 64)]
+    [8, 16, 24, 64]
     """
     per_trial = sum(float(REDUCTION_FACTOR) ** -rung for rung in range(rungs))
     return max(math.ceil(TRAININGS_PER_SLOT * slots / per_trial), 6 * (slots + ahead(slots)))
+
+
+def most_in_flight(trials: int) -> int:
+    return max(4, trials // 6)
 
 
 class Halving:
@@ -43,7 +52,7 @@ class Halving:
     def __init__(self, trials: int, rungs: int) -> None:
         self._trials = trials
         self._rungs = rungs
-        self._most = max(4, trials // 6)
+        self._most = most_in_flight(trials)
         self._asked = 0
         self._open: set[int] = set()
         """trials that were asked for, and have more to run"""
@@ -79,6 +88,37 @@ class Halving:
             self._open.discard(trial)
 
 
+class Desk:
+    """The driver as the slots see it: it takes what came first, and is busy with it for so many seconds.
+
+    >>> desk = Desk(seconds=2.0)
+    >>> desk.came("a", at=10.0); desk.came("b", at=10.5); desk.came("c", at=20.0)
+    >>> desk.done(by=11.9), desk.done(by=13.9), desk.done(by=14.0), desk.done(by=21.0), desk.done(by=22.0)
+    ([], ['a'], ['b'], [], ['c'])
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._queue: deque[tuple[float, Any]] = deque()
+        self._free_at = -math.inf
+
+    def came(self, what: Any, at: float) -> None:
+        self._queue.append((at, what))
+
+    def done(self, by: float) -> list[Any]:
+        """What it has done since it was asked last."""
+        found = []
+        while self._queue:
+            at, what = self._queue[0]
+            finished = max(at, self._free_at) + self._seconds
+            if finished > by:
+                break
+            self._free_at = finished
+            self._queue.popleft()
+            found.append(what)
+        return found
+
+
 @dataclass(frozen=True)
 class Busy:
     """What the slots did, until the last ask and until the end."""
@@ -98,31 +138,34 @@ class Slots:
     def __init__(self, opened: Opened, plans: Plans, slots: int) -> None:
         self._plans = plans
         self._slots = slots
-        self._ended: deque[tuple[float, str, float]] = deque()
-        """when, which training, and its value"""
+        self._desk = Desk(0.0)
         try:
             self._engine = FusedEngine(opened.workload, EngineSettings(), slots, self._hear)
         except CannotFuse as reason:
             raise CannotRun(str(reason)) from reason
 
     def sweep(self, trials: int, rungs: Sequence[int], delay: float) -> Busy:
-        """``delay``: seconds until the driver has answered to a result."""
+        """``delay``: seconds that the driver is busy with one result and the training that it asks for then; and with
+        each of the first trainings, before which there is no result."""
         engine, halving = self._engine, Halving(trials, len(rungs))
-        room = self._slots + ahead(self._slots)
+        self._desk = desk = Desk(delay)
         here: dict[str, tuple[int, int]] = {}
         steps, slot_steps = engine.steps, engine.slot_steps
         trainings, busy_seconds = 0, 0.0
         at_last_ask: tuple[float, float] | None = None
         begin = before = time.perf_counter()
+        for _ in range(self._slots + ahead(self._slots)):
+            desk.came(None, at=begin)
         while not halving.is_over:
-            while self._ended and self._ended[0][0] + delay <= before:
-                _, training_id, value = self._ended.popleft()
-                halving.told(*here.pop(training_id), value)
-            while len(here) < room and (job := halving.next()) is not None:
-                plan = self._plan(job, rungs)
-                here[plan.training_id] = job
-                engine.submit(plan)
-                trainings += 1
+            for result in desk.done(by=before):
+                if result is not None:
+                    training_id, value = result
+                    halving.told(*here.pop(training_id), value)
+                if (job := halving.next()) is not None:
+                    plan = self._plan(job, rungs)
+                    here[plan.training_id] = job
+                    engine.submit(plan)
+                    trainings += 1
             done = engine.steps, engine.slot_steps
             if halving.is_asked_out and at_last_ask is None and done[0] > steps:
                 share = (done[1] - slot_steps) / ((done[0] - steps) * self._slots)
@@ -155,7 +198,7 @@ class Slots:
         if record.outcome is not None:
             check(record)
             value = record.outcome.metrics.get("val_loss", math.inf)
-            self._ended.append((time.perf_counter(), record.training_id, value))
+            self._desk.came((record.training_id, value), at=time.perf_counter())
 
 
 def figures(found: Sequence[Busy]) -> dict[str, Any]:
