@@ -396,8 +396,8 @@ def test_the_live_view_of_many_trainings_names_their_trials() -> None:
     [
         ({}, "run 'my quick.toml'"),
         (
-            {"device": "cpu", "engine": "fused:4x2", "deadline": "10 min", "synthetic": True, "new": True},
-            "run 'my quick.toml' --synthetic --device cpu --engine fused:4x2 --deadline '10 min'",
+            {"device": "cpu", "engine": "fused:4x2", "deadline": "10m", "synthetic": True, "new": True},
+            "run 'my quick.toml' --synthetic --device cpu --engine fused:4x2 --deadline 10m",
         ),
     ],
 )
@@ -416,7 +416,7 @@ def test_what_continues_a_sweep_has_the_options_that_were_given(
     monkeypatch.setattr("lrsweep.sweep.run.run_sweep", stopped)
     monkeypatch.setenv("LRSWEEP_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    Path("my quick.toml").write_text('[study]\nname = "quick"\nworkload = "digits"\n[budget]\ntrials = 2\n')
+    Path("my quick.toml").write_text('[study]\nname = "quick"\nworkload = "mnist"\n[budget]\ntrials = 2\n')
     with pytest.raises(DeadlinePassed):
         run("my quick.toml", **given)
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("to continue: ")]
