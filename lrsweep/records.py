@@ -228,6 +228,25 @@ class Record:
     engine: str = SEQUENTIAL
     """which one trains it, where that may change a bit: ``sequential``, ``fused/32`` with its slots, ``command``"""
 
+    @classmethod
+    def empty(
+        cls, plan: TrainingPlan, device: str, outcome: Outcome | None = None, *, engine: str = SEQUENTIAL
+    ) -> Record:
+        """Of no update: it runs and no longer waits, or it has ended before its first."""
+        nothing = Curve.empty()
+        return cls(
+            training_id=plan.training_id,
+            attempt=plan.attempt,
+            device=device,
+            first_step=0,
+            rates=nothing.rates,
+            train_losses=nothing.train_losses,
+            evaluation_steps=nothing.evaluation_steps,
+            evaluations=nothing.evaluations,
+            outcome=outcome,
+            engine=engine,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:

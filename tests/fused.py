@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -81,8 +82,20 @@ def sequentially(
     if not wanted:
         train(plan, workload, records.append, stopped=stopped)
         return ended(records)
-    with remembered(wanted) as states:
-        train(kept(plan), workload, records.append, stopped=stopped)
+    opened: list[Checkpoints] = []
+    updates = count(1)
+
+    def none_yet(self: Checkpoints) -> None:
+        opened.append(self)
+
+    def due_or_stopped() -> bool:
+        if next(updates) in wanted:
+            opened[0].due = -math.inf
+        return stopped()
+
+    with remembered(wanted) as states, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "newest", none_yet)
+        train(kept(plan), workload, records.append, stopped=due_or_stopped)
     return ended(records, states.get(plan.training_id))
 
 
@@ -92,20 +105,47 @@ def remembered(
 ) -> Iterator[dict[str, dict[int, Checkpoint]]]:
     """Checkpoints after so many updates, by the plan's ``checkpoint_url``; with ``given`` a training begins.
 
-    What the engine would write after each update is kept here instead: thousands of files that are synced take longer
-    than the trainings.
+    They are due by the clock; here they are due then, and are kept instead of written.
     """
     kept: dict[str, dict[int, Checkpoint]] = {}
+    step, save_if_due = FusedEngine._step, FusedEngine._save_if_due
+
+    def looked_at(self: FusedEngine) -> None:
+        if any(int(self._done[slot]) + 1 in wanted for slot in self._running):
+            self._due = -math.inf
+        step(self)
+
+    def save_if_wanted(self: FusedEngine, slot: int) -> None:
+        if int(self._done[slot]) in wanted:
+            self._in(slot).checkpoints.due = -math.inf
+        save_if_due(self, slot)
 
     def save(self: Checkpoints, checkpoint: Checkpoint) -> None:
-        if checkpoint.curve.steps in wanted:
-            kept.setdefault(str(self._folder), {})[checkpoint.curve.steps] = copied(checkpoint)
+        kept.setdefault(str(self._folder), {})[checkpoint.curve.steps] = copied(checkpoint)
+        self.due = math.inf
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FusedEngine, "_step", looked_at)
+        patch.setattr(FusedEngine, "_save_if_due", save_if_wanted)
+        patch.setattr(Checkpoints, "save", save)
+        patch.setattr(Checkpoints, "newest", lambda self: given.get(str(self._folder)))
+        yield kept
+
+
+@contextmanager
+def checkpoints_in_memory() -> Iterator[None]:
+    """One after every update, and the newest is found again: a double of the disk, whose syncs take longer than all
+    else. ``test_fused_checkpoints`` has real files."""
+    newest: dict[str, Checkpoint] = {}
+
+    def save(self: Checkpoints, checkpoint: Checkpoint) -> None:
+        newest[str(self._folder)] = copied(checkpoint)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lrsweep.engines.checkpoints.CHECKPOINT_SECONDS", 0.0)
         patch.setattr(Checkpoints, "save", save)
-        patch.setattr(Checkpoints, "newest", lambda self: given.get(str(self._folder)))
-        yield kept
+        patch.setattr(Checkpoints, "newest", lambda self: newest.get(str(self._folder)))
+        yield
 
 
 def copied(state: Checkpoint) -> Checkpoint:

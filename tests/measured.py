@@ -56,7 +56,8 @@ class Scripted:
         device = "" if speed == DIED else self.device
         of_one = [replace(_FAILED, peak_bytes=held, device=device, free_bytes=self.free_bytes)]
         if isinstance(speed, str):
-            return [replace(each, reason=speed) for each in of_one * crew.processes]
+            is_lasting = speed != DIED and not speed.startswith("out of memory")
+            return [replace(each, reason=speed, is_lasting=is_lasting) for each in of_one * crew.processes]
         updates = round(1000 * speed * self.noise(crew, time) / crew.processes)
         return [replace(each, updates=updates, seconds=1000.0) for each in of_one * crew.processes]
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from importlib import resources
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,11 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from lrsweep import __version__
-from lrsweep.errors import DeadlinePassed, Interrupted, InvalidInput, LrsweepError, SettingsError, TryAgain
+from lrsweep.errors import InvalidInput, LrsweepError, SettingsError
 
 if TYPE_CHECKING:
-    from lrsweep.study import Study
-    from lrsweep.sweep.driver import Stop
     from lrsweep.sweep.homes import When
 
 EXIT_CODES = """\
@@ -118,7 +114,9 @@ def run(
     command = f"run {shlex.quote(study)}"
     if synthetic:
         asked, command = asked.on_random_data(), f"{command} --synthetic"
-    _sweep(asked, another, device, engine, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
+    from lrsweep.cli.sweeping import sweep
+
+    sweep(asked, another, device, engine, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -136,7 +134,9 @@ def demo(
 
     text = resources.files("lrsweep.cli").joinpath("demo.toml").read_text(encoding="utf-8")
     study = parse_study(text, "demo.toml")
-    _sweep(study, "when over", device, engine, deadline, as_json=as_json, command="demo")
+    from lrsweep.cli.sweeping import sweep
+
+    sweep(study, "when over", device, engine, deadline, as_json=as_json, command="demo")
 
 
 @new_app.command("workload")
@@ -351,72 +351,6 @@ def preview(
         typer.echo(f"{len(made.curves)} schedules, {made.steps:,} steps: {png}")
     else:
         show_preview(Console(), made)
-
-
-def _sweep(
-    study: Study,
-    another: When,
-    device: str,
-    engine: str | None,
-    deadline: str | None,
-    *,
-    as_json: bool,
-    command: str,
-    is_synthetic: bool = False,
-) -> None:
-    """Drives one sweep and shows it. ``command`` and the options go into the sentence that says how to go on."""
-    import json
-
-    from lrsweep.cli.live import Display, retyped
-    from lrsweep.executors import engine_option
-    from lrsweep.settings import make_homes, read_settings
-    from lrsweep.sweep.homes import Options
-    from lrsweep.sweep.run import run_sweep
-
-    settings = read_settings(os.environ)
-    homes = make_homes(settings)
-    options = Options(
-        device=device,
-        another=another,
-        deadline_seconds=_deadline_of(deadline) if deadline is not None else None,
-        engine=settings.engine if engine is None else engine_option.EngineOption.parsed(engine),
-        faults=settings.faults,
-    )
-    # with --json, standard output belongs to the program that reads it
-    console = Console(stderr=as_json)
-    given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
-    words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
-    again = retyped(" ".join([command, *words]), homes.folder)
-    with Display(console, study, homes) as display:
-        if is_synthetic:
-            display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")
-        try:
-            result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
-        except (Interrupted, DeadlinePassed, TryAgain):
-            display.say(f"to continue: {again}")
-            raise
-    display.report(result, again=again)
-    if as_json:
-        typer.echo(json.dumps(result.to_json()))
-
-
-def _obey_signals(stop: Stop) -> None:
-    def leave(signum: int, _frame: FrameType | None) -> None:
-        if stop.signum is not None:  # the second one: now
-            os._exit(128 + signum)
-        stop.signum = signum
-
-    signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGTERM, leave)
-
-
-def _deadline_of(text: str) -> float:
-    from lrsweep.study.durations import seconds_of
-
-    seconds = seconds_of(text)
-    if seconds is None:
-        raise SettingsError(f"--deadline is {text!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")
-    return seconds
 
 
 def main() -> None:

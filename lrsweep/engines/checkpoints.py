@@ -66,10 +66,16 @@ def taken(
     seconds: float, curve: Curve, states: States, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> Checkpoint:
     """The training as it stands; to be saved before the next update, because the tensors are the training's own."""
-    generators = {"cpu": torch.get_rng_state()}
-    if (device := _device_of(model)).type == "cuda":
-        generators["cuda"] = torch.cuda.get_rng_state(device)
-    return Checkpoint(seconds, curve, states, model.state_dict(), optimizer.state_dict()["state"], generators)
+    drawn_from = generators(_device_of(model))
+    return Checkpoint(seconds, curve, states, model.state_dict(), optimizer.state_dict()["state"], drawn_from)
+
+
+def generators(device: torch.device) -> dict[str, Tensor]:
+    """The states of PyTorch's own that a training on the device may draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
 
 
 def restore(found: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -13,13 +13,13 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from lrsweep.engines.fused.engine import FusedEngine
+from lrsweep.engines.machine import available_bytes
 from lrsweep.engines.sequential import Alive, train
 from lrsweep.errors import InvalidInput
 from lrsweep.records import EngineSettings, Record, Status, TrainingPlan
@@ -28,9 +28,6 @@ from lrsweep.workloads.base import Workload
 WARM_UP_STEPS = 3
 WARM_UP_SECONDS = 2.0
 """After those steps, if no evaluation comes within that time."""
-CGROUP = Path("/sys/fs/cgroup")
-"""Where version 2 of control groups says what a container may use."""
-
 KEPT = 3
 """Arrangements that stay warm: those that are compared in turn."""
 
@@ -194,29 +191,8 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that nobody uses, there, or of this machine what this process may have; 0 where nobody says."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    said = [free for free in (_free_of_the_machine(), _free_of_the_container()) if free is not None]
-    return min(said, default=0)
-
-
-def _free_of_the_machine() -> int | None:
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    return None
-
-
-def _free_of_the_container() -> int | None:
-    """At least 1, because 0 says that nobody knows."""
-    try:
-        most, held = (int((CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
-        counts = dict(line.split() for line in (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines())
-    except (OSError, ValueError):  # no such file, or "max": no limit
-        return None
-    return max(1, most - held + int(counts.get("inactive_file", 0)))  # of files read before, which give way
+    """Of memory there that nobody uses, what this process may have; 0 where nobody says."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
 def name_of(device: torch.device) -> str:

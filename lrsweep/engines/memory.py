@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def shortage(error: BaseException, device: torch.device) -> str | None:
     It may be what the error came from: a library tells of its own failure, and a graph of its broken recording.
     """
     return next((told for each in chain(error) if (told := _shortage(each, device))), None)
+
+
+def failure(error: BaseException, device: torch.device) -> str:
+    """What a failed training is told with: the traceback, and before it what to do where memory was short."""
+    told = [shortage(error, device), "".join(traceback.format_exception(error))]
+    return "\n\n".join(each for each in told if each)
 
 
 def chain(error: BaseException) -> Sequence[BaseException]:

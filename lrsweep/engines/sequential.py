@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -24,11 +23,11 @@ from lrsweep.engines import divergence, graphed
 from lrsweep.engines.applied import Applied
 from lrsweep.engines.checkpoints import Checkpoints, identity, restore, taken
 from lrsweep.engines.device import seed_generators
-from lrsweep.engines.memory import shortage
+from lrsweep.engines.memory import failure
 from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.errors import InvalidInput
-from lrsweep.records import Curve, OptimizerSpec, Outcome, Status, TrainingPlan
+from lrsweep.records import SEQUENTIAL, Curve, OptimizerSpec, Outcome, Status, TrainingPlan
 from lrsweep.workloads.base import Workload
 from lrsweep.workloads.dropout import Clock
 
@@ -55,8 +54,19 @@ def train(
     try:
         outcome = _train(plan, workload, recorder, alive, stopped)
     except Exception as error:
-        told = [shortage(error, workload.device), traceback.format_exc()]
-        outcome = recorder.outcome(Status.FAILED, error="\n\n".join(each for each in told if each))
+        outcome = recorder.outcome(Status.FAILED, error=failure(error, workload.device))
+    recorder.end(outcome)
+
+
+def end_unbegun(plan: TrainingPlan, workload: Workload, emit: Emit, engine: str = SEQUENTIAL) -> None:
+    """Ends a training as stopped that waits for its turn; what an earlier attempt has done is kept."""
+    recorder = Recorder(plan, str(workload.device), emit, engine)
+    try:
+        found = Checkpoints(plan.checkpoint_url, identity(plan, workload.model(plan.seed))).newest()
+        recorder.begin(found.curve if found else Curve.empty(), found.seconds if found else 0.0)
+        outcome = recorder.outcome(Status.STOPPED)
+    except Exception as error:  # what has been asked for is its end, and no model
+        outcome = recorder.outcome(Status.STOPPED, error=failure(error, workload.device))
     recorder.end(outcome)
 
 

@@ -6,6 +6,7 @@ A burst is a fraction of a second of training in one arrangement (a ``Crew``), b
       ─> sequential in 2, 4, … processes, fused with 2, 4, 8, … slots, and the best of these in 2, 4, … processes;
          never with more slots than the search fills and keeps a few trainings waiting behind
       ─> the best of both kinds in turn, ten times: fused only where the whole interval of the ratio is above 1
+      ─> else sequential in one process or in several, in the same way
 
 An arrangement that is not clearly faster than a simpler one is not taken: it costs memory, and a search that has more
 trainings in flight knows less when it asks. What fails is a line of the table and no error: a model that cannot be
@@ -30,7 +31,7 @@ from lrsweep.records import Crew, TrainingPlan
 WORTH_MEASURING = 60.0
 """Seconds: below it measuring costs about as much as the best engine can save."""
 FIRST_BURST = 0.3
-SHORTEST_BURST, LONGEST_BURST = 0.1, 0.5
+SHORTEST_BURST, LONGEST_BURST = 0.1, 0.25
 PART_OF_THE_REST = 600
 """Between the two a burst is this part of what is left of the sweep."""
 BURSTS_OF_EACH = 2
@@ -41,8 +42,6 @@ MEMORY_SHARE = 0.5
 """Of what is free: the rest is for the driver, and for what a longer training needs more."""
 GPU_PROCESSES = 4
 """More only take turns on one GPU, and each has a context of its own there."""
-OUT_OF_MEMORY = "out of memory"
-"""How the reason of a process begins that had too little: another time there may be more."""
 REPEATS = 10
 T_95 = 2.262
 """Student's t at 97.5 %, of as many repeats less one."""
@@ -182,12 +181,12 @@ class Chooser:
     def _of_both(self) -> Crew:
         [one, *_] = self._bursts
         sequential = self._in_more_processes(one)
-        if sequential is not one and not self._is_faster(sequential.crew, one.crew):
-            sequential = one
         fused = self._best_fused()
-        if fused is None or fused.speed <= sequential.speed:
+        if fused and fused.speed > sequential.speed and self._is_faster(fused.crew, sequential.crew):
+            return fused.crew
+        if sequential is not one and self._is_faster(sequential.crew, one.crew):
             return sequential.crew
-        return fused.crew if self._is_faster(fused.crew, sequential.crew) else sequential.crew
+        return one.crew
 
     def _best_fused(self) -> Burst | None:
         """None where nothing could be measured."""
@@ -276,7 +275,7 @@ class Chooser:
 
     def _burst(self, crew: Crew, seconds: float) -> list[Measured]:
         answers = self._measurer.measure(crew, self._plans, seconds, self._tick)
-        self._is_lasting &= all(map(_is_lasting, answers))
+        self._is_lasting &= all(answer.is_lasting for answer in answers)
         return answers
 
 
@@ -286,13 +285,6 @@ def _gains(burst: Burst, best: Burst | None) -> bool:
 
 def _reason(answers: Sequence[Measured]) -> str | None:
     return next((each.reason for each in answers if each.reason is not None), None)
-
-
-def _is_lasting(answer: Measured) -> bool:
-    if answer.reason is None:
-        return True
-    has_answered = answer.device != ""  # else this was said for a process that has ended, or was silent
-    return has_answered and not answer.reason.startswith(OUT_OF_MEMORY)
 
 
 def _speed(answers: Sequence[Measured]) -> float:

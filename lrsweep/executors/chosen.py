@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lrsweep import __version__
+from lrsweep.engines.machine import available_cores, cpu_model, nvidia_driver
 from lrsweep.executors.choosing import REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
 from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, as_option, described
 from lrsweep.executors.process import capacity
@@ -29,9 +30,6 @@ from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
 
 VERSION = 1
 FEWEST_SLOTS = 2
-CGROUP = Path("/sys/fs/cgroup")
-"""Where version 2 of control groups says what a container may use."""
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def crew_for(
@@ -70,7 +68,7 @@ def crew_for(
         crew, measured_on = kept
         say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
         return crew
-    say("measuring which engine is fastest: up to a minute, once for such trainings on this machine …")
+    say("measuring which engine is fastest: up to half a minute, once for such trainings on this machine …")
     choice = chooser.choose(fused_alone=asked.engine == FUSED)
     if choice.is_lasting:
         with suppress(OSError):  # then it is measured again another time
@@ -137,9 +135,9 @@ def _question(asked: EngineOption, study: ResolvedStudy, rest: Rest, device: str
         "evaluations": study.evaluations,
         "engine": study.engine.changed(),
         "at_once": rest.at_once,
-        "device": _cpu_model() if device == "cpu" else device,
+        "device": cpu_model() if device == "cpu" else device,
         "cores": cores,
-        "driver": None if device == "cpu" else _nvidia_driver(),
+        "driver": None if device == "cpu" else nvidia_driver(),
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
         "lrsweep": __version__,
@@ -179,33 +177,6 @@ def _entries(file: Path) -> dict[str, Json]:
 
 def _is_count(value: Json) -> bool:
     return type(value) is int and value > 0
-
-
-# ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def available_cores() -> int:
-    """That this process may use: by its affinity, and by the time that its container has on them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = map(int, (CGROUP / "cpu.max").read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no such file, or "max": no limit
-        return cores
-    return max(1, min(cores, math.ceil(quota / period)))
-
-
-def _nvidia_driver() -> str | None:
-    try:
-        return NVIDIA_DRIVER.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except OSError:
-        return None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from lrsweep.engines.command import concurrency
-from lrsweep.engines.command.training import begun
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
 from lrsweep.executors.messages import Busy, CannotDescribe, Describe, Lost, Measure, Measured, Prepare, Stop
 from lrsweep.executors.placing import Placing
@@ -98,8 +97,8 @@ class LocalExecutor:
     def busy(self) -> Busy | None:
         """What the slots have done since this crew was chosen; None where no process has slots, or has used them."""
         filled = [process.filled for process in self._used]
-        slots = sum(each.slots for each in filled)
-        if not slots:
+        slots = sum(process.slots or 0 for process in self._used)
+        if not slots or not any(each.places for each in filled):
             return None
         # of processes that have made more steps than others, or had more slots: the steps that all slots together make
         steps = round(sum(each.places for each in filled) / slots)
@@ -250,7 +249,7 @@ class LocalExecutor:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `poll` sees the end
                     process.send(Stop(training_id))
         if plan := self._placing.take_back(training_id):
-            self._ended.append(begun(plan, "none", Outcome(Status.STOPPED, 0, 0.0, {})))
+            self._ended.append(Record.empty(plan, "none", Outcome(Status.STOPPED, 0, 0.0, {})))
 
     def poll(self, seconds: float) -> list[Record | Lost]:
         """What has come within that time: all that is there, or nothing. Each process is heard in its order."""
@@ -326,4 +325,4 @@ def _ready(processes: Iterable[EngineProcess], seconds: float) -> list[EnginePro
 
 
 def _cannot(reason: str) -> Measured:
-    return Measured(0, 0.0, 0, reason.partition("\n")[0])
+    return Measured(0, 0.0, 0, reason.partition("\n")[0], is_lasting=False)

@@ -109,3 +109,5 @@ class Measured:
     """``cpu``, or the GPU's own name"""
     free_bytes: int = 0
     """of memory there, as this is answered; 0 where nobody knows"""
+    is_lasting: bool = True
+    """whether another time is likely to show the same: no memory was short, and no process ended"""

@@ -18,7 +18,8 @@ from lrsweep.executors.process import EngineProcess
 from lrsweep.records import TrainingPlan
 
 DEATHS_THAT_FAIL = 3
-"""After so many the driver fails a training and does not submit it again."""
+"""A training that ended its engine's process this often is failed by the driver and does not come again; once or twice
+the process may die by chance."""
 
 
 class Placing:

@@ -64,15 +64,12 @@ class Launch:
 class Filled:
     """How full the slots of a process have been, also of those that were there before it."""
 
-    slots: int = 0
-    """now"""
     places: int = 0
     """for an update of a training, at all steps"""
     slot_steps: int = 0
     """places in which there was one"""
 
     def add(self, busy: Busy) -> None:
-        self.slots = busy.slots
         self.places += busy.slots * busy.steps
         self.slot_steps += busy.slot_steps
 

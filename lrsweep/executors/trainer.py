@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsweep.executors.choosing import OUT_OF_MEMORY
 from lrsweep.executors.heartbeat import Heartbeat
 from lrsweep.executors.messages import Alive, Busy, Measure, Measured, Use
-from lrsweep.records import Curve, EngineSettings, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
+from lrsweep.records import EngineSettings, Record, TrainingPlan, WorkloadFacts, WorkloadSpec
 
 if TYPE_CHECKING:
     from lrsweep.engines.fused.engine import FusedEngine
@@ -56,6 +55,7 @@ class Trainer:
             import lrsweep.engines.sequential
 
         self._train = lrsweep.engines.sequential.train
+        self._end_unbegun = lrsweep.engines.sequential.end_unbegun
         self._device_name = device_name
         self._data = data
         self._send = send
@@ -87,7 +87,7 @@ class Trainer:
         """Ends it as ``stopped`` if it waits, or is in a slot. The sequential engine asks by itself."""
         for plan in [plan for plan in self._waiting if plan.training_id == training_id]:
             self._waiting.remove(plan)
-            self._say_stopped(plan)
+            self._end_unbegun(plan, self._workload(plan.workload), self._send)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].stop(training_id)
 
@@ -100,17 +100,17 @@ class Trainer:
         workload = self._workload(plans[0].workload)
         self._fused = None
         self._benches = self._benches or measuring.Benches(self._alive)
-        updates, seconds, reason = 0, 0.0, None
+        updates, seconds, reason, is_short = 0, 0.0, None, False
         try:
             updates, seconds = self._benches.run(workload, plans, message.slots, message.seconds)
         except Exception as error:  # of whatever kind: it is a reason to train in another way
             is_short = isinstance(error, measuring.OutOfMemory) or shortage(error, workload.device) is not None
-            reason = f"{OUT_OF_MEMORY}: {_line(error)}" if is_short else _line(error)
+            reason = f"out of memory: {_line(error)}" if is_short else _line(error)
         if reason is not None:  # outside, because the error holds on to tensors
             self._benches.give_back(workload, plans, message.slots)
         device = workload.device
         peak, free = measuring.peak_bytes(device), measuring.free_bytes(device)
-        return Measured(updates, seconds, peak, reason, measuring.name_of(device), free)
+        return Measured(updates, seconds, peak, reason, measuring.name_of(device), free, not is_short)
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,13 +189,6 @@ class Trainer:
         self._told = engine.steps, engine.slot_steps
         self._told_at = time.monotonic()
         self._send(Busy(engine.slots, engine.steps - steps, engine.slot_steps - slot_steps))
-
-    def _say_stopped(self, plan: TrainingPlan) -> None:
-        from lrsweep.engines.recording import Recorder
-
-        recorder = Recorder(plan, str(self._workload(plan.workload).device), self._send)
-        recorder.begin(Curve.empty(), 0.0)
-        recorder.end(recorder.outcome(Status.STOPPED))
 
     def _workload(self, spec: WorkloadSpec) -> Workload:
         from lrsweep.engines.device import open_device

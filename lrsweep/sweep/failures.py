@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 from lrsweep.errors import SweepFailed
 from lrsweep.executors.messages import Lost
+from lrsweep.executors.placing import DEATHS_THAT_FAIL
 from lrsweep.records import Status, TrainingRow
 
 FAILURES_THAT_STOP = 5
-DEATHS_THAT_FAIL = 3
-"""A training that ended its engine's process this often is failed; once or twice the process may die by chance."""
 
 
 class Failures:

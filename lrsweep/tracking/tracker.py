@@ -317,6 +317,7 @@ class Tracker:
         if ended:
             points += final_points(training.metrics, training.steps, curve)
             tags["lrsweep.outcome"] = training.status.value
+            tags["lrsweep.engine"] = training.engine or "unknown"  # memory that ran out has made its slots fewer
             if training.error:
                 tags["lrsweep.error"] = last_line(training.error)
             if training.reason:

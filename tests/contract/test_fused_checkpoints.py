@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -22,15 +24,20 @@ HORIZON, EVALUATIONS = 24, 6
 BOUND = 1e-9
 OPTIMIZERS = ("sgd", "sgd_dampened", "rmsprop", "adamw")
 """Momenta that cycle, and three schedules that react, on the CNN with its statistics."""
-ELSEWHERE = [plan_of("cnn", optimizer) for optimizer in ("nesterov", "adam", "sgd_plain")]
-"""Neighbours, so that a resumed training comes to another slot than it had."""
+ELSEWHERE = [
+    replace(plan_of("cnn", optimizer), horizon=horizon, evaluations=2)
+    for optimizer, horizon in (("nesterov", 5), ("adam", 16), ("sgd_plain", 11))
+]
+"""Neighbours, so that a resumed training comes to another slot than it had, and later than others."""
 
 
 @pytest.fixture
-def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingPlan]:
-    """They write a checkpoint after every update."""
-    monkeypatch.setattr("lrsweep.engines.checkpoints.CHECKPOINT_SECONDS", 0.0)
-    return [replace(each, checkpoint_url=str(tmp_path / each.training_id)) for each in shortened()]
+def plans(tmp_path: Path) -> list[TrainingPlan]:
+    return in_folders(tmp_path)
+
+
+def in_folders(folder: Path) -> list[TrainingPlan]:
+    return [replace(each, checkpoint_url=str(folder / each.training_id)) for each in shortened()]
 
 
 def shortened() -> list[TrainingPlan]:
@@ -47,20 +54,38 @@ def again(plans: Sequence[TrainingPlan]) -> list[TrainingPlan]:
     return [replace(plan, attempt=2) for plan in plans]
 
 
-def broken_off_fused(plans: Sequence[TrainingPlan], slots: int, after: int) -> dict[str, Ended]:
+@contextmanager
+def every_update() -> Iterator[None]:
+    """Writes a checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lrsweep.engines.checkpoints.CHECKPOINT_SECONDS", 0.0)
+        yield
+
+
+def broken_off_fused(plans: Sequence[TrainingPlan], slots: int, after: int) -> None:
     """A training that is stopped leaves its files as one that is killed does."""
-    return fused(
-        plans,
-        small("cnn"),
-        slots,
-        during={after: stop(*plans)},
-    )
+    with every_update():
+        fused(plans, small("cnn"), slots, during={after: stop(*plans)})
 
 
 def broken_off_sequentially(plans: Sequence[TrainingPlan], after: int) -> None:
     for plan in plans:
         updates = count(1)
-        sequentially(plan, small("cnn"), stopped=lambda updates=updates: next(updates) == after + 1)  # type: ignore[misc]
+        with every_update():
+            sequentially(plan, small("cnn"), stopped=lambda updates=updates: next(updates) == after + 1)  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """What four slots have written after so many updates; to be copied."""
+
+    @cache
+    def by_four_slots(after: int) -> Path:
+        folder = tmp_path_factory.mktemp("written")
+        broken_off_fused(in_folders(folder), 4, after)
+        return folder
+
+    return by_four_slots
 
 
 def assert_gone_on(ran: Mapping[str, Ended], done: int) -> None:
@@ -73,9 +98,11 @@ def assert_gone_on(ran: Mapping[str, Ended], done: int) -> None:
 
 @pytest.mark.parametrize("after", [9, 12], ids=["between evaluations", "at one"])
 @pytest.mark.parametrize("engine", ["sequential", "fused/2", "fused/4", "fused/8"])
-def test_what_four_slots_wrote_goes_on_by(engine: str, after: int, plans: list[TrainingPlan]) -> None:
+def test_what_four_slots_wrote_goes_on_by(
+    engine: str, after: int, plans: list[TrainingPlan], written: Callable[[int], Path], tmp_path: Path
+) -> None:
     """Sequential, or in two, four or eight slots, behind neighbours."""
-    broken_off_fused(plans, 4, after)
+    copytree(written(after), tmp_path, dirs_exist_ok=True)
     if engine == "sequential":
         ran = {plan.training_id: sequentially(plan, small("cnn")) for plan in again(plans)}
     else:
@@ -104,7 +131,8 @@ def test_at_the_same_k_it_goes_on_to_the_bit(plans: list[TrainingPlan]) -> None:
     """The curve of a training that nothing disturbed in four slots, and its last checkpoint."""
     whole = fused(shortened(), small("cnn"), 4, wanted=[HORIZON - 1])
     broken_off_fused(plans, 4, 9)
-    resumed = fused(again(plans), small("cnn"), 4)
+    with every_update():
+        resumed = fused(again(plans), small("cnn"), 4)
     for plan in plans:
         one, other = resumed[plan.training_id], whole[plan.training_id]
         assert_same_curve(one.curve, other.curve)
@@ -113,11 +141,10 @@ def test_at_the_same_k_it_goes_on_to_the_bit(plans: list[TrainingPlan]) -> None:
 
 
 @pytest.mark.parametrize("after", [9, 12])
-def test_what_lies_on_the_disk_is_what_the_slots_held(after: int, plans: list[TrainingPlan]) -> None:
+def test_what_lies_on_the_disk_is_what_the_slots_held(after: int, written: Callable[[int], Path]) -> None:
     """Bit for bit: model, optimizer, what the schedule has heard, and the curve."""
     held = fused(shortened(), small("cnn"), 4, wanted=[after])
-    broken_off_fused(plans, 4, after)
-    for plan in plans:
+    for plan in in_folders(written(after)):
         assert_same_state(read(plan), held[plan.training_id].states[after])
 
 

@@ -11,6 +11,7 @@ import gc
 import logging
 import multiprocessing
 import resource
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
@@ -24,7 +25,18 @@ from torch import Tensor, nn
 from lrsweep.engines.fused.bank import Bank
 from lrsweep.engines.fused.engine import FusedEngine
 from lrsweep.records import EngineSettings, Status, TrainingPlan
-from tests.fused import PLAN, Ended, Heard, curves_apart, ended, fresh_engine, fused, sequentially
+from tests.fused import (
+    PLAN,
+    Ended,
+    Heard,
+    checkpoints_in_memory,
+    curves_apart,
+    ended,
+    fresh_engine,
+    fused,
+    kept,
+    sequentially,
+)
 from tests.fused_workloads import CLASSES, Mlp, Small, Together
 
 SLOTS = 8
@@ -38,10 +50,10 @@ class Tiny(Mlp, Together):
 
 
 @pytest.fixture
-def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingPlan]:
+def plans() -> Iterator[list[TrainingPlan]]:
     """With checkpoints after every update."""
-    monkeypatch.setattr("lrsweep.engines.checkpoints.CHECKPOINT_SECONDS", 0.0)
-    return [replace(plan, checkpoint_url=str(tmp_path / plan.training_id)) for plan in PLANS]
+    with checkpoints_in_memory():
+        yield [kept(plan) for plan in PLANS]
 
 
 def short_of(kind: object, method: str, at_call: int, patch: pytest.MonkeyPatch) -> None:
@@ -115,8 +127,10 @@ def test_half_as_many_go_on_and_all_of_them_end_well(
     assert_all_completed(heard)
 
 
-def test_they_go_on_from_their_checkpoints(plans: list[TrainingPlan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_go_on_from_their_checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Memory runs out in the tenth step, nine updates are on the disk: every one of the eight goes on after them."""
+    monkeypatch.setattr("lrsweep.engines.checkpoints.CHECKPOINT_SECONDS", 0.0)
+    plans = [replace(plan, checkpoint_url=str(tmp_path / plan.training_id)) for plan in PLANS]
     engine, heard = fresh_engine(Tiny(), SLOTS, EngineSettings())
     short_of(Bank, "step", 10, monkeypatch)
     for plan in plans:

@@ -1,32 +1,48 @@
-"""Several processes, and many trainings at once in one: who trains what, how it is stopped, measured, and lost."""
+"""Several processes, and many trainings at once in one: who trains what, how it is stopped, measured, and lost; and
+what is measured for `--engine auto`.
+
+A process takes seconds to start, and seconds more to the first step of trainings that are fused: all tests share two.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lrsweep.cli.new import write_workload
+from lrsweep.engines.machine import available_cores
 from lrsweep.errors import Interrupted
+from lrsweep.executors import choosing
+from lrsweep.executors.choosing import Rest
+from lrsweep.executors.chosen import crew_for, measuring_plans
+from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
-from lrsweep.records import Crew, Curve, Outcome, Record, Status, TrainingPlan, WorkloadSpec
+from lrsweep.records import Crew, Record, Status, WorkloadSpec
 from lrsweep.scripts.command import Command
-from tests.trainings import PLAN
-
-PATIENCE = 120.0
-"""A child imports torch first, which takes half a minute where others use the machine too."""
-
-SHORT = replace(PLAN, horizon=20)
-ENDLESS = replace(PLAN, horizon=100_000, evaluations=1_000, peak_lr=0.01)
-
-Messages = list[Record | Lost]
+from lrsweep.study import ResolvedStudy, parse_study
+from tests.crews import (
+    ENDLESS,
+    PATIENCE,
+    SHORT,
+    Messages,
+    curve_of,
+    ends,
+    engines,
+    named,
+    submit,
+    until_idle,
+    until_running,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,57 +59,10 @@ def executor(said: list[str]) -> Iterator[LocalExecutor]:
     one.close()
 
 
-def named(plan: TrainingPlan, names: Sequence[str]) -> list[TrainingPlan]:
-    """The plan with these ids, each with a seed of its own."""
-    return [replace(plan, training_id=name, seed=seed) for seed, name in enumerate(names)]
-
-
-def submit(executor: LocalExecutor, plans: Sequence[TrainingPlan]) -> None:
-    for plan in plans:
-        assert executor.free > 0
-        executor.submit(plan)
-
-
-def until_idle(executor: LocalExecutor, messages: Messages) -> Messages:
-    give_up = time.monotonic() + PATIENCE
-    while executor.in_flight:
-        assert time.monotonic() < give_up, messages
-        messages += executor.poll(0.05)
-    return messages
-
-
-def until_running(executor: LocalExecutor, names: str) -> Messages:
-    """Until each of these has made a step."""
-    give_up = time.monotonic() + PATIENCE
-    messages: Messages = []
-    while not set(names) <= {each.training_id for each in messages if isinstance(each, Record) and each.first_step}:
-        assert time.monotonic() < give_up, messages
-        messages += executor.poll(0.05)
-    return messages
-
-
-def ends(messages: Messages) -> dict[str, Outcome]:
-    records = [each for each in messages if isinstance(each, Record)]
-    assert len(records) == len(messages), messages
-    return {each.training_id: each.outcome for each in records if each.outcome}
-
-
-def curve_of(name: str, messages: Messages) -> Curve:
-    curve = Curve.empty()
-    for each in messages:
-        if isinstance(each, Record) and each.training_id == name:
-            curve = curve.extended(each)
-    return curve
-
-
-def engines(messages: Messages) -> dict[str, str]:
-    return {each.training_id: each.engine for each in messages if isinstance(each, Record)}
-
-
 # ── measured ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("crew", [Crew(), Crew(2), Crew(2, 2)], ids=str)
+@pytest.mark.parametrize("crew", [Crew(2), Crew(2, 2)], ids=str)
 def test_a_crew_is_measured(executor: LocalExecutor, crew: Crew) -> None:
     """All of its processes, in the time that was given; trainings are trained afterwards as ever."""
     executor.use(Crew(2))
@@ -196,6 +165,61 @@ def test_scripts_have_one_process_whatever_the_crew() -> None:
     maps = Path(f"/proc/{executor.pid}/maps").read_text()
     assert "torch" not in maps
     executor.close()
+
+
+# ── `--engine auto` ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+STUDY = '[study]\nname = "tiny"\nworkload = "digits"\nhorizon = 60\n[budget]\ntrials = 24\n'
+LONG = Rest(steps=1e9, at_once=4)
+
+
+@pytest.fixture(scope="module")
+def study(executor: LocalExecutor) -> ResolvedStudy:
+    study = parse_study(STUDY, "tiny.toml")
+    return study.resolved(executor.describe(study.workload))
+
+
+def test_every_engine_is_measured_and_the_chosen_one_trains(
+    executor: LocalExecutor, study: ResolvedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each arrangement of digits has a speed and holds memory; the next sweep reads what was chosen."""
+    monkeypatch.setattr(choosing, "LONGEST_BURST", 0.05)  # which one is chosen does not matter here
+    said: list[str] = []
+    file = tmp_path / "engines.json"
+    crew = crew_for(EngineOption(), study, LONG, executor, file, say=said.append)
+    [entry] = json.loads(file.read_text())["entries"].values()
+    bursts = entry["choice"]["bursts"]
+    tried = [Crew(**burst["crew"]) for burst in bursts]
+    assert {Crew(), Crew(1, 2), crew} <= set(tried)
+    assert (Crew(2) in tried) == (available_cores() > 1)
+    assert max(each.at_once for each in tried) <= 4
+    assert [burst["reason"] for burst in bursts] == [None] * len(bursts)
+    assert all(burst["speed"] > 0 and burst["held_bytes"] > 0 for burst in bursts)
+    assert said[1].startswith("engines measured in")
+
+    executor.use(crew)
+    for plan in measuring_plans(study, 4):
+        executor.submit(plan)
+    assert [each.status for each in ends(until_idle(executor, [])).values()] == [Status.COMPLETED] * 4
+
+    again: list[str] = []
+    assert crew_for(EngineOption(), study, LONG, executor, file, say=again.append) == crew
+    assert len(again) == 1
+    assert "as measured on" in again[0]
+
+
+def test_a_model_that_cannot_be_fused_says_why(executor: LocalExecutor, tmp_path: Path) -> None:
+    """One with dropout of PyTorch's own; it is trained one after the other, and that is no error."""
+    write_workload(tmp_path / "own.py")
+    own = (tmp_path / "own.py").read_text()
+    (tmp_path / "own.py").write_text(own.replace("nn.Tanh(),", "nn.Tanh(), nn.Dropout(0.1),"))
+    text = STUDY.replace("digits", f"{tmp_path / 'own.py'}:MyWorkload")
+    asked = parse_study(f'{text}[space]\noptimizers = ["sgd"]\n', "own.toml")
+    resolved = asked.resolved(executor.describe(asked.workload))
+    said: list[str] = []
+    crew = crew_for(EngineOption.parsed("fused"), resolved, LONG, executor, tmp_path / "engines.json", say=said.append)
+    assert crew == Crew()
+    assert any(line.startswith("  fused with 2 slots in 1 process: ") and "ropout" in line for line in said)
 
 
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -344,6 +368,7 @@ def test_a_process_that_dies_while_it_is_measured_is_a_reason(executor: LocalExe
     executor.use(Crew())
     [answer] = executor.measure(Crew(), [plan], 1.0)
     assert answer.reason == "the engine's process was killed by SIGKILL"
+    assert not answer.is_lasting
     assert executor.pids == []
 
 

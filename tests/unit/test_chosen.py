@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from lrsweep.engines import measuring
-from lrsweep.executors import chosen as made
+from lrsweep.engines import machine, measuring
+from lrsweep.engines.machine import available_cores
 from lrsweep.executors.choosing import Rest
-from lrsweep.executors.chosen import available_cores
 from lrsweep.records import Crew
 from tests.measured import DIED, FUSED, GIB, ONE, Scripted, asked, fast, fused
 
@@ -25,7 +24,7 @@ def test_what_was_measured_is_kept_and_told_once(tmp_path: Path) -> None:
     file = tmp_path / "engines.json"
     first, second = fast(), fast()
     said = asked(first, file)
-    assert said[0].startswith("measuring which engine is fastest: up to a minute, once for such trainings")
+    assert said[0].startswith("measuring which engine is fastest: up to half a minute, once for such trainings")
     assert said[1].startswith("engines measured in 0 s, in updates per second (")
     assert said[2].startswith("  sequential: 1,000 in 1 process")
     assert said[3].startswith("  fused: 2,000 with 2 slots, 4,000 with 4 slots, 4,100 with 8 slots")
@@ -58,12 +57,12 @@ def test_another_question_is_measured_for_itself(tmp_path: Path) -> None:
         ({"option": FUSED}, {}),
         ({}, {"device": "NVIDIA H200"}),
     ]
-    for given, machine in others:
-        measurer = fast(**machine)
+    for given, measured in others:
+        measurer = fast(**measured)
         asked(measurer, file, **given)
         assert len(measurer.tried) > 1
-    for given, machine in others:
-        measurer = fast(**machine)
+    for given, measured in others:
+        measurer = fast(**measured)
         asked(measurer, file, **given)
         assert measurer.tried == [ONE]
     assert len(json.loads(file.read_text())["entries"]) == len(others)
@@ -81,7 +80,7 @@ def test_other_evaluations_are_measured_for_themselves(tmp_path: Path, monkeypat
 def test_other_versions_are_measured_for_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of Python, and where a GPU trains of its driver; on the CPU nobody asks for that."""
     file, driver = tmp_path / "engines.json", tmp_path / "version"
-    monkeypatch.setattr(made, "NVIDIA_DRIVER", driver)
+    monkeypatch.setattr(machine, "NVIDIA_DRIVER", driver)
     asked(fast(), file)
     asked(fast(device="NVIDIA H200"), file)
     driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86\nGCC version: 12\n")
@@ -168,7 +167,7 @@ def test_a_container_may_have_fewer_cores_than_the_machine(
     text: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the kernel says it: time per period, rounded up, of the 8 cores of the machine."""
-    monkeypatch.setattr(made, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     if text is not None:
         (tmp_path / "cpu.max").write_text(text)
@@ -183,8 +182,8 @@ def test_a_container_may_have_less_memory_than_the_machine(
     limit: int | str | None, held: int, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its limit less what it holds, but for 100,000 bytes of files that give way; never 0, which means unknown."""
-    monkeypatch.setattr(measuring, "CGROUP", tmp_path)
-    monkeypatch.setattr(measuring, "_free_of_the_machine", lambda: GIB)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "_free_of_the_machine", lambda: GIB)
     if limit is not None:
         (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text(f"{held}\n")

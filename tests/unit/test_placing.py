@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lrsweep.executors import placing as placing_of
-from lrsweep.executors.choosing import OUT_OF_MEMORY
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Measure, Said, Use
 from lrsweep.executors.placing import Placing
 from lrsweep.executors.process import EngineProcess, Launch
 from lrsweep.executors.trainer import Trainer
 from lrsweep.records import Crew, Record, Status, TrainingPlan, WorkloadSpec
-from lrsweep.sweep import failures
 from tests.trainings import PLAN
 
 
@@ -164,11 +161,6 @@ def test_a_suspect_that_the_driver_gives_up_is_none_any_more() -> None:
     assert (place.in_flight, place.is_apart) == (["x", "y", "z"], False)
 
 
-def test_the_third_death_is_where_the_driver_gives_up() -> None:
-    """The number belongs to the driver, which nothing here may import."""
-    assert placing_of.DEATHS_THAT_FAIL == failures.DEATHS_THAT_FAIL
-
-
 def test_a_suspect_that_is_stopped_while_it_waits_is_none_any_more() -> None:
     """It had no process, and gets none: who comes then has a place at once."""
     placing, place = Placing(), Place(4)
@@ -272,4 +264,5 @@ def test_memory_that_runs_out_in_a_measurement_is_told_by_its_name(tmp_path: Pat
     trainer = Trainer("cpu", None, lambda _: None, lambda _: False)
     spec = WorkloadSpec(f"{tmp_path / 'short.py'}:Short")
     measured = trainer.measure(Measure(tuple(replace(plan, workload=spec) for plan in plans("abcd")), 4, 2.0))
-    assert measured.reason == f"{OUT_OF_MEMORY}: it holds no more than 2 trainings at once"
+    assert measured.reason == "out of memory: it holds no more than 2 trainings at once"
+    assert not measured.is_lasting

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lrsweep.engines.command.devices import Place, Places
 from lrsweep.engines.command.endings import Cut, too_late
-from lrsweep.engines.command.training import begun, train
+from lrsweep.engines.command.training import train
 from lrsweep.records import Outcome, Record, Status, TrainingPlan
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import Command, command_of
 
 ALIVE_EVERY = 10.0
@@ -94,12 +95,13 @@ class CommandEngine:
                 self._train(plan, command, place)
         except Exception:
             outcome = Outcome(Status.FAILED, 0, 0.0, {}, traceback.format_exc())
-            self._emit(begun(plan, "script", outcome))
+            self._emit(Record.empty(plan, "script", outcome, engine=COMMAND))
 
     def _train(self, plan: TrainingPlan, command: Command, place: Place) -> None:
         pulse = Pulse(self._alive)
         if plan.schedule.needs_metric and command.command in self._cannot_react:
-            self._emit(begun(plan, place.name, Outcome(Status.FAILED, 0, 0.0, {}, too_late(plan))))
+            failed = Outcome(Status.FAILED, 0, 0.0, {}, too_late(plan))
+            self._emit(Record.empty(plan, place.name, failed, engine=COMMAND))
             return
         before = self._preempted.get(plan.training_id, _Preempted())
         begin_at = time.monotonic() + before.wait

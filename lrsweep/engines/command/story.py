@@ -9,6 +9,7 @@ import numpy as np
 
 from lrsweep.engines.divergence import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
 from lrsweep.records import Floats, Outcome, Record, TrainingPlan
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.hearing import Heard
 from lrsweep.scripts.reports import Begin, End, Line, Preempted, Report, Writer, Wrong, attempt_of
 
@@ -128,6 +129,7 @@ class Story:
             evaluation_steps=np.array([each.step for each in new], dtype=np.int64),
             evaluations={name: np.array([each.metrics.get(name, math.nan) for each in new]) for name in names},
             outcome=outcome,
+            engine=COMMAND,
         )
 
     def _begin(self, attempt: int) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from lrsweep.engines.command.devices import Place
 from lrsweep.engines.command.endings import Cut, what_it_means
 from lrsweep.engines.command.folder import prepare, script_environment
@@ -17,6 +15,7 @@ from lrsweep.engines.command.process import Ended, Guarded
 from lrsweep.engines.command.story import Story
 from lrsweep.engines.command.tail import Tail
 from lrsweep.records import Outcome, Record, Status, TrainingPlan
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import Command
 from lrsweep.scripts.plan_file import REPORTS, STOP
 from lrsweep.scripts.reports import signed
@@ -80,7 +79,7 @@ class _Attempt:
         reports = None if self._command.follows == "attach" else self._folder / REPORTS
         self._began = self._heard_at = time.monotonic()
         script.begin(argv, stop_grace=self._command.stop_grace, reports=reports)
-        self._emit(begun(self._plan, self._place.name))
+        self._emit(Record.empty(self._plan, self._place.name, engine=COMMAND))
         while script.ended is None:
             if script.wait(LOOK_EVERY):
                 self._heard_at = time.monotonic()
@@ -162,21 +161,6 @@ class _Attempt:
         assert last is not None
         self._emit(last)
         return self._story
-
-
-def begun(plan: TrainingPlan, device: str, outcome: Outcome | None = None) -> Record:
-    """An empty record: now it runs, and no longer waits."""
-    return Record(
-        training_id=plan.training_id,
-        attempt=plan.attempt,
-        device=device,
-        first_step=0,
-        rates=np.empty(0),
-        train_losses=np.empty(0),
-        evaluation_steps=np.empty(0, dtype=np.int64),
-        evaluations={},
-        outcome=outcome,
-    )
 
 
 @contextmanager

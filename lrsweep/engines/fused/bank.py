@@ -55,11 +55,12 @@ class Bank:
         self, slot: int, seed: int, model: nn.Module, optimizer: OptimizerSpec, state: Mapping[int, Any], steps: int
     ) -> None:
         """A training begins in the slot, or goes on after ``steps`` updates with what PyTorch's optimizer held then."""
-        named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         with torch.no_grad():
             self._theta[slot] = self.layout.row(model)
-            for name, rows in (*self._frozen.items(), *self._buffers.items()):
-                rows[slot].copy_(named[name])
+            if self._frozen or self._buffers:
+                named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+                for name, rows in (*self._frozen.items(), *self._buffers.items()):
+                    rows[slot].copy_(named[name])
             for each in self._clocks("seed"):
                 each[slot] = seed
         self._updates.put(slot, optimizer, state, steps)

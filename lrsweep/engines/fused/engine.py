@@ -20,18 +20,17 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lrsweep.engines.checkpoints import Checkpoint
 from lrsweep.engines.device import seed_generators
 from lrsweep.engines.fused import fitting
 from lrsweep.engines.fused.bank import Bank
 from lrsweep.engines.fused.slot import Occupant
-from lrsweep.engines.memory import shortage
+from lrsweep.engines.memory import failure, shortage
 from lrsweep.engines.optimizers import trained_groups
-from lrsweep.engines.recording import Emit, Recorder
-from lrsweep.engines.sequential import Alive, checked
-from lrsweep.records import Curve, EngineSettings, Floats, Status, TrainingPlan
+from lrsweep.engines.recording import Emit
+from lrsweep.engines.sequential import Alive, checked, end_unbegun
+from lrsweep.records import EngineSettings, Floats, Outcome, Record, Status, TrainingPlan
 from lrsweep.workloads.base import Half, Workload
 
 LONGEST_STRETCH = 1024
@@ -56,6 +55,8 @@ class FusedEngine:
         self._alive = alive
         self._waiting: deque[TrainingPlan] = deque()
         self._stopped: set[str] = set()
+        self._turns = 0
+        """how often a training has begun"""
         self.slots = slots
         self.steps = 0
         """updates of the whole bank"""
@@ -93,7 +94,7 @@ class FusedEngine:
             return
         except Exception as error:
             is_short = shortage(error, self._workload.device) is not None
-            text = self._told(error)
+            text = failure(error, self._workload.device)
         # outside, because the error holds on to the tensors of the step
         if self._bank is None:  # not even one fits: somebody else has the memory
             while self._waiting:
@@ -138,7 +139,8 @@ class FusedEngine:
 
     def _halve(self) -> None:
         """The next call makes the smaller bank: what this one holds is free by then."""
-        self._waiting.extendleft(self._in(slot).plan for slot in reversed(self._running))
+        latest_first = sorted(map(self._in, self._running), key=lambda occupant: -occupant.turn)
+        self._waiting.extendleft(occupant.plan for occupant in latest_first)
         before = self.slots
         self._occupants = []
         self._bank = None
@@ -165,7 +167,7 @@ class FusedEngine:
             if shortage(error, self._workload.device) and self.slots > 1:
                 self._waiting.appendleft(plan)
                 raise
-            self._refuse(plan, self._told(error))
+            self._refuse(plan, failure(error, self._workload.device))
             return
         self._occupants[slot] = occupant
         self._active[slot] = True
@@ -176,7 +178,12 @@ class FusedEngine:
             self._look([slot])
 
     def _put(self, slot: int, plan: TrainingPlan) -> Occupant:
-        occupant, model, found = self._made(plan)
+        seed_generators(plan.seed, self._workload.device)
+        model = self._workload.model(plan.seed)
+        trained_groups(model, self._workload.groups(model), tensor_rates=False)
+        self._turns += 1
+        occupant = Occupant(plan, model, self._workload.device, self._emit, self._name, self._turns)
+        found = occupant.checkpoints.newest()
         if plan.workload.settings.get("init") is not None:
             occupant.loss_before = checked(self._workload.evaluate(model, "search"), plan)["val_loss"]
         if found is not None:
@@ -186,19 +193,10 @@ class FusedEngine:
         occupant.begin(found)
         return occupant
 
-    def _made(self, plan: TrainingPlan) -> tuple[Occupant, nn.Module, Checkpoint | None]:
-        """The training at its first step, and where an earlier attempt was."""
-        seed_generators(plan.seed, self._workload.device)
-        model = self._workload.model(plan.seed)
-        trained_groups(model, self._workload.groups(model), tensor_rates=False)
-        occupant = Occupant(plan, model, self._workload.device, self._emit, self._name)
-        return occupant, model, occupant.checkpoints.newest()
-
     def _refuse(self, plan: TrainingPlan, text: str) -> None:
         """It has failed without a step."""
-        recorder = Recorder(plan, str(self._workload.device), self._emit, self._name)
-        recorder.begin(Curve.empty(), 0.0)
-        recorder.end(recorder.outcome(Status.FAILED, error=text))
+        failed = Outcome(Status.FAILED, 0, 0.0, {}, text)
+        self._emit(Record.empty(plan, str(self._workload.device), failed, engine=self._name))
 
     def _leave(self, slot: int) -> Occupant:
         occupant = self._in(slot)
@@ -213,16 +211,8 @@ class FusedEngine:
             if self._in(slot).plan.training_id in self._stopped and self._send_losses([slot]):
                 self._leave(slot).end(Status.STOPPED)
         for plan in [plan for plan in self._waiting if plan.training_id in self._stopped]:
-            try:
-                occupant, _, found = self._made(plan)
-            except Exception as error:
-                if shortage(error, self._workload.device) and self.slots > 1:
-                    raise
-                self._refuse(plan, self._told(error))
-            else:
-                occupant.begin(found)  # what it has done is kept
-                occupant.end(Status.STOPPED)
             self._waiting.remove(plan)
+            end_unbegun(plan, self._workload, self._emit, self._name)
         self._stopped.clear()
 
     @property
@@ -380,11 +370,6 @@ class FusedEngine:
         occupant = self._in(slot)
         self._points[slot] = min(occupant.point, int(self._sent[slot]) + LONGEST_STRETCH)
         self._due = min(self._due, occupant.due)
-
-    def _told(self, error: Exception) -> str:
-        """The traceback, and before it what to do where memory is short."""
-        told = [shortage(error, self._workload.device), traceback.format_exc()]
-        return "\n\n".join(each for each in told if each)
 
     def _fail(self, slot: int, text: str) -> None:
         self._leave(slot).end(Status.FAILED, error=text)

@@ -6,7 +6,7 @@ they come to, and from then on only those run. The bits are the same. Microsecon
 ``digits``, one thread, torch 2.15):
 
                      K = 4     16     64
-    sequential        1000   1000   1000
+    sequential        1101   1101   1101
     vmap               980    386    183
     traced             726    310    164
     and compiled       215    131    112    after 7 to 18 s, and with a compiler for C++
@@ -108,9 +108,9 @@ class Program:
 
 
 def _first_call(function: Callable[..., Any], device: torch.device, *given: object) -> tuple[Callable[..., Any], Any]:
-    """The function traced, and what it gives. By tensors without numbers where that works, which it does not for
-    BatchNorm: then nothing is allocated, and memory can only run out in the call. What runs out of it amid a tracing
-    by numbers is never freed (torch 2.15)."""
+    """The function traced, and what it gives. By tensors without numbers where that works: then nothing is allocated,
+    and memory can only run out in the call. It does not for every model, BatchNorm1d over transposed sequences for one.
+    What runs out of memory amid a tracing by numbers is never freed (torch 2.15)."""
     try:
         traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
         for node in traced.graph.nodes:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lrsweep.engines import divergence
 from lrsweep.engines.applied import Applied
-from lrsweep.engines.checkpoints import Checkpoint, Checkpoints, identity
+from lrsweep.engines.checkpoints import Checkpoint, Checkpoints, generators, identity
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.engines.sequential import evaluation_steps
 from lrsweep.records import Curve, Status, TrainingPlan
@@ -19,8 +19,12 @@ from lrsweep.records import Curve, Status, TrainingPlan
 class Occupant:
     """From its first update, or the one after its newest checkpoint, to its outcome."""
 
-    def __init__(self, plan: TrainingPlan, model: nn.Module, device: torch.device, emit: Emit, engine: str) -> None:
+    def __init__(
+        self, plan: TrainingPlan, model: nn.Module, device: torch.device, emit: Emit, engine: str, turn: int
+    ) -> None:
         self.plan = plan
+        self.turn = turn
+        """which one it was to begin in its engine"""
         self.recorder = Recorder(plan, str(device), emit, engine)
         self.applied = Applied(plan)
         self.checkpoints = Checkpoints(plan.checkpoint_url, identity(plan, model))
@@ -34,7 +38,8 @@ class Occupant:
         self._next = 0
         self._first_loss = math.nan
         self._val_losses: list[float] = []
-        self._generators = _generators(device)
+        self._generators = generators(device)
+        """as the new model leaves them: no fused one draws from them, and the sequential engine asks for them"""
 
     def begin(self, found: Checkpoint | None) -> None:
         """Now it runs: from its first step, or from where an earlier attempt was."""
@@ -100,12 +105,3 @@ class Occupant:
         if reason is not None:
             self.end(Status.DIVERGED, reason=reason)
         return reason is None
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    """PyTorch's own, as they are now that the model is made: a model that is fused does not draw from them, and the
-    sequential engine asks for them."""
-    generators = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        generators["cuda"] = torch.cuda.get_rng_state(device)
-    return generators

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from lrsweep.engines.device import AUTO, open_device
+from lrsweep.engines.machine import available_cores
 from tests.benchmarks.engines import many
 from tests.benchmarks.engines.arrangements import Arrangement, Way, one_after_the_other, side_by_side
-from tests.benchmarks.engines.auto import cores
 from tests.benchmarks.engines.problem import PROBLEMS, RECIPES, Opened
 from tests.benchmarks.engines.workers import Stage
 
@@ -73,12 +73,12 @@ class Asked:
 
     def sides(self) -> tuple[list[Arrangement], list[Arrangement]]:
         """All that train one after the other, and all that train many at once."""
-        kind = self.device.type
-        sequential = one_after_the_other(kind, cores())
+        kind, cores = self.device.type, available_cores()
+        sequential = one_after_the_other(kind, cores)
         if self.is_short:
-            fused = side_by_side(kind, cores(), self.slots, compiled_from=COMPILED_FROM, compiled_with_threads=False)
+            fused = side_by_side(kind, cores, self.slots, compiled_from=COMPILED_FROM, compiled_with_threads=False)
         else:
-            fused = side_by_side(kind, cores(), self.slots)
+            fused = side_by_side(kind, cores, self.slots)
         return (sequential[-4:], fused[:4]) if self.quick else (sequential, fused)
 
     def expected(self) -> dict[str, float]:

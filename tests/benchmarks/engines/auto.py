@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
+from lrsweep.engines.machine import available_cores
 from lrsweep.errors import LrsweepError
 from tests.benchmarks.engines.arrangements import Arrangement, Way
 from tests.benchmarks.engines.loops import Plans
@@ -37,7 +37,7 @@ def arrangement_of_auto(stage: Stage, horizon: int, at_once: int) -> Auto:
     asked = tuple(plans.next(horizon) for _ in range(at_once))
     executor = LocalExecutor(device=stage.device)
     try:
-        chooser = Chooser(executor, asked, Rest(steps=math.inf, at_once=at_once), cores=cores())
+        chooser = Chooser(executor, asked, Rest(steps=math.inf, at_once=at_once), cores=available_cores())
         chooser.first()
         choice = chooser.choose()
     except LrsweepError as reason:
@@ -47,12 +47,3 @@ def arrangement_of_auto(stage: Stage, horizon: int, at_once: int) -> Auto:
     crew = choice.crew
     way = Way.FUSED if crew.slots else Way.ENGINE
     return Auto(Arrangement(way, processes=crew.processes, slots=crew.slots), choice.seconds)
-
-
-def cores() -> int:
-    """As lrsweep counts them."""
-    try:
-        from lrsweep.executors.chosen import available_cores
-    except ModuleNotFoundError:  # what studies are read with
-        return os.cpu_count() or 1
-    return available_cores()

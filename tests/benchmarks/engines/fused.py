@@ -6,15 +6,11 @@ from collections.abc import Sequence
 
 from lrsweep.engines.fused.engine import FusedEngine
 from lrsweep.engines.fused.fitting import CannotFuse
+from lrsweep.executors.process import capacity
 from lrsweep.records import EVALUATIONS_PER_TRAINING, EngineSettings, Record, Status
 from tests.benchmarks.engines.loops import WARM_UP_UPDATES, Clock, Counted, Plans, check, synchronize
 from tests.benchmarks.engines.problem import Opened
 from tests.benchmarks.engines.rungs import CannotRun
-
-
-def ahead(slots: int) -> int:
-    """Trainings that wait beside those in the slots, so that a freed one is filled at once: as an engine's process."""
-    return max(2, slots // 4)
 
 
 def staggered(horizon: int, slots: int) -> list[tuple[int, int]]:
@@ -48,7 +44,7 @@ class Fused:
         self._horizon = horizon
         for each, evaluations in staggered(horizon, self._slots):
             self._submit(each, evaluations)
-        for _ in range(ahead(self._slots)):
+        for _ in range(capacity(self._slots) - self._slots):
             self._submit(horizon)
         before = self._engine.steps
         while self._engine.steps < before + WARM_UP_UPDATES:

@@ -17,8 +17,8 @@ from typing import Any
 
 from lrsweep.engines.fused.engine import FusedEngine
 from lrsweep.engines.fused.fitting import CannotFuse
+from lrsweep.executors.process import capacity
 from lrsweep.records import EngineSettings, Record, TrainingPlan
-from tests.benchmarks.engines.fused import ahead
 from tests.benchmarks.engines.loops import Plans, check
 from tests.benchmarks.engines.problem import Opened
 from tests.benchmarks.engines.rungs import CannotRun
@@ -35,11 +35,11 @@ def trials_of(slots: int, rungs: int) -> int:
 
     >>> trials_of(8, rungs=2), trials_of(16, rungs=2), trials_of(2, rungs=2)
     (60, 120, 24)
-    >>> [most_in_flight(trials_of(slots, rungs=2)) - ahead(slots) for slots in (8, 16, 24, 64)]
-    [8, 16, 24, 64]
+    >>> [most_in_flight(trials_of(slots, rungs=2)) == capacity(slots) for slots in (8, 16, 24, 64)]
+    [True, True, True, True]
     """
     per_trial = sum(float(REDUCTION_FACTOR) ** -rung for rung in range(rungs))
-    return max(math.ceil(TRAININGS_PER_SLOT * slots / per_trial), 6 * (slots + ahead(slots)))
+    return max(math.ceil(TRAININGS_PER_SLOT * slots / per_trial), 6 * capacity(slots))
 
 
 def most_in_flight(trials: int) -> int:
@@ -154,7 +154,7 @@ class Slots:
         trainings, busy_seconds = 0, 0.0
         at_last_ask: tuple[float, float] | None = None
         begin = before = time.perf_counter()
-        for _ in range(self._slots + ahead(self._slots)):
+        for _ in range(capacity(self._slots)):
             desk.came(None, at=begin)
         while not halving.is_over:
             for result in desk.done(by=before):

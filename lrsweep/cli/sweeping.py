@@ -1,0 +1,78 @@
+"""A sweep from the command line: what was typed becomes options, and signals end it in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+from types import FrameType
+
+import typer
+from rich.console import Console
+
+from lrsweep.cli.live import Display, retyped
+from lrsweep.errors import DeadlinePassed, Interrupted, SettingsError, TryAgain
+from lrsweep.executors.engine_option import EngineOption
+from lrsweep.settings import make_homes, read_settings
+from lrsweep.study import Study
+from lrsweep.study.durations import seconds_of
+from lrsweep.sweep.driver import Stop
+from lrsweep.sweep.homes import Options, When
+from lrsweep.sweep.run import run_sweep
+
+
+def sweep(
+    study: Study,
+    another: When,
+    device: str,
+    engine: str | None,
+    deadline: str | None,
+    *,
+    as_json: bool,
+    command: str,
+    is_synthetic: bool = False,
+) -> None:
+    """Drives one sweep and shows it. ``command`` and the options go into the sentence that says how to go on."""
+    settings = read_settings(os.environ)
+    homes = make_homes(settings)
+    options = Options(
+        device=device,
+        another=another,
+        deadline_seconds=_deadline_of(deadline) if deadline is not None else None,
+        engine=settings.engine if engine is None else EngineOption.parsed(engine),
+        faults=settings.faults,
+    )
+    # with --json, standard output belongs to the program that reads it
+    console = Console(stderr=as_json)
+    given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
+    words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
+    again = retyped(" ".join([command, *words]), homes.folder)
+    with Display(console, study, homes) as display:
+        if is_synthetic:
+            display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")
+        try:
+            result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
+        except (Interrupted, DeadlinePassed, TryAgain):
+            display.say(f"to continue: {again}")
+            raise
+    display.report(result, again=again)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+
+
+def _obey_signals(stop: Stop) -> None:
+    def leave(signum: int, _frame: FrameType | None) -> None:
+        if stop.signum is not None:  # the second one: now
+            os._exit(128 + signum)
+        stop.signum = signum
+
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _deadline_of(text: str) -> float:
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise SettingsError(f"--deadline is {text!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")
+    return seconds
