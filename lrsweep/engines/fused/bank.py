@@ -40,6 +40,8 @@ class Bank:
         self.layout = layout = Layout.of(model, groups)
         self._theta = torch.zeros(slots, layout.width, dtype=layout.dtype, device=layout.device)
         named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self._pieces: dict[int, list[Tensor]] = {}
+        """views of a slot's parameters, kept because to make them takes longer than to write into them"""
         self._frozen = {name: _rows(named[name], slots) for name in layout.frozen}
         self._buffers = {name: _rows(named[name], slots) for name in layout.buffers}
         self._updates = Updates(slots, layout)
@@ -56,9 +58,12 @@ class Bank:
     ) -> None:
         """A training begins in the slot, or goes on after ``steps`` updates with what PyTorch's optimizer held then."""
         with torch.no_grad():
-            self._theta[slot] = self.layout.row(model)
+            named: dict[str, Tensor] = dict(model.named_parameters())
+            if slot not in self._pieces:
+                self._pieces[slot] = self.layout.pieces(self._theta[slot])
+            torch._foreach_copy_(self._pieces[slot], [named[name] for name in self.layout.names])
             if self._frozen or self._buffers:
-                named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+                named |= dict(model.named_buffers())
                 for name, rows in (*self._frozen.items(), *self._buffers.items()):
                     rows[slot].copy_(named[name])
             for each in self._clocks("seed"):

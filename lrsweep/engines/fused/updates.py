@@ -48,7 +48,8 @@ class Updates:
         self._slots = slots
         self._layout = layout
         self._family = np.full(slots, -1)
-        self._settings = {name: np.zeros(slots) for name in _SETTINGS}
+        self._numbers = np.zeros((len(_SETTINGS), slots))
+        self._settings = dict(zip(_SETTINGS, self._numbers, strict=True))
         self._is_nesterov = np.zeros(slots, dtype=np.bool_)
         self._is_decoupled = np.zeros(slots, dtype=np.bool_)
         """AdamW's weight decay, which is no part of the gradient"""
@@ -62,6 +63,8 @@ class Updates:
         self._rows: dict[int, _Rows] = {}
         """of the last update: mostly those of the next one too"""
         self._stacked = (layout.device.type != "cpu" or layout.scale is not None) if stacked is None else stacked
+        self._accepted: set[object] = set()
+        """names and settings that PyTorch takes, because to ask takes longer than to write them down"""
         self._views: dict[str, tuple[Tensor, Views]] = {}
         """kept, because to make one takes as long as to update a small row"""
 
@@ -70,10 +73,11 @@ class Updates:
 
         Raises what ``make_optimizer`` raises for such a spec.
         """
-        make_optimizer(spec, [nn.Parameter(torch.empty(0))])
+        if (known := (spec.name, *sorted(spec.settings.items()))) not in self._accepted:
+            make_optimizer(spec, [nn.Parameter(torch.empty(0))])
+            self._accepted.add(known)
         self._family[slot] = _FAMILIES[spec.name]
-        for name, values in self._settings.items():
-            values[slot] = spec.settings.get(name, 0.0)
+        self._numbers[:, slot] = [spec.settings.get(name, 0.0) for name in _SETTINGS]
         self._is_nesterov[slot] = spec.name == "nesterov"
         self._is_decoupled[slot] = spec.name == "adamw"
         self._apart[slot] = 4 * self._family[slot]
@@ -82,8 +86,8 @@ class Updates:
             self._apart[slot] += 2 * is_coupled + self._is_nesterov[slot]
         self._steps[slot] = steps
         self._has_momentum[slot] = any("momentum_buffer" in held for held in state.values())
-        for buffer in self._buffers.values():
-            buffer[slot] = 0.0
+        for name, buffer in self._buffers.items():
+            self._kept_views(name, buffer)[slot].zero_()
         for index, held in state.items():
             for name in held.keys() & _BUFFERS.keys():
                 self._layout.pieces(self._buffer(_BUFFERS[name])[slot])[index].copy_(held[name])
