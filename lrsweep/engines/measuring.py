@@ -11,8 +11,9 @@ import itertools
 import pickle
 import resource
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -41,44 +42,66 @@ class OutOfMemory(CannotMeasure):
 
 
 class OneByOne:
-    """The sequential engine."""
+    """The sequential engine. A training goes on in the next stretch where it was, in a thread that waits meanwhile:
+    else each stretch would be the beginning of a long one, without an evaluation."""
 
     def __init__(self, workload: Workload, alive: Alive = nullcontext) -> None:
         self._workload = workload
         self._alive = alive
+        self._plans: Sequence[TrainingPlan] = ()
         self._heard = _Heard()
         self._numbers = itertools.count()
-        self._is_warm = False
+        self._is_warm = self._is_closed = False
+        self._is_over: Callable[[], bool] = lambda: True
+        self._updates = 0
+        self._goes_on, self._waits = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._train, daemon=True)
+        self._thread.start()
 
     def run(self, plans: Sequence[TrainingPlan], seconds: float) -> tuple[int, float]:
         """Raises CannotMeasure."""
+        self._plans = plans
         if not self._is_warm:
-            self._train(plans, WARM_UP_SECONDS, is_warming_up=True)
-            self._is_warm = True
-        return self._train(plans, seconds)
-
-    def _train(
-        self, plans: Sequence[TrainingPlan], seconds: float, *, is_warming_up: bool = False
-    ) -> tuple[int, float]:
-        device = self._workload.device
-        begun_at = _now(device)
-        updates = 0
-
-        def is_over() -> bool:
-            is_warm = is_warming_up and self._heard.has_evaluated
-            return is_warm or (
-                time.monotonic() - begun_at >= seconds and not (is_warming_up and updates < WARM_UP_STEPS)
+            give_up = _now(self._workload.device) + WARM_UP_SECONDS
+            self._stretch(
+                lambda: self._heard.has_evaluated or (time.monotonic() >= give_up and self._updates >= WARM_UP_STEPS)
             )
+            self._is_warm = True
+        begun_at = _now(self._workload.device)
+        self._stretch(lambda: time.monotonic() - begun_at >= seconds)
+        return self._updates, _now(self._workload.device) - begun_at
 
-        def stopped() -> bool:  # asked once after each update
-            nonlocal updates
-            updates += 1
-            return is_over()
+    def close(self) -> None:
+        self._is_closed = True
+        self._goes_on.release()
+        self._thread.join()
 
-        while not is_over():
-            train(_again(plans, next(self._numbers)), self._workload, self._heard, self._alive, stopped)
-            self._heard.check()
-        return updates, _now(device) - begun_at
+    def _stretch(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+        self._updates = 0
+        if self._thread.is_alive():
+            self._goes_on.release()
+            self._waits.acquire()
+        self._heard.check()
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _train(self) -> None:
+        if self._workload.device.type == "cuda":
+            torch.cuda.set_device(self._workload.device)
+        self._goes_on.acquire()
+        while not (self._is_closed or self._heard.has_failed):
+            plan = _again(self._plans, next(self._numbers))
+            train(plan, self._workload, self._heard, self._alive, self._stopped)
+        self._waits.release()
+
+    def _stopped(self) -> bool:
+        """Asked once after each update; it answers when there is time for the next one."""
+        self._updates += 1
+        if self._is_over():
+            self._waits.release()
+            self._goes_on.acquire()
+        return self._is_closed
 
 
 class ManyAtOnce:
@@ -111,6 +134,9 @@ class ManyAtOnce:
             self._advance(plans)
         return self._engine.slot_steps - before, _now(self._device) - begun_at
 
+    def close(self) -> None:
+        """Its trainings are dropped as they are."""
+
     def _advance(self, plans: Sequence[TrainingPlan]) -> None:
         while self._heard.inside < self._wanted:
             self._engine.submit(_again(plans, next(self._numbers)))
@@ -139,7 +165,7 @@ class Benches:
         bench = self._made.pop(kind, None)
         if bench is None:
             while len(self._made) >= KEPT:
-                del self._made[next(iter(self._made))]
+                self._made.pop(next(iter(self._made))).close()
             give_back_memory(workload.device)
             if slots is None:
                 bench = OneByOne(workload, self._alive)
@@ -150,8 +176,13 @@ class Benches:
 
     def give_back(self, workload: Workload, plans: Sequence[TrainingPlan], slots: int | None) -> None:
         """This one is not measured again."""
-        self._made.pop(_kind(workload, plans, slots), None)
+        if bench := self._made.pop(_kind(workload, plans, slots), None):
+            bench.close()
         give_back_memory(workload.device)
+
+    def close(self) -> None:
+        while self._made:
+            self._made.popitem()[1].close()
 
 
 def _kind(workload: Workload, plans: Sequence[TrainingPlan], slots: int | None) -> object:
@@ -174,6 +205,10 @@ class _Heard:
             self.inside -= 1
             if record.outcome.status is Status.FAILED:
                 self._error = (record.outcome.error or "it failed").strip()
+
+    @property
+    def has_failed(self) -> bool:
+        return self._error is not None
 
     def check(self) -> None:
         if self._error is not None:

@@ -37,7 +37,9 @@ PART_OF_THE_REST = 600
 BURSTS_OF_EACH = 2
 """The faster one counts: what else the machine does for a moment makes nothing faster."""
 GAIN = 1.05
-"""By how much the next larger arrangement has to be faster, for a still larger one to be tried."""
+"""By how much a larger arrangement has to be faster than the best so far."""
+MISSES = 2
+"""So many sizes in a row that are not end the growth of the slots: one alone may have had a bad moment."""
 MEMORY_SHARE = 0.5
 """Of what is free: the rest is for the driver, and for what a longer training needs more."""
 GPU_PROCESSES = 4
@@ -193,11 +195,12 @@ class Chooser:
         best: Burst | None = None
         before = self._bursts[0]
         slots, most = 2, self._most_slots(1)
+        missed = 0
         while slots <= most:
             burst = self._measured(Crew(1, slots))
-            if not _gains(burst, best):
+            best, missed = (burst, 0) if _gains(burst, best) else (best, missed + 1)
+            if not burst.speed or missed == MISSES:
                 break
-            best = burst
             following = min(2 * slots, most)
             of_one = max(0, burst.held_bytes - before.held_bytes) / (slots - (before.crew.slots or 1))
             wanted_bytes = burst.held_bytes + of_one * (following - slots)

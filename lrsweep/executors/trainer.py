@@ -120,8 +120,10 @@ class Trainer:
 
     def advance(self) -> None:
         """Lets begin what may begin, and trains a little: all slots by one update, or one training to its end."""
-        while self._waiting:
+        if self._waiting and self._benches:
+            self._benches.close()
             self._benches = None
+        while self._waiting:
             plan = self._waiting[0]
             kind = _kind(plan, self._slots)
             if self._fused and self._fused[0] != kind:

@@ -61,10 +61,16 @@ def test_the_rest_of_a_sweep_is_its_first_rungs_and_a_third_of_the_next() -> Non
 
 # ── what is tried ────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_slots_grow_as_long_as_they_pay() -> None:
-    """3 % more with 16 than with 8: 8 are enough, and 32 are not tried."""
-    measurer = Scripted({ONE: 1000.0, **fused(1500.0, 2500.0, 4000.0, 4120.0, 9000.0)})
+    """3 and 4 % more with 16 and 32 than with 8: 8 are enough, and 51 are not tried."""
+    measurer = Scripted({ONE: 1000.0, **fused(1500.0, 2500.0, 4000.0, 4120.0, 4160.0), Crew(1, 51): 9000.0})
     assert chosen(measurer).crew == Crew(1, 8)
-    assert measurer.tried == [ONE, Crew(1, 2), Crew(1, 4), Crew(1, 8), Crew(1, 16)]
+    assert measurer.tried == [ONE, *(Crew(1, slots) for slots in (2, 4, 8, 16, 32))]
+
+
+def test_one_size_that_does_not_pay_does_not_end_the_growth() -> None:
+    """What the machine did beside may have cost it both of its bursts."""
+    measurer = Scripted({ONE: 1000.0, **fused(1500.0, 2500.0, 1700.0, 6000.0)})
+    assert chosen(measurer, Rest(1e6, 20)).crew == Crew(1, 16)
 
 
 def test_more_slots_than_the_search_fills_are_never_tried() -> None:
