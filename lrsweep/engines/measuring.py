@@ -21,6 +21,7 @@ import torch
 
 from lrsweep.engines.fused.engine import FusedEngine
 from lrsweep.engines.machine import available_bytes
+from lrsweep.engines.memory import OUT_OF_MEMORY
 from lrsweep.engines.sequential import Alive, train
 from lrsweep.errors import InvalidInput
 from lrsweep.records import EngineSettings, Record, Status, TrainingPlan
@@ -38,7 +39,7 @@ class CannotMeasure(InvalidInput):
 
 
 class OutOfMemory(CannotMeasure):
-    """The memory holds fewer trainings than were to be measured at once."""
+    """The memory holds fewer trainings than were to be measured at once, or not even one."""
 
 
 class OneByOne:
@@ -54,6 +55,9 @@ class OneByOne:
         self._is_warm = self._is_closed = False
         self._is_over: Callable[[], bool] = lambda: True
         self._updates = 0
+        self._has_ended = False
+        self._error: BaseException | None = None
+        self._gpu = torch.cuda.current_device() if workload.device.type == "cuda" else None
         self._goes_on, self._waits = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._train, daemon=True)
         self._thread.start()
@@ -79,21 +83,28 @@ class OneByOne:
     def _stretch(self, is_over: Callable[[], bool]) -> None:
         self._is_over = is_over
         self._updates = 0
-        if self._thread.is_alive():
+        if not self._has_ended:
             self._goes_on.release()
             self._waits.acquire()
+        if self._error is not None:
+            raise self._error
         self._heard.check()
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _train(self) -> None:
-        if self._workload.device.type == "cuda":
-            torch.cuda.set_device(self._workload.device)
-        self._goes_on.acquire()
-        while not (self._is_closed or self._heard.has_failed):
-            plan = _again(self._plans, next(self._numbers))
-            train(plan, self._workload, self._heard, self._alive, self._stopped)
-        self._waits.release()
+        try:
+            if self._gpu is not None:
+                torch.cuda.set_device(self._gpu)
+            self._goes_on.acquire()
+            while not (self._is_closed or self._heard.has_failed):
+                plan = _again(self._plans, next(self._numbers))
+                train(plan, self._workload, self._heard, self._alive, self._stopped)
+        except BaseException as error:  # a workload may want to end the process: that is for the thread that waits
+            self._error = error
+        finally:
+            self._has_ended = True
+            self._waits.release()
 
     def _stopped(self) -> bool:
         """Asked once after each update; it answers when there is time for the next one."""
@@ -144,7 +155,7 @@ class ManyAtOnce:
         self._engine.advance()
         self._heard.check()
         if self._engine.slots < self._wanted:
-            raise OutOfMemory(f"it holds no more than {self._engine.slots} trainings at once")
+            raise OutOfMemory(f"{OUT_OF_MEMORY}: it holds no more than {self._engine.slots} trainings at once")
 
 
 class Benches:
@@ -213,8 +224,9 @@ class _Heard:
     def check(self) -> None:
         if self._error is not None:
             first, *_, last = [self._error, *self._error.splitlines()]
-            is_traceback = first.startswith("Traceback")
-            raise CannotMeasure(last if is_traceback else first.splitlines()[0])
+            if first.startswith("Traceback"):
+                raise CannotMeasure(last)
+            raise (OutOfMemory if first.startswith(OUT_OF_MEMORY) else CannotMeasure)(first.splitlines()[0])
 
 
 def peak_bytes(device: torch.device) -> int:

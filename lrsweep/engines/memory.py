@@ -14,6 +14,10 @@ NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """How it is told by those who do not ask PyTorch for memory: the driver, a library's workspace."""
 
 
+OUT_OF_MEMORY = "out of memory"
+"""How everything begins that tells of it."""
+
+
 def shortage(error: BaseException, device: torch.device) -> str | None:
     """The numbers and what to do, for an allocation that failed; None for any other error.
 
@@ -44,7 +48,7 @@ def _shortage(error: BaseException, device: torch.device) -> str | None:
         asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
         total = torch.cuda.get_device_properties(device).total_memory
         return (
-            f"out of memory on {device}: {_asked(asked)}; this process has "
+            f"{OUT_OF_MEMORY} on {device}: {_asked(asked)}; this process has "
             f"{_size(torch.cuda.memory_allocated(device))} allocated and {_size(torch.cuda.memory_reserved(device))} "
             f"reserved of {_size(total)}. The training does not fit although it is alone on its device in this sweep: "
             'take a smaller batch or model, precision = "bfloat16" under [study.engine], or a larger device; '
@@ -54,7 +58,7 @@ def _shortage(error: BaseException, device: torch.device) -> str | None:
         asked = re.search(r"tried to allocate (\d+) bytes", text)
         told = f"{_size(int(asked[1]))} were asked for" if asked else _asked(re.search(r"allocate ([\d.]+ \w+)", text))
         return (
-            f"out of memory on the CPU: {told}; this process has {_size(_resident())} allocated, and the machine "
+            f"{OUT_OF_MEMORY} on the CPU: {told}; this process has {_size(_resident())} allocated, and the machine "
             f"{_size(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))} in total. Take a smaller batch, model "
             "or data set, or a larger machine; a container or ulimit -v may allow less than the machine has."
         )

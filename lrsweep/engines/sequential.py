@@ -59,7 +59,8 @@ def train(
 
 
 def end_unbegun(plan: TrainingPlan, workload: Workload, emit: Emit, engine: str = SEQUENTIAL) -> None:
-    """Ends a training as stopped that waits for its turn; what an earlier attempt has done is kept."""
+    """Ends a training as stopped that waits for its turn; what an earlier attempt has done is kept where its model can
+    be made."""
     recorder = Recorder(plan, str(workload.device), emit, engine)
     try:
         found = Checkpoints(plan.checkpoint_url, identity(plan, workload.model(plan.seed))).newest()

@@ -5,7 +5,8 @@ A burst is a fraction of a second of training in one arrangement (a ``Crew``), b
     sequential in one process ─> is the rest of the sweep long enough to be worth measuring?
       ─> sequential in 2, 4, … processes, fused with 2, 4, 8, … slots, and the best of these in 2, 4, … processes;
          never with more slots than the search fills and keeps a few trainings waiting behind
-      ─> the best of both kinds in turn, ten times: fused only where the whole interval of the ratio is above 1
+      ─> fused in turn with the best sequential one, ten times, and with one process: fused only where the whole
+         intervals of both ratios are above 1
       ─> else sequential in one process or in several, in the same way
 
 An arrangement that is not clearly faster than a simpler one is not taken: it costs memory, and a search that has more
@@ -184,8 +185,11 @@ class Chooser:
         [one, *_] = self._bursts
         sequential = self._in_more_processes(one)
         fused = self._best_fused()
-        if fused and fused.speed > sequential.speed and self._is_faster(fused.crew, sequential.crew):
-            return fused.crew
+        if fused and fused.speed > sequential.speed:
+            # two lucky bursts may have shown several processes where one is faster
+            rivals = dict.fromkeys((sequential.crew, one.crew))
+            if all(self._is_faster(fused.crew, rival) for rival in rivals):
+                return fused.crew
         if sequential is not one and self._is_faster(sequential.crew, one.crew):
             return sequential.crew
         return one.crew

@@ -68,7 +68,7 @@ def crew_for(
         crew, measured_on = kept
         say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
         return crew
-    say("measuring which engine is fastest: up to half a minute, once for such trainings on this machine …")
+    say("measuring which engine is fastest: about a minute, once for such trainings on this machine …")
     choice = chooser.choose(fused_alone=asked.engine == FUSED)
     if choice.is_lasting:
         with suppress(OSError):  # then it is measured again another time

@@ -101,7 +101,7 @@ class LocalExecutor:
         if not slots or not any(each.places for each in filled):
             return None
         # of processes that have made more steps than others, or had more slots: the steps that all slots together make
-        steps = round(sum(each.places for each in filled) / slots)
+        steps = max(1, round(sum(each.places for each in filled) / slots))
         return Busy(slots, steps, sum(each.slot_steps for each in filled))
 
     @property

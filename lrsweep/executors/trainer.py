@@ -87,14 +87,16 @@ class Trainer:
         """Ends it as ``stopped`` if it waits, or is in a slot. The sequential engine asks by itself."""
         for plan in [plan for plan in self._waiting if plan.training_id == training_id]:
             self._waiting.remove(plan)
-            self._end_unbegun(plan, self._workload(plan.workload), self._send)
+            workload = self._workload(plan.workload)
+            with self._alive():
+                self._end_unbegun(plan, workload, self._send)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].stop(training_id)
 
     def measure(self, message: Measure) -> Measured:
         """How fast trainings are trained; nothing else is trained meanwhile."""
         from lrsweep.engines import measuring
-        from lrsweep.engines.memory import shortage
+        from lrsweep.engines.memory import OUT_OF_MEMORY, shortage
 
         plans = message.plans
         workload = self._workload(plans[0].workload)
@@ -104,8 +106,9 @@ class Trainer:
         try:
             updates, seconds = self._benches.run(workload, plans, message.slots, message.seconds)
         except Exception as error:  # of whatever kind: it is a reason to train in another way
-            is_short = isinstance(error, measuring.OutOfMemory) or shortage(error, workload.device) is not None
-            reason = f"out of memory: {_line(error)}" if is_short else _line(error)
+            reason, is_short = _line(error), isinstance(error, measuring.OutOfMemory)
+            if shortage(error, workload.device) is not None:
+                reason, is_short = f"{OUT_OF_MEMORY}: {reason}", True
         if reason is not None:  # outside, because the error holds on to tensors
             self._benches.give_back(workload, plans, message.slots)
         device = workload.device

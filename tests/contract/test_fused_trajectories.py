@@ -229,6 +229,7 @@ def optimizer_that_begins_anew(patch: pytest.MonkeyPatch) -> None:
         (gradients_clipped_by_the_norm_of_all_slots, "tuned", "sgd"),
         (layers_without_rates_of_their_own, "tuned", "adamw"),
         (momenta_that_do_not_cycle, "mlp", "adam"),
+        (momenta_that_do_not_cycle, "mlp", "sgd"),
         (optimizer_that_begins_anew, "cnn", "nesterov"),
     ],
 )

@@ -13,6 +13,7 @@ import torch
 from lrsweep.engines import checkpoints
 from lrsweep.engines.device import open_device
 from lrsweep.engines.fused.engine import FusedEngine
+from lrsweep.engines.measuring import Benches
 from lrsweep.engines.sequential import train
 from lrsweep.records import Curve, EngineSettings, Record, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import schedule
@@ -159,3 +160,16 @@ def test_the_slots_halve_when_memory_runs_out() -> None:
         assert curve_of(heard[each.training_id]).steps == 12
         attempts = [record for record in heard[each.training_id] if record.outcome is not None]
         assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("slots", [None, 4])
+def test_it_is_measured(slots: int | None) -> None:
+    """Also the sequential engine, which has a thread of its own there."""
+    benches = Benches()
+    try:
+        for _ in range(2):
+            updates, seconds = benches.run(digits("mlp"), [plan(0), plan(1)], slots, 0.2)
+            assert updates > 0
+            assert seconds >= 0.2
+    finally:
+        benches.close()

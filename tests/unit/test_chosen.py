@@ -24,7 +24,7 @@ def test_what_was_measured_is_kept_and_told_once(tmp_path: Path) -> None:
     file = tmp_path / "engines.json"
     first, second = fast(), fast()
     said = asked(first, file)
-    assert said[0].startswith("measuring which engine is fastest: up to half a minute, once for such trainings")
+    assert said[0].startswith("measuring which engine is fastest: about a minute, once for such trainings")
     assert said[1].startswith("engines measured in 0 s, in updates per second (")
     assert said[2].startswith("  sequential: 1,000 in 1 process")
     assert said[3].startswith("  fused: 2,000 with 2 slots, 4,000 with 4 slots, 4,100 with 8 slots")

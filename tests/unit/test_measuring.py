@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lrsweep.engines.measuring import Benches, CannotMeasure
+from lrsweep.engines.measuring import Benches, CannotMeasure, OutOfMemory
 from lrsweep.records import OptimizerSpec
 from lrsweep.workloads.base import Half
 from tests.trainings import PLAN, Line
@@ -86,3 +86,31 @@ def test_stretches_end_in_time_and_trainings_follow_each_other(benches: Benches)
     updates, seconds = benches.run(workload, [replace(PLAN, horizon=3, evaluations=1)], None, 0.1)
     assert seconds >= 0.1
     assert workload.models >= updates // 3
+
+
+class Leaving(Line):
+    """It wants to end the process, once it has trained."""
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        if step == 3:
+            raise SystemExit("enough")
+        return super().batch(seed, step)
+
+
+def test_what_ends_the_thread_is_raised_where_it_is_waited_for(benches: Benches) -> None:
+    """Each time, and nobody waits for ever."""
+    workload = Leaving()
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="enough"):
+            benches.run(workload, [LONG], None, 10.0)
+
+
+class Short(Line):
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        raise MemoryError("Unable to allocate 7 GiB")
+
+
+def test_memory_that_is_short_for_one_is_told_as_that(benches: Benches) -> None:
+    """Another time there may be more."""
+    with pytest.raises(OutOfMemory, match=r"^out of memory on the CPU"):
+        benches.run(Short(), [LONG], None, 0.01)

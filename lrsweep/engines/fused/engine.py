@@ -212,7 +212,8 @@ class FusedEngine:
                 self._leave(slot).end(Status.STOPPED)
         for plan in [plan for plan in self._waiting if plan.training_id in self._stopped]:
             self._waiting.remove(plan)
-            end_unbegun(plan, self._workload, self._emit, self._name)
+            with self._alive():
+                end_unbegun(plan, self._workload, self._emit, self._name)
         self._stopped.clear()
 
     @property
