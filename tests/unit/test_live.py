@@ -413,7 +413,7 @@ def test_what_continues_a_sweep_has_the_options_that_were_given(
     def stopped(*_: Any, **__: Any) -> None:
         raise DeadlinePassed("the deadline passed")
 
-    monkeypatch.setattr("lrsweep.sweep.run.run_sweep", stopped)
+    monkeypatch.setattr("lrsweep.cli.sweeping.run_sweep", stopped)
     monkeypatch.setenv("LRSWEEP_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     Path("my quick.toml").write_text('[study]\nname = "quick"\nworkload = "mnist"\n[budget]\ntrials = 2\n')
