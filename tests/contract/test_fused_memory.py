@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lrsweep.engines.fused.bank import Bank
 from lrsweep.engines.fused.engine import FusedEngine
-from lrsweep.records import EngineSettings, Status, TrainingPlan
+from lrsweep.records import EngineSettings, Record, Status, TrainingPlan
 from tests.fused import (
     PLAN,
     Ended,
@@ -125,6 +125,19 @@ def test_half_as_many_go_on_and_all_of_them_end_well(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "out of memory with 8 trainings at once: 4 go on" in caplog.text
     assert_all_completed(heard)
+
+
+def test_they_go_on_in_the_order_in_which_they_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which a process that dies is known to have run the first of those it was given: the third training came into
+    the first slot, and is not among the one that goes on."""
+    records: list[Record] = []
+    engine = FusedEngine(Tiny(), EngineSettings(), 2, records.append)
+    for plan in (replace(PLANS[0], horizon=4), *PLANS[1:3]):
+        engine.submit(plan)
+    short_of(Bank, "step", 8, monkeypatch)
+    run(engine)
+    assert engine.slots == 1
+    assert [record.training_id for record in records if record.outcome] == ["seed 0", "seed 1", "seed 2"]
 
 
 def test_they_go_on_from_their_checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

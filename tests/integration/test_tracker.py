@@ -192,6 +192,15 @@ def test_a_training_becomes_a_finished_run_with_everything_in_it(place: Place, t
     assert (len(table), table[0]) == (602, "step,lr,train_loss,val_loss,val_acc")
 
 
+def test_a_run_ends_with_the_engine_that_ended_it(place: Place) -> None:
+    """Memory ran out while it was trained, and the slots were halved."""
+    row = place.training()
+    begun = place.send(replace(row, engine="fused/32"), Curve.empty())
+    ended = place.send(replace(completed(row), engine="fused/16"), a_curve())
+    assert ended.run_id == begun.run_id
+    assert place.client.get_run(ended.run_id).data.tags["lrsweep.engine"] == "fused/16"
+
+
 def test_two_parts_give_what_one_sending_gives(place: Place) -> None:
     """A curve sent after 250 and after 600 steps has the points of one that was sent whole, each once."""
     whole = place.send(completed(place.training()), a_curve())

@@ -215,6 +215,22 @@ def test_fused_is_compared_with_the_fastest_sequential_one() -> None:
     assert [(ratio.first, ratio.second) for ratio in choice.ratios] == [(Crew(4), ONE)]
 
 
+def test_fused_has_to_beat_one_process_too() -> None:
+    """Two lucky bursts show two processes as the fastest sequential way; in the repeats they are the slowest of all."""
+    luck = {Crew(2): 0.5, Crew(1, 2): 0.75}
+    measurer = Scripted(
+        {ONE: 1000.0, Crew(2): 1100.0, **fused(1200.0, "no")},
+        noise=lambda crew, time: luck.get(crew, 1.0) if time > 1 else 1.0,
+    )
+    choice = chosen(measurer, cores=2)
+    assert choice.crew == ONE
+    assert [(ratio.first, ratio.second, ratio.is_clear) for ratio in choice.ratios] == [
+        (Crew(1, 2), Crew(2), True),
+        (Crew(1, 2), ONE, False),
+        (Crew(2), ONE, False),
+    ]
+
+
 @pytest.mark.parametrize(("spread", "crew"), [(1.0, Crew(2)), (4.0, ONE)])
 def test_several_processes_are_taken_only_where_they_are_clearly_faster(spread: float, crew: Crew) -> None:
     """The same rule: the whole interval."""

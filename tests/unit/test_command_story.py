@@ -33,6 +33,7 @@ def loss(step: int, value: float, **others: float) -> Report:
 def curve_of(story: Story) -> Curve:
     record = story.record("script")
     assert record is not None
+    assert record.engine == "command"
     return Curve.empty().extended(record)
 
 
