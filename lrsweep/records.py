@@ -65,12 +65,41 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
+class Origin(StrEnum):
+    """Where a trial comes from. Only the first two are this sweep's own: trained by it, and paid from its budget."""
+
+    SEARCH = "search"
+    BASELINE = "baseline"
+    """what the user runs today: trial 0 of a study"""
+    COPIED = "copied"
+    """from a generation of the same meaning and another space, with its value"""
+    FOREIGN = "foreign"
+    """imported from somebody else's Optuna study or MLflow experiment"""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the sweep trained it: only then it has trainings, and uses up budget."""
+        return self in (Origin.SEARCH, Origin.BASELINE)
+
+
+class Purpose(StrEnum):
+    """What a training is for."""
+
+    SEARCH = "search"
+    FINAL = "final"
+    """a finalist at the full horizon with a fresh seed; the search does not hear of it"""
+    FIT = "fit"
+    """one of a design that measures how the best peak moves with the horizon; the search does not hear of it"""
+
+
 class SweepStatus(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     """the budget is used up"""
     STOPPED = "stopped"
     """failures stopped it, or another sweep was started beside it"""
+    CANCELLED = "cancelled"
+    """by `lrsweep cancel`: it is not continued"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +144,8 @@ class WorkloadFacts:
     """for a horizon in tokens"""
     script_settings: tuple[str, ...] | None = None
     """the names that a script gives ``attach`` for parameters that a search may set; None: it takes any"""
+    baseline: tuple[str, float] | None = None
+    """the schedule that a script follows outside of a sweep, as JSON, and its peak rate; None where nobody knows"""
 
 
 @dataclass(frozen=True)
@@ -339,6 +370,10 @@ class SweepRow:
     """wall clock from the first ask to the last mirrored row, summed over the processes that drove it"""
     mlflow_run_id: str | None = None
     """the parent run"""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    """what was decided when it began and stays so for its life: ``rate_exponents`` by optimizer"""
+    is_cancelled: bool = False
+    """whether somebody has asked to end it; its driver obeys within seconds"""
 
 
 @dataclass(frozen=True)
@@ -355,6 +390,8 @@ class TrialRow:
     value: float | None = None
     """the metric at the highest rung that the trial reached; None where it diverged or failed"""
     copied_from: str | None = None
+    """what it was copied from: ``trial 17``, ``optuna:study#4``; None for the sweep's own"""
+    origin: Origin = Origin.SEARCH
 
     @property
     def is_told(self) -> bool:
@@ -395,6 +432,7 @@ class TrainingRow:
     """how much of that curve has been sent"""
     mirrored_status: Status | None = None
     """the outcome that was sent; the training is fully mirrored when this is its status"""
+    purpose: Purpose = Purpose.SEARCH
 
     @property
     def is_mirrored(self) -> bool:

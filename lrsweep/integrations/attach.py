@@ -27,6 +27,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
@@ -88,7 +89,7 @@ def attach(
         sys.exit(PREEMPTED)
     if plan.asks == "facts":
         if is_first():
-            write_facts(plan, own)
+            write_facts(plan, replace(own, schedule=followed.to_dict()))
         sys.exit(0)
     assert plan.schedule is not None  # as the plan was read
     run = Run(own, plan.schedule, plan.seed, plan.metric, plan.checkpoint_dir, plan)

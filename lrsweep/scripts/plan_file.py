@@ -94,6 +94,8 @@ class ScriptFacts:
     peak_lr: float
     total_steps: int | None
     settings: Mapping[str, Json]
+    schedule: Mapping[str, Json] | None = None
+    """what it follows outside of a sweep; None where an older lrsweep answers, which does not say"""
 
 
 def write_plan_file(plan: PlanFile) -> Path:
@@ -138,7 +140,12 @@ def read_plan_file(path: str | Path) -> PlanFile:
 
 
 def write_facts(plan: PlanFile, facts: ScriptFacts) -> None:
-    answer = {"peak_lr": facts.peak_lr, "total_steps": facts.total_steps, "settings": dict(facts.settings)}
+    answer = {
+        "peak_lr": facts.peak_lr,
+        "total_steps": facts.total_steps,
+        "settings": dict(facts.settings),
+        "schedule": None if facts.schedule is None else dict(facts.schedule),
+    }
     write_whole(plan.facts, json.dumps(answer, allow_nan=False))
 
 
@@ -148,7 +155,7 @@ def read_facts(plan: PlanFile) -> ScriptFacts | None:
         read = json.loads(plan.facts.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return ScriptFacts(read["peak_lr"], read["total_steps"], read["settings"])
+    return ScriptFacts(read["peak_lr"], read["total_steps"], read["settings"], read.get("schedule"))
 
 
 def write_whole(path: Path, text: str) -> None:

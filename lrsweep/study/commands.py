@@ -8,10 +8,11 @@ learn from numbers that do nothing: so each of them is looked for among the plac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo
 
 from lrsweep.errors import InvalidInput
 from lrsweep.records import WorkloadSpec
@@ -20,8 +21,9 @@ from lrsweep.scripts.command import Command, TableFormat
 from lrsweep.scripts.command_line import LR_TABLE, placeholders
 from lrsweep.study.durations import seconds_of
 from lrsweep.study.lines import Place
+from lrsweep.study.objectives import Aim, read_aim
 from lrsweep.study.problems import listed, refuse, shown, unknown
-from lrsweep.study.values import hears
+from lrsweep.study.spaces import hears
 
 PLACES = (LR_TABLE, "seed", "steps", "peak_lr")
 """What may stand in braces in any command."""
@@ -34,7 +36,7 @@ DURATION = 'a time above 0 in seconds, or a text such as "90s", "10m" or "6h"'
 class Table(BaseModel):
     """A field's ``description`` completes the sentence "… is not …"."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,26 @@ class Around:
     is_command: bool = False
     command: Command | None = None
     """None too where it has problems of its own"""
-    study: frozenset[str] = frozenset()
-    """the keys of [study]"""
-    space: frozenset[str] = frozenset()
-    """the keys of [space]"""
+    study: Mapping[str, Any] = field(default_factory=dict)
+    """[study] as it was given, and [space]"""
+    space: Mapping[str, Any] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
     """the keys of [space.extra]"""
+    aim: Aim | None = None
+    """None where the objective is the default one, or has problems of its own"""
+    folder: Path = Path()
+    """what paths in the file are relative to"""
 
     @classmethod
-    def of(cls, tables: Mapping[str, Any]) -> Around:
+    def of(cls, tables: Mapping[str, Any], folder: Path) -> Around:
         study, space = _table(tables, "study"), _table(tables, "space")
         around = cls(
             is_command="command" in _table(study, "workload"),
-            study=frozenset(study),
-            space=frozenset(space),
+            study=study,
+            space=space,
             extra=tuple(_table(space, "extra")),
+            aim=read_aim(study.get("objective")),
+            folder=folder,
         )
         if around.is_command:
             try:
@@ -66,6 +73,11 @@ class Around:
             except ValidationError:
                 pass
         return around
+
+
+def around_of(info: ValidationInfo) -> Around:
+    assert isinstance(info.context, Around)
+    return info.context
 
 
 def read_command(given: Mapping[str, Any], around: Around) -> WorkloadSpec:
@@ -123,26 +135,26 @@ def _read_flags(given: object) -> Mapping[str, str]:
     return given
 
 
-def _read_duration(given: object) -> float:
+def read_duration(given: object) -> float:
     seconds = seconds_of(given) if isinstance(given, str | int | float) and not isinstance(given, bool) else None
     if seconds is None:
         raise ValueError
     return seconds
 
 
-_Duration = Annotated[float, PlainValidator(_read_duration)]
+Duration = Annotated[float, PlainValidator(read_duration, json_schema_input_type=float | str)]
 
 
 class CommandTable(Table):
     """The keys, which are the fields of ``Command``; their defaults are there."""
 
-    command: Annotated[str, PlainValidator(_read_template)] = Field(
+    command: Annotated[str, PlainValidator(_read_template, json_schema_input_type=str)] = Field(
         description='the command that trains, such as "python train.py"'
     )
     steps: int = Field(
         default=0, ge=1, le=10**9, description="a whole number of updates of a full training, such as 20000"
     )
-    families: Annotated[Mapping[str, str], PlainValidator(_read_flags)] = Field(
+    families: Annotated[Mapping[str, str], PlainValidator(_read_flags, json_schema_input_type=dict[str, str])] = Field(
         default_factory=dict, description='a table of flags by family, such as cosine = "--sched cosine --lr {peak_lr}"'
     )
     table_format: TableFormat = Field(default="json", description='"json", "csv" or "npy"')
@@ -150,9 +162,9 @@ class CommandTable(Table):
     version: int = Field(default=0, ge=1, description="a whole number from 1")
     gpus_per_training: int = Field(default=0, ge=0, le=1024, description="a whole number of GPUs from 0 to 1024")
     concurrency: int = Field(default=0, ge=1, le=10_000, description="a whole number of trainings from 1 to 10000")
-    time_limit: _Duration = Field(default=0.0, description=DURATION)
-    stall_after: _Duration = Field(default=0.0, description=DURATION)
-    stop_grace: _Duration = Field(default=0.0, description=DURATION)
+    time_limit: Duration = Field(default=0.0, description=DURATION)
+    stall_after: Duration = Field(default=0.0, description=DURATION)
+    stop_grace: Duration = Field(default=0.0, description=DURATION)
 
 
 assert set(CommandTable.model_fields) == {each.name for each in fields(Command)}

@@ -19,9 +19,12 @@ from lrsweep.errors import Problem, StudyError, did_you_mean
 from lrsweep.scripts.command import OPTIMIZER
 from lrsweep.study.commands import Around
 from lrsweep.study.lines import Place, key_lines, line_of
+from lrsweep.study.objectives import Aim
 from lrsweep.study.problems import REFUSED, listed, shown
+from lrsweep.study.spaces import SpaceSpec
+from lrsweep.study.specs import RunSpec, SearchSpec, SelectionSpec
 from lrsweep.study.tables import TABLES, File, SpaceTable
-from lrsweep.study.values import SpaceSpec, Study
+from lrsweep.study.values import Study
 
 STUDIES = Path("studies")
 
@@ -59,7 +62,7 @@ def parse_study(text: str, source: str) -> Study:
         raise StudyError(source, [_syntax_problem(str(error), text)]) from None
     if not tables:
         raise StudyError(source, [Problem("file", _EMPTY)])
-    around = Around.of(tables)
+    around = Around.of(tables, Path(source).parent)
     try:
         file = File.model_validate(tables, context=around)
     except ValidationError as error:
@@ -68,16 +71,31 @@ def parse_study(text: str, source: str) -> Study:
         # What the file lacks altogether has no line and comes last.
         problems.sort(key=lambda problem: (problem.line is None, problem.line))
         raise StudyError(source, problems) from None
+    return _study(file, around, source)
+
+
+def _study(file: File, around: Around, source: str) -> Study:
+    """A target names its metric and its direction; a compressed training cannot measure the time to it."""
+    asked, search = file.study, SearchSpec(**dict(file.search))
+    aim = around.aim or Aim(asked.objective)
+    if asked.objective.kind == "target":
+        search = replace(search, fidelity="full")
     return Study(
-        name=file.study.name,
-        workload=file.study.workload,
-        metric=file.study.metric,
-        direction=file.study.direction,
-        horizon=file.study.horizon,
-        seed=file.study.seed,
-        engine=file.study.engine,
+        name=asked.name,
+        workload=asked.workload,
+        metric=aim.metric or asked.metric,
+        direction=aim.direction or asked.direction,
+        objective=asked.objective,
+        horizon=asked.horizon,
+        seed=asked.seed,
+        engine=asked.engine,
         space=_space(file.space, around),
-        trials=file.budget.trials,
+        search=search,
+        budget=file.budget,
+        selection=SelectionSpec(**dict(file.selection)),
+        baseline=file.baseline,
+        run=RunSpec(**dict(file.run)),
+        tracking=file.tracking,
         source=source,
     )
 
@@ -140,6 +158,7 @@ def _advice(given: object, wanted: str) -> str:
 def _unknown_key(key: str, table: Place, around: Around) -> str:
     known = tuple(TABLES[table].model_fields)
     homes = [place for place, model in TABLES.items() if place and place != table and key in model.model_fields]
+    homes.sort(key=lambda place: place[:-1] != table)  # the tables inside this one first
     if not around.is_command:
         homes = [place for place in homes if place != ("study", "workload")]
     if homes:

@@ -11,7 +11,7 @@ import pytest
 from lrsweep.errors import StudyError
 from lrsweep.records import WorkloadSpec
 from lrsweep.schedules import core_names, family_names
-from lrsweep.study import SpaceSpec, Study, load_study, parse_study
+from lrsweep.study import BudgetSpec, SpaceSpec, Study, load_study, parse_study
 from lrsweep.workloads import entry, workload_names
 
 SMALLEST = """
@@ -46,6 +46,8 @@ trials = 12
 KNOWN = f"Known: {', '.join(name for name in family_names() if name not in ('table', 'function'))}."
 """the families that can be searched"""
 
+SPACE_KEYS = "families, optimizers, warmup, floor, peak_lr, weight_decay, settings, extra"
+ONE_BUDGET = "one of trainings, trials, steps, wall_clock, gpu_hours, money, such as trainings = 40"
 SETTINGS = ", ".join(setting.name for setting in entry("digits").settings)
 OPTIMS = "Known: sgd, adamw, sgd_plain, sgd_dampened, nesterov, rmsprop, adam."
 WORKLOADS = ", ".join(workload_names())
@@ -74,7 +76,7 @@ def test_name_workload_and_trials_make_a_study() -> None:
         name="quick",
         workload=WorkloadSpec("digits", {"model": "mlp", "noise": 0.0}),
         space=SpaceSpec(families=core_names(), optimizers=("sgd", "adamw"), warmup=0.0, floor=0.0, peak_lr={}),
-        trials=60,
+        budget=BudgetSpec(trials=60),
         source="quick.toml",
         horizon=None,
         seed=0,
@@ -94,7 +96,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
             floor=0.01,
             peak_lr={"sgd": (0.01, 1.0), "adamw": (0.0003, 0.03)},
         ),
-        trials=12,
+        budget=BudgetSpec(trials=12),
         source="e.toml",
         horizon=900,
         seed=7,
@@ -114,7 +116,7 @@ def test_a_study_may_name_every_family_that_has_defaults() -> None:
 def test_a_study_cannot_be_changed() -> None:
     """A study that was read is a value."""
     with pytest.raises(FrozenInstanceError):
-        parse_study(SMALLEST, "s.toml").trials = 61  # type: ignore[misc]
+        parse_study(SMALLEST, "s.toml").seed = 61  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ s.toml: 21 problems
   line 5, study.horizon: '600' is not a whole number of steps from 1 to 1000000000, or a text with a unit: "600 steps", "30 epochs", "1e6 samples" or "2M tokens". Write the number without quotes.
   line 6, study.seed: -1 is not a whole number from 0 to 4294967295.
   line 7, study.trials: this key belongs under [budget]. Move it there.
-  line 8, study.metrik: unknown. Did you mean 'metric'? [study] takes name, workload, metric, direction, horizon, seed, engine.
+  line 8, study.metrik: unknown. Did you mean 'metric'? [study] takes name, workload, objective, metric, direction, horizon, seed, engine.
   line 11, study.workload.modle: unknown setting of the workload 'digits'. Did you mean 'model'? It has {SETTINGS}.
   line 12, study.workload.noise: 1.5 is not a number from 0 to 1. This is the standard deviation of Gaussian noise added to pixels between 0 and 1.
   line 13, study.workload.model: 'resnet' is not one of mlp, cnn. This is the network: an MLP of 64-64-10 units, or a small convolutional one.
@@ -242,14 +244,14 @@ s.toml: 21 problems
   line 18, space.families: 'wsd' is in the list twice. Take one out.
   line 19, space.families: unknown family 3. {KNOWN}
   line 21, space.optimizers: unknown optimizer 'adamx'. Did you mean 'adam'? {OPTIMS}
-  line 22, space.warmup: [0.2, 0.1] is not a share of the steps: a number from 0 to below 1, or a rising range such as [0.0, 0.2].
+  line 22, space.warmup: [0.2, 0.1] is not a share of the steps: a number from 0 to below 1, or a rising range such as [0.0, 0.2]; nor a count such as "200 steps".
   line 23, space.floor: 2 is not a share of the peak: a number from 0 to 1, or a rising range such as [0.0, 0.1].
-  line 24, space.warm_up: unknown. Did you mean 'warmup'? [space] takes families, optimizers, warmup, floor, peak_lr, extra.
+  line 24, space.warm_up: unknown. Did you mean 'warmup'? [space] takes families, optimizers, warmup, floor, peak_lr, weight_decay, settings, extra.
   line 26, space.peak_lr.sdg: unknown optimizer 'sdg'. Did you mean 'sgd'? {OPTIMS}
   line 27, space.peak_lr.sgd: 0.1 is not a range of rates [low, high] with 0 < low < high, such as sgd = [0.001, 0.1].
   line 28, space.peak_lr.adamw: [0, 1.0] is not a range of rates [low, high] with 0 < low < high, such as adamw = [0.001, 0.1].
-  line 29, buget: unknown. Did you mean 'budget'? A study file has the tables study, space, budget.
-  budget: missing. Add a table [budget] with trials."""  # noqa: E501 - a problem is one line, however long
+  line 29, buget: unknown. Did you mean 'budget'? A study file has the tables study, space, search, budget, selection, baseline, run, tracking.
+  budget: missing. Add a table [budget] with one of trainings, trials, steps, wall_clock, gpu_hours, money, such as trainings = 40."""  # noqa: E501 - a problem is one line, however long
     )
 
 
@@ -318,7 +320,8 @@ s.toml: 21 problems
         ),
         pytest.param(
             small(space="families = []"),
-            'line 6, space.families: [] is not a list of schedule families, such as ["cosine", "wsd"].',
+            'line 6, space.families: [] is not "core", "all", or a list of schedule families, such as '
+            '["cosine", "wsd"].',
             id="no family",
         ),
         pytest.param(
@@ -352,13 +355,13 @@ s.toml: 21 problems
         pytest.param(
             small(space="warmup = '0.1'"),
             "line 6, space.warmup: '0.1' is not a share of the steps: a number from 0 to below 1, "
-            "or a rising range such as [0.0, 0.2]. Write the number without quotes.",
+            'or a rising range such as [0.0, 0.2]; nor a count such as "200 steps". Write the number without quotes.',
             id="a number in quotes",
         ),
         pytest.param(
             small(space="warmup = 1"),
             "line 6, space.warmup: 1 is not a share of the steps: a number from 0 to below 1, "
-            "or a rising range such as [0.0, 0.2].",
+            'or a rising range such as [0.0, 0.2]; nor a count such as "200 steps".',
             id="nothing but warm-up",
         ),
         pytest.param(
@@ -386,17 +389,17 @@ s.toml: 21 problems
         ),
         pytest.param(
             small(space='"my key" = 1'),
-            "line 6, space.'my key': unknown. [space] takes families, optimizers, warmup, floor, peak_lr, extra.",
+            f"line 6, space.'my key': unknown. [space] takes {SPACE_KEYS}.",
             id="a quoted key",
         ),
         pytest.param(
             small(space='"{x}" = 1'),
-            "line 6, space.'{x}': unknown. [space] takes families, optimizers, warmup, floor, peak_lr, extra.",
+            f"line 6, space.'{{x}}': unknown. [space] takes {SPACE_KEYS}.",
             id="braces are text",
         ),
         pytest.param(
             'budget = 60\n[study]\nname = "quick"\nworkload = "digits"',
-            "line 1, budget: 60 is not a table [budget] with trials.",
+            f"line 1, budget: 60 is not a table [budget] with {ONE_BUDGET}.",
             id="a number for a table",
         ),
     ],
@@ -411,7 +414,7 @@ def test_what_is_missing_altogether_is_told_too() -> None:
     assert refusal("[space]") == (
         "s.toml: 2 problems\n"
         "  study: missing. Add a table [study] with at least name and workload.\n"
-        "  budget: missing. Add a table [budget] with trials."
+        f"  budget: missing. Add a table [budget] with {ONE_BUDGET}."
     )
 
 

@@ -59,7 +59,7 @@ def test_a_command_and_its_steps_make_a_study() -> None:
     assert study.workload == Command("python train.py", steps=20000).spec()
     assert study.workload.name == "command"
     assert (study.space.families, study.space.optimizers, study.space.peak_lr) == (core_names(), ("script",), {})
-    assert (study.metric, study.direction, study.trials) == ("val_loss", None, 20)
+    assert (study.metric, study.direction, study.budget.trials) == ("val_loss", None, 20)
 
 
 def test_every_key_of_a_command_arrives() -> None:

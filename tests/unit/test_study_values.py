@@ -13,7 +13,7 @@ from lrsweep.engines.divergence import EXPLODED_EVALUATIONS, EXPLODED_FACTOR
 from lrsweep.errors import StudyError
 from lrsweep.records import OptimizerSpec, WorkloadFacts
 from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, TRAINING_RULES, ResolvedStudy, parse_study
-from lrsweep.study import values as values_module
+from lrsweep.study import resolved as resolved_module
 
 SMALLEST = """
 [study]
@@ -178,7 +178,7 @@ def test_what_a_value_means_does_not_change_without_a_new_number_of_the_rules() 
 def test_the_rules_are_part_of_the_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values of two releases with other rules are not compared."""
     before = resolved().meaning
-    monkeypatch.setattr(values_module, "TRAINING_RULES", TRAINING_RULES + 1)
+    monkeypatch.setattr(resolved_module, "TRAINING_RULES", TRAINING_RULES + 1)
     assert resolved().meaning != before
 
 
@@ -187,8 +187,8 @@ def test_a_new_optimizer_leaves_every_study_that_does_not_search_it_alone(monkey
     text = small(space='optimizers = ["sgd", "adamw"]')
     before = resolved(text)
     meaning, generation = before.meaning, before.generation
-    monkeypatch.setattr(values_module, "OPTIMIZERS", {**OPTIMIZERS, "lion": OptimizerSpec("lion", {"beta1": 0.9})})
-    monkeypatch.setattr(values_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, "lion": 0.1})
+    monkeypatch.setattr(resolved_module, "OPTIMIZERS", {**OPTIMIZERS, "lion": OptimizerSpec("lion", {"beta1": 0.9})})
+    monkeypatch.setattr(resolved_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, "lion": 0.1})
     after = resolved(text)
     assert (after.meaning, after.generation) == (meaning, generation)
 
@@ -202,9 +202,9 @@ def test_the_settings_of_a_searched_optimizer_are_part_of_the_generation(
     study, other = (resolved(small(space=f'optimizers = ["{each}"]')) for each in (name, other_name))
     generation, others = study.generation, other.generation
     changed = OptimizerSpec(name, {**OPTIMIZERS[name].settings, "weight_decay": 0.1})
-    monkeypatch.setattr(values_module, "OPTIMIZERS", {**OPTIMIZERS, name: changed})
+    monkeypatch.setattr(resolved_module, "OPTIMIZERS", {**OPTIMIZERS, name: changed})
     with_settings = study.generation
-    monkeypatch.setattr(values_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, name: 0.3})
+    monkeypatch.setattr(resolved_module, "RATE_EXPONENTS", {**RATE_EXPONENTS, name: 0.3})
     with_both = study.generation
     assert len({generation, with_settings, with_both}) == 3
     assert other.generation == others
@@ -273,7 +273,24 @@ def test_the_spec_says_everything_in_json() -> None:
             "settings": {"constant": {}, "step": {"every": [0.1, 0.5, False], "gamma": [0.05, 0.7, True]}},
         },
         "optimizers": {"sgd": {"settings": {"momentum": 0.9, "weight_decay": 0.0}, "rate_exponent": 0.5}},
-        "budget": {"trials": 60},
+        "objective": {"kind": "last"},
+        "search": {
+            "sampler": {"name": "auto", "settings": {}},
+            "pruner": {"name": "halving", "settings": {}},
+            "fidelity": "compressed",
+            "rungs": 2,
+            "reduction_factor": 3,
+        },
+        "budget": {"trials": 60, "total_steps": 48_800},
+        "selection": {"share": 0.4, "finalists": 6, "seeds": 3},
+        "run": {"failures_that_stop": 5},
+        "tracking": {
+            "experiment": "{study}",
+            "run_name": "{trial:04d} {family} {optimizer} @{horizon}",
+            "tags": {},
+            "runs": "all",
+            "user": False,
+        },
         "meaning": study.meaning,
         "generation": study.generation,
     }

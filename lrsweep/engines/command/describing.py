@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import time
@@ -50,6 +51,7 @@ def describe(
         horizon=steps,
         peak_lr={OPTIMIZER: (answer.peak_lr / RANGE, answer.peak_lr * RANGE)} if answer else {},
         script_settings=tuple(answer.settings or ()) or None if answer else None,
+        baseline=(json.dumps(answer.schedule), answer.peak_lr) if answer and answer.schedule else None,
     )
 
 

@@ -91,8 +91,10 @@ class Guarded:
         return has_output
 
     def stop(self) -> None:
-        """Asks the script to save and leave; it is killed ``stop_grace`` seconds after the first time."""
-        self._say("stop")
+        """Asks the script to save and leave; it is killed ``stop_grace`` seconds after the first time. One that has
+        just ended hears nothing."""
+        if self.ended is None:
+            self._say("stop")
 
     def close(self) -> None:
         """Ends what still runs, and waits for it."""

@@ -1,0 +1,158 @@
+"""``lrsweep plan``: what a study comes to. Trains nothing; asks the workload what it is, and the results how fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lrsweep.cli.terminal import written_for
+from lrsweep.errors import SettingsError
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.records import Json, Purpose
+from lrsweep.settings import Settings
+from lrsweep.store import Store
+from lrsweep.study import BUDGETS, ResolvedStudy, Study
+from lrsweep.study.budgets import pace, seed_deviation
+from lrsweep.study.planning import Plan, plan
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plan, and where its pace is from."""
+
+    study: ResolvedStudy
+    plan: Plan | None
+    """None: a budget in time or money, and nobody knows the pace"""
+    pace_from: str | None
+
+    def to_json(self, now: datetime) -> dict[str, Json]:
+        found = self.plan
+        if found is None:
+            return {"study": self.study.name, "plan": None, "how_to_learn_the_pace": _learn(self.study)}
+        ends = None if found.cost is None else (now + timedelta(seconds=found.cost.seconds)).isoformat("T", "seconds")
+        return {**found.to_json(), "ends_at": ends, "pace_from": self.pace_from, "budget": _budget(self.study)}
+
+
+def resolved(study: Study, settings: Settings, *, device: str, price_per_hour: float | None) -> ResolvedStudy:
+    """The study as its workload completes it. Raises StudyError where the two do not fit."""
+    _above_zero("--price-per-hour", price_per_hour)
+    if price_per_hour is not None:
+        study = replace(study, budget=replace(study.budget, price_per_hour=price_per_hour))
+    executor = LocalExecutor(device, data=settings.data)
+    try:
+        return study.resolved(executor.describe(study.workload))
+    finally:
+        executor.close()
+
+
+def asked_plan(study: ResolvedStudy, store: Store | None, steps_per_second: float | None) -> Asked:
+    """With what the results know, where there are any; a pace that was given wins."""
+    _above_zero("--steps-per-second", steps_per_second)
+    known, deviation = (None, None) if store is None else _known(store, study)
+    pace_from = "--steps-per-second" if steps_per_second else "its newest sweep" if known else None
+    found = plan(study, steps_per_second=steps_per_second or known, deviation=deviation)
+    return Asked(study, found, pace_from)
+
+
+def _above_zero(name: str, given: float | None) -> None:
+    if given is not None and not 0 < given < math.inf:
+        raise SettingsError(f"{name} is {given:g}; wanted a number above 0")
+
+
+def _known(store: Store, study: ResolvedStudy) -> tuple[float | None, float | None]:
+    """How fast the newest sweep of any study trained this workload, and how much seeds of this one differ."""
+    rows = store.studies()
+    workload = study.spec()["workload"]
+    same_speed = {(row.name, row.generation) for row in rows if row.spec["workload"] == workload}
+    same_meaning = {row.generation for row in rows if row.name == study.name and row.meaning == study.meaning}
+    names = {name for name, _ in same_speed} | {study.name}
+    sweeps = sorted((sweep for name in names for sweep in store.sweeps(name)), key=lambda sweep: sweep.created_at)
+    seeds = [
+        row
+        for sweep in sweeps
+        if sweep.study == study.name and sweep.generation in same_meaning
+        for row in store.trainings(study.name, sweep_id=sweep.sweep_id)
+        if row.purpose is Purpose.FINAL
+    ]
+    paces = (
+        pace(sweep, store.trainings(sweep.study, sweep_id=sweep.sweep_id))
+        for sweep in reversed(sweeps)
+        if (sweep.study, sweep.generation) in same_speed
+    )
+    return next((found for found in paces if found is not None), None), seed_deviation(seeds, study.value_key)
+
+
+def show_plan(console: Console, asked: Asked, now: datetime) -> None:
+    study, found = asked.study, asked.plan
+    console.print(Text(f"{study.name}: ", style="bold") + Text(_budget(study), style="not bold"), highlight=False)
+    if found is None:
+        console.print(f"How many trials that is depends on the pace. {_learn(study)}", highlight=False, soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("family")
+    for horizon in found.rungs:
+        table.add_column(f"at {horizon:,}", justify="right")
+    for name, counts in found.families:
+        table.add_row(name, *(f"{count:.0f}" if count.is_integer() else f"{count:.1f}" for count in counts))
+    console.print(table)
+    lines = [
+        f"search: {found.trials:,} trials, about {found.search_trainings:,.0f} trainings and {found.search_steps:,.0f} "
+        "steps, at an equal share per family; the search moves it to those that do better",
+        _finalists(found),
+        f"in all: {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of {found.horizon:,}",
+        _cost(found, asked, now),
+    ]
+    for line in lines:
+        console.print(written_for(console, line), highlight=False, soft_wrap=True)
+    for warning in found.warnings:
+        console.print(Text(f"warning: {written_for(console, warning)}", style="yellow"), soft_wrap=True)
+
+
+def _finalists(found: Plan) -> str:
+    if found.resolvable is None:
+        return "finalists: none"
+    resolvable = found.resolvable
+    metric = f" ({resolvable.in_metric:.3g} of the metric, by its earlier seeds)" if resolvable.in_metric else ""
+    return (
+        f"finalists: up to {found.finalists} with {found.seeds} fresh seeds each, {found.final_steps:,} steps; they "
+        f"tell differences from {resolvable.in_deviations:.2f} standard deviations of a seed on{metric}"
+    )
+
+
+def _cost(found: Plan, asked: Asked, now: datetime) -> str:
+    if found.cost is None:
+        return f"time and money: unknown. {_learn(asked.study)}"
+    ends = (now + timedelta(seconds=found.cost.seconds)).strftime("%Y-%m-%d %H:%M")
+    money = f", {found.cost.money:,.2f} in money" if found.cost.money is not None else ""
+    return (
+        f"time: {_duration(found.cost.seconds)} at {found.steps_per_second:,.0f} steps per second ({asked.pace_from}), "
+        f"until {ends} if it began now; {found.cost.gpu_hours:,.2f} device hours{money}"
+    )
+
+
+def _budget(study: ResolvedStudy) -> str:
+    given = {name: getattr(study.budget, name) for name in (*BUDGETS, "price_per_hour")}
+    return ", ".join(f"{name} = {value:,g}" for name, value in given.items() if value is not None)
+
+
+def _learn(study: ResolvedStudy) -> str:
+    return (
+        "Give --steps-per-second: all trainings together, side by side. `lrsweep check-workload` measures it, and the "
+        f"first sweep of {study.facts.name} does."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(45.2), _duration(3700)
+    ('45 s', '1 h 02 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

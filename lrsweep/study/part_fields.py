@@ -1,0 +1,229 @@
+"""The values of the other tables that need more than a type: [search], [budget], [baseline] and [tracking]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo
+
+from lrsweep.errors import ScheduleError
+from lrsweep.records import Json
+from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
+from lrsweep.scripts.command import OPTIMIZER
+from lrsweep.study.baselines import AskedBaseline
+from lrsweep.study.commands import Around, Duration, Table, around_of
+from lrsweep.study.fields import not_storable
+from lrsweep.study.lines import Place
+from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS
+from lrsweep.study.problems import listed, refuse, unknown
+from lrsweep.study.specs import BUDGETS, PRUNERS, SAMPLERS, BudgetSpec, Plugin, TrackingSpec
+from lrsweep.templates import problems_of_tracking
+
+ONE_BUDGET = f"one of {listed(BUDGETS)}, such as trainings = 40"
+TIME = 'a time above 0 in seconds, or a text such as "90m" or "6h"'
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+# ── [search] ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_sampler(given: object) -> Plugin:
+    return _read_plugin(given, "sampler", SAMPLERS)
+
+
+def read_pruner(given: object) -> Plugin:
+    return _read_plugin(given, "pruner", PRUNERS)
+
+
+def read_fidelity(given: Literal["compressed", "full"], info: ValidationInfo) -> Literal["compressed", "full"]:
+    if given == "compressed" and _waits_for_a_target(around_of(info)):
+        text = "a compressed training says nothing of the time to a target."
+        refuse([((), f'{text} Write "full", or take this line out.')])
+    return given
+
+
+def _waits_for_a_target(around: Around) -> bool:
+    return around.aim is not None and around.aim.objective.kind == "target"
+
+
+def _read_plugin(given: object, kind: str, known: Sequence[str]) -> Plugin:
+    settings: Mapping[str, Json] = {}
+    place: Place = ()
+    name = given
+    if isinstance(given, dict):
+        place = ("name",)
+        name = given.get("name")
+        settings = {key: value for key, value in given.items() if key != "name"}
+    if not isinstance(name, str):
+        raise ValueError
+    if problems := not_storable(settings):
+        refuse(((key,), text) for key, text in problems)
+    if name not in known and not _DOTTED.fullmatch(name):
+        refuse([(place, f'{unknown(kind, name, known)} Or one of your own by its path: "package.module.Class".')])
+    if settings and name in ("auto", "halving", "none"):
+        refuse(((key,), f"{name!r} takes no settings. Take this out.") for key in settings)
+    return Plugin(name, settings)
+
+
+# ── [budget] ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BudgetTable(Table):
+    """Exactly one of them, and the price beside any."""
+
+    trainings: float | None = Field(
+        default=None, ge=1, le=10**6, description="a number of full trainings from 1 to 1000000, such as 40"
+    )
+    trials: int | None = Field(
+        default=None, ge=1, le=10**6, description="a whole number of trials from 1 to 1000000, such as 60"
+    )
+    steps: int | None = Field(
+        default=None, ge=1, le=10**15, description="a whole number of updates from 1, such as 100000"
+    )
+    wall_clock: Duration | None = Field(default=None, description=TIME)
+    gpu_hours: float | None = Field(default=None, gt=0, description="a number of hours above 0")
+    money: float | None = Field(default=None, gt=0, description="an amount above 0, in the currency of price_per_hour")
+    price_per_hour: float | None = Field(
+        default=None, gt=0, description="what an hour of one device costs, a number above 0"
+    )
+
+
+def read_budget(given: object) -> BudgetSpec:
+    if not isinstance(given, dict):
+        raise ValueError
+    table = BudgetTable.model_validate(given)
+    amounts = [name for name in given if name in BUDGETS]
+    if not amounts:
+        refuse([((), f"no amount is given. Add {ONE_BUDGET}.")])
+    if len(amounts) > 1:
+        refuse(((name,), f"{amounts[0]} is given too. Keep one of {listed(amounts)}.") for name in amounts[1:])
+    if table.money is not None and table.price_per_hour is None:
+        refuse([(("money",), "without price_per_hour nobody knows what it pays for. Add it beside.")])
+    return BudgetSpec(**dict(table))
+
+
+# ── [baseline] ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BaselineTable(Table):
+    family: str | None = Field(default=None, description='the name of a schedule family, such as "cosine"')
+    file: str | None = Field(default=None, description="the path of a schedule's JSON, relative to this file")
+    scheduler: str | None = Field(
+        default=None, description='the name of one of torch.optim.lr_scheduler, such as "CosineAnnealingLR"'
+    )
+    settings: dict[str, Any] | None = Field(default=None, description="a table of the family's or scheduler's settings")
+    peak_lr: float = Field(gt=0, description="the largest rate, a number above 0")
+    optimizer: str | None = Field(default=None, description='the name of an optimizer, such as "adamw"')
+    optimizer_settings: dict[str, float] | None = Field(
+        default=None, description="a table of the optimizer's settings where they are others, such as momentum = 0.95"
+    )
+    extra: dict[str, Any] | None = Field(default=None, description="a table of the script's own parameters")
+
+
+SOURCES = ("family", "file", "scheduler")
+
+
+def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
+    if not isinstance(given, dict):
+        raise ValueError
+    table = BaselineTable.model_validate(given)
+    around = around_of(info)
+    sources = [name for name in given if name in SOURCES]
+    problems: list[tuple[Place, str]] = []
+    if not sources:
+        problems.append(((), f'nothing says what it is. Add one of {listed(SOURCES)}, such as family = "cosine".'))
+    problems += (((name,), f"{sources[0]} is given too. Keep one of them.") for name in sources[1:])
+    if table.settings is not None and table.file is not None:
+        problems.append((("settings",), "the file says all of them. Take this out, or change the file."))
+    if table.extra is not None and not around.is_command:
+        problems.append((("extra",), "only a script takes parameters of yours. Take it out."))
+    problems += ((("extra", key), text) for key, text in not_storable(table.extra or {}))
+    optimizer, told = _read_optimizer(table, around)
+    problems += told
+    found: Schedule | None = None
+    if not problems:
+        found, told = _read_schedule(table, around)
+        problems += told
+    if problems:
+        refuse(problems)
+    return AskedBaseline(
+        peak_lr=table.peak_lr,
+        optimizer=optimizer,
+        schedule=found,
+        scheduler=table.scheduler,
+        arguments=table.settings or {},
+        optimizer_settings=table.optimizer_settings or {},
+        extra=table.extra or {},
+    )
+
+
+def _read_optimizer(table: BaselineTable, around: Around) -> tuple[str, list[tuple[Place, str]]]:
+    """By default the first of the space."""
+    if around.is_command:
+        told: list[tuple[Place, str]] = [
+            ((key,), "a script has an optimizer of its own. Take this line out.")
+            for key in ("optimizer", "optimizer_settings")
+            if getattr(table, key) is not None
+        ]
+        return OPTIMIZER, told
+    searched = around.space.get("optimizers")
+    first = searched[0] if isinstance(searched, list) and searched else DEFAULT_OPTIMIZERS[0]
+    name = table.optimizer if table.optimizer is not None else str(first)
+    if name not in OPTIMIZERS:
+        return name, [(("optimizer",), unknown("optimizer", name, tuple(OPTIMIZERS)))] if table.optimizer else []
+    known = tuple(OPTIMIZERS[name].settings)
+    strangers = [key for key in table.optimizer_settings or {} if key not in known]
+    return name, [(("optimizer_settings", key), unknown(f"setting of {name}", key, known)) for key in strangers]
+
+
+def _read_schedule(table: BaselineTable, around: Around) -> tuple[Schedule | None, list[tuple[Place, str]]]:
+    """None where PyTorch's scheduler makes it, once the horizon is known."""
+    try:
+        if table.family is not None:
+            if table.family not in family_names():
+                return None, [(("family",), unknown("family", table.family, family_names()))]
+            return schedule(table.family, **(table.settings or {})), []
+        if table.file is not None:
+            text = (around.folder / Path(table.file).expanduser()).read_text(encoding="utf-8")
+            return schedule_from_json(text), []
+    except (ScheduleError, TypeError) as error:
+        return None, [(("settings",) if table.settings else (), f"{error}.")]
+    except OSError as error:
+        return None, [
+            (("file",), f"{table.file!r} cannot be read: {error.strerror}. The path is relative to this file.")
+        ]
+    except UnicodeDecodeError:
+        return None, [(("file",), f"{table.file!r} is no text. Wanted is what a schedule's to_json() wrote.")]
+    return None, []
+
+
+# ── [tracking] ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TrackingTable(Table):
+    experiment: str = Field(
+        default=TrackingSpec.experiment, description='a name with places in braces, such as "lr/{study}"'
+    )
+    run_name: str = Field(
+        default=TrackingSpec.run_name, description='a name with places in braces, such as "{trial:04d} {family}"'
+    )
+    tags: dict[str, str] = Field(
+        default_factory=dict, description='a table of texts, such as team = "vision"; places in braces are filled in'
+    )
+    runs: Literal["all", "finalists", "sweep"] = Field(
+        default=TrackingSpec.runs, description='"all", "finalists" or "sweep"'
+    )
+    user: bool = Field(default=False, description="true or false")
+
+
+def read_tracking(given: object) -> TrackingSpec:
+    if not isinstance(given, dict):
+        raise ValueError
+    table = TrackingTable.model_validate(given)
+    problems = problems_of_tracking(table.experiment, table.run_name, table.tags)
+    if told := [(tuple(key.split(".", 1)), text) for key, text in problems]:
+        refuse(told)
+    return TrackingSpec(**dict(table))

@@ -1,0 +1,197 @@
+"""What a study comes to before anything is trained: how ``lrsweep plan`` counts. Pure.
+
+The pace and the spread from seed to seed are told; what follows from them is left open where nobody knows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from lrsweep.records import Json
+from lrsweep.study import budgets
+from lrsweep.study.resolved import ResolvedStudy
+
+FEWEST_TRIALS_OF_A_FAMILY = 8
+"""On the first rung: with fewer a family's best rate is a matter of luck, and so is its place."""
+
+
+@dataclass(frozen=True)
+class Resolvable:
+    """The smallest difference that the finalists' seeds find in 80 % of all cases (two-sided, 5 %)."""
+
+    in_deviations: float
+    """of one seed"""
+    in_metric: float | None
+    """where earlier trainings say how much seeds differ"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    seconds: float
+    gpu_hours: float
+    money: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    study: str
+    horizon: int
+    rungs: tuple[int, ...]
+    trials: int
+    families: tuple[tuple[str, tuple[float, ...]], ...]
+    """by family, at an equal share: the trials that are expected at each rung"""
+    search_trainings: float
+    search_steps: float
+    finalists: int
+    seeds: int
+    """of each finalist"""
+    final_steps: int
+    total_steps: int
+    """that the budget pays for"""
+    resolvable: Resolvable | None
+    steps_per_second: float | None
+    cost: Cost | None
+    """None where the pace is not known"""
+    warnings: tuple[str, ...]
+
+    @property
+    def trainings(self) -> float:
+        """Of the full horizon, that the budget is worth."""
+        return self.total_steps / self.horizon
+
+    def to_json(self) -> dict[str, Json]:
+        families = [{"family": name, "trials": list(counts)} for name, counts in self.families]
+        return {**asdict(self), "rungs": list(self.rungs), "families": families, "trainings": self.trainings} | {
+            "warnings": list(self.warnings)
+        }
+
+
+def plan(study: ResolvedStudy, *, steps_per_second: float | None = None, deviation: float | None = None) -> Plan | None:
+    """None for a budget in time or money without a pace: nothing follows from it yet."""
+    cost, selection = study.cost, study.selection
+    found = budgets.allotted(study.budget, selection, cost, steps_per_second=steps_per_second, devices=study.devices)
+    if found is None:
+        return None
+    reached = cost.reached(found.trials)
+    finalists, seeds = budgets.finalists(found.final_steps, study.horizon, selection, candidates=found.trials)
+    if not budgets.kept_share(selection):
+        finalists = seeds = 0
+    resolvable = None
+    if finalists:
+        in_deviations = budgets.smallest_difference(seeds)
+        resolvable = Resolvable(in_deviations, None if deviation is None else in_deviations * deviation)
+    made = Plan(
+        study=study.name,
+        horizon=study.horizon,
+        rungs=study.rungs,
+        trials=found.trials,
+        families=_by_family(study.space.families, found.trials, reached),
+        search_trainings=sum(reached),
+        search_steps=found.search_steps,
+        finalists=finalists,
+        seeds=seeds,
+        final_steps=finalists * seeds * study.horizon,
+        total_steps=found.total_steps,
+        resolvable=resolvable,
+        steps_per_second=steps_per_second,
+        cost=_cost(study, found.total_steps, steps_per_second),
+        warnings=(),
+    )
+    return Plan(**{**vars(made), "warnings": tuple(_warnings(study, made, deviation))})
+
+
+def _by_family(
+    families: tuple[str, ...], trials: int, reached: tuple[float, ...]
+) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    """The first of them have one trial more where they do not come out even."""
+    each, left = divmod(trials, len(families))
+    counts = {name: each + (place < left) for place, name in enumerate(families)}
+    return tuple((name, tuple(count * rung / trials for rung in reached)) for name, count in counts.items())
+
+
+def _cost(study: ResolvedStudy, steps: int, steps_per_second: float | None) -> Cost | None:
+    if steps_per_second is None:
+        return None
+    seconds = steps / steps_per_second
+    hours = seconds * study.devices / budgets.SECONDS_PER_HOUR
+    price = study.budget.price_per_hour
+    return Cost(seconds, hours, None if price is None else hours * price)
+
+
+def _warnings(study: ResolvedStudy, made: Plan, deviation: float | None) -> list[str]:
+    return [
+        text
+        for text in (
+            _few_trials(study, made),
+            _no_finalists(study, made),
+            _too_coarse(study, made, deviation),
+            _too_late(study, made),
+        )
+        if text
+    ]
+
+
+def _few_trials(study: ResolvedStudy, made: Plan) -> str | None:
+    families = len(study.space.families)
+    fewest = made.trials // families
+    if fewest >= FEWEST_TRIALS_OF_A_FAMILY:
+        return None
+    wanted = FEWEST_TRIALS_OF_A_FAMILY * families
+    share = budgets.kept_share(study.selection)
+    enough = budgets.in_unit_of(
+        study.budget,
+        study.cost.steps(wanted) / (1 - share),
+        study.horizon,
+        trials=wanted,
+        steps_per_second=made.steps_per_second,
+    )
+    fewer = made.trials // FEWEST_TRIALS_OF_A_FAMILY
+    or_else = f", or {'one family' if fewer == 1 else f'{fewer} families'}," if fewer else ""
+    return (
+        f"a family gets {fewest} first-rung trial{'s' * (fewest != 1)}, and under {FEWEST_TRIALS_OF_A_FAMILY} its best "
+        f"is mostly luck: {enough}{or_else} would give each {FEWEST_TRIALS_OF_A_FAMILY}."
+    )
+
+
+def _no_finalists(study: ResolvedStudy, made: Plan) -> str | None:
+    if made.finalists or not study.selection.finalists:
+        return None
+    wanted = budgets.FEWEST_FINALISTS * study.selection.seeds
+    if not study.selection.share:
+        return f"selection.share is 0: no finalists are trained, and the best is the luckiest. Keep {wanted} trainings."
+    paid = made.total_steps - made.search_steps
+    steps = wanted * study.horizon / study.selection.share
+    enough = budgets.in_unit_of(
+        study.budget,
+        steps,
+        study.horizon,
+        trials=study.cost.trials(steps * (1 - study.selection.share)) + 1,
+        steps_per_second=made.steps_per_second,
+    )
+    return (
+        f"the share for finalists pays for {paid / study.horizon:.1f} trainings, and two finalists with "
+        f"{study.selection.seeds} seeds each need {wanted}: none are trained, and the best is the luckiest. {enough} "
+        "would do, or fewer selection.seeds."
+    )
+
+
+def _too_coarse(study: ResolvedStudy, made: Plan, deviation: float | None) -> str | None:
+    worth, found = study.selection.worth, made.resolvable
+    if worth is None or found is None or found.in_metric is None or deviation is None or found.in_metric <= worth:
+        return None
+    seeds = budgets.seeds_for(worth, deviation)
+    enough = f"{seeds} seeds of each finalist would" if seeds else "more than 1000 seeds of each would be needed"
+    return (
+        f"selection.worth is {worth:g}, and {made.seeds} seeds of each finalist tell differences from "
+        f"{found.in_metric:.3g} on: {enough}."
+    )
+
+
+def _too_late(study: ResolvedStudy, made: Plan) -> str | None:
+    deadline = study.run.deadline
+    if deadline is None or made.cost is None or made.cost.seconds <= deadline:
+        return None
+    return (
+        f"run.deadline comes after {deadline:.0f} s, and the budget takes {made.cost.seconds:.0f} s: the same command "
+        "continues."
+    )

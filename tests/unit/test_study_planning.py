@@ -1,0 +1,237 @@
+"""What a study comes to, by hand; and what earlier results say to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from lrsweep.cli.plan import Asked, asked_plan, show_plan
+from lrsweep.errors import SettingsError
+from lrsweep.records import (
+    Curve,
+    Outcome,
+    Purpose,
+    Status,
+    StudyRow,
+    SweepRow,
+    TrainingRow,
+    TrialRow,
+    WorkloadFacts,
+)
+from lrsweep.store import MemoryStore, Store
+from lrsweep.study import ResolvedStudy, parse_study
+from lrsweep.study.planning import Plan, plan
+
+FACTS = WorkloadFacts(
+    name="digits",
+    settings={"model": "mlp", "noise": 0.0},
+    version=1,
+    data_hash="d1",
+    batch_size=64,
+    horizon=600,
+    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
+)
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def a_study(budget: str = "trials = 38", more: str = "") -> ResolvedStudy:
+    text = f'[study]\nname = "q"\nworkload = "digits"\n[budget]\n{budget}\n{more}\n'
+    return parse_study(text, "s.toml").resolved(FACTS)
+
+
+def planned(budget: str = "trials = 38", more: str = "", **known: float) -> Plan:
+    found = plan(a_study(budget, more), **known)
+    assert found is not None
+    return found
+
+
+TWO = '[space]\nfamilies = ["cosine", "wsd"]'
+
+
+def test_a_plan_of_38_trials() -> None:
+    """19,600 updates of 38 and 20 trainings, 60 % of 32,667; the rest is 21 trainings: 6 finalists with 3 seeds."""
+    found = planned(more=TWO)
+    assert (found.trials, found.rungs, found.search_trainings, found.search_steps) == (38, (200, 600), 58.0, 19_600.0)
+    assert found.families == (("cosine", (19.0, 10.0)), ("wsd", (19.0, 10.0)))
+    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (6, 3, 10_800, 32_667)
+    assert found.trainings == pytest.approx(54.445)
+    assert found.resolvable is not None
+    assert found.resolvable.in_deviations == pytest.approx(3.07, abs=0.01)
+    assert (found.resolvable.in_metric, found.cost, found.warnings) == (None, None, ())
+
+
+def test_trials_that_do_not_come_out_even_go_to_the_first_families() -> None:
+    """38 of 8 are five or four."""
+    counts = {name: at[0] for name, at in planned().families}
+    assert list(counts.values()) == [5, 5, 5, 5, 5, 5, 4, 4]
+
+
+def test_a_pace_and_a_price_make_hours_and_money() -> None:
+    """32,667 updates at 10 a second are 0.9074 hours."""
+    found = planned("trials = 38\nprice_per_hour = 2.0", TWO, steps_per_second=10.0)
+    assert found.cost is not None
+    assert found.cost.seconds == pytest.approx(3266.7)
+    assert found.cost.gpu_hours == pytest.approx(0.9074, abs=1e-4)
+    assert found.cost.money == pytest.approx(1.8148, abs=1e-4)
+
+
+def test_a_timed_budget_is_planned_once_the_pace_is_known() -> None:
+    """326.67 seconds at 100 a second are the 38 trials; without a pace nothing follows."""
+    assert plan(a_study("wall_clock = 326.67")) is None
+    assert planned("wall_clock = 326.67", steps_per_second=100.0).trials == 38
+
+
+def test_a_known_spread_of_seeds_puts_the_difference_in_units_of_the_metric() -> None:
+    """3.07 deviations of 0.01; a worth below it names the seeds that would do, and one above it says nothing."""
+    found = planned(more=f"{TWO}\n[selection]\nworth = 0.02", deviation=0.01)
+    assert found.resolvable is not None
+    assert found.resolvable.in_metric == pytest.approx(0.0307, abs=1e-4)
+    assert found.warnings == (
+        "selection.worth is 0.02, and 3 seeds of each finalist tell differences from 0.0307 on: 6 seeds of each "
+        "finalist "
+        "would.",
+    )
+    assert planned(more=f"{TWO}\n[selection]\nworth = 0.04", deviation=0.01).warnings == ()
+    [hopeless] = planned(more=f"{TWO}\n[selection]\nworth = 1e-5", deviation=0.01).warnings
+    assert "more than 1000 seeds" in hopeless
+
+
+def test_families_with_few_trials_are_warned_of_with_what_would_do() -> None:
+    """64 trials are 13.6 that calibrate and 50.4 / 3 others at 600: 31,040 updates, 60 % of 86.2 trainings."""
+    [warning] = planned().warnings
+    assert warning == (
+        "a family gets 4 first-rung trials, and under 8 its best is mostly luck: trials = 64, or 4 families, "
+        "would give "
+        "each 8."
+    )
+    [in_trainings] = planned("trainings = 54.445").warnings
+    assert "trainings = 87, or 4 families," in in_trainings
+    assert planned("trials = 64").warnings == planned("trainings = 87").warnings == ()
+    assert "trainings = 86" not in in_trainings
+    assert planned("trainings = 85").warnings != ()
+
+
+def test_a_share_that_pays_for_no_two_finalists_is_warned_of() -> None:
+    """Six trials leave 5.3 trainings, and two finalists with three seeds need six."""
+    found = planned("trials = 6", TWO)
+    assert (found.finalists, found.seeds, found.final_steps, found.resolvable) == (0, 0, 0, None)
+    few, none = found.warnings
+    assert few.startswith("a family gets 3 first-rung trials")
+    assert none == (
+        "the share for finalists pays for 5.3 trainings, and two finalists with 3 seeds each need 6: none are trained, "
+        "and the best is the luckiest. trials = 7 would do, or fewer selection.seeds."
+    )
+    assert planned("trials = 7", TWO).finalists == 2
+
+
+def test_who_wants_no_finalists_is_not_warned() -> None:
+    """All of the budget is the search's."""
+    found = planned("steps = 19600", f"{TWO}\n[selection]\nfinalists = 0")
+    assert (found.trials, found.finalists, found.warnings) == (38, 0, ())
+    [told] = planned("trials = 38", f"{TWO}\n[selection]\nshare = 0").warnings
+    assert told.startswith("selection.share is 0: no finalists are trained")
+
+
+def test_a_deadline_that_comes_first_is_told() -> None:
+    """The sweep is continued by the same command."""
+    [told] = planned("trials = 38", f'{TWO}\n[run]\ndeadline = "10m"', steps_per_second=10.0).warnings
+    assert told == "run.deadline comes after 600 s, and the budget takes 3267 s: the same command continues."
+
+
+# ── what the results say ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_a_sweep(study: ResolvedStudy, *, seconds: float, name: str | None = None) -> Store:
+    """A finished training of 600 updates in the search, and two finals whose values are 0.02 apart."""
+    store = MemoryStore()
+    name = name or study.name
+    lease = store.acquire_lease(name, "here", seconds=60)
+    store.register_study(lease, StudyRow(name, study.meaning, study.generation, study.spec()))
+    store.create_sweep(lease, SweepRow("w", name, study.generation))
+    rows = [
+        TrainingRow(f"t{place}", name, 0, "w", 1, 600, place, 1.0, purpose=purpose)
+        for place, purpose in enumerate((Purpose.SEARCH, Purpose.FINAL, Purpose.FINAL))
+    ]
+    store.add_trial(lease, TrialRow(name, 0, "w", {}, {}), rows)
+    for row, value in zip(rows, (0.5, 0.10, 0.12), strict=True):
+        store.start_training(lease, row.training_id, device="cpu")
+        outcome = Outcome(Status.COMPLETED, 600, 1.0, {"val_loss": value})
+        store.end_training(lease, row.training_id, 1, outcome, Curve.empty())
+    store.update_sweep(lease, "w", add_seconds=seconds)
+    return store
+
+
+def test_the_pace_and_the_spread_are_those_of_the_newest_sweep() -> None:
+    """1,800 updates in 18 seconds; values 0.02 apart deviate by 0.01414, and 0.5 is no final."""
+    study = a_study("wall_clock = 326.67", TWO)
+    asked = asked_plan(study, with_a_sweep(study, seconds=18.0), None)
+    assert asked.plan is not None
+    assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "its newest sweep", 38)
+    assert asked.plan.resolvable is not None
+    assert asked.plan.resolvable.in_metric == pytest.approx(3.07 * 0.01414, rel=0.01)
+    given = asked_plan(study, with_a_sweep(study, seconds=18.0), 200.0)
+    assert given.plan is not None
+    assert (given.plan.steps_per_second, given.pace_from) == (200.0, "--steps-per-second")
+
+
+def test_another_study_of_the_same_workload_knows_the_pace_but_not_the_spread() -> None:
+    """Its values may mean something else; another workload knows neither."""
+    study = a_study("wall_clock = 326.67", TWO)
+    other = asked_plan(study, with_a_sweep(replace(study, name="other"), seconds=18.0, name="other"), None)
+    assert other.plan is not None
+    assert other.plan.steps_per_second == 100.0
+    assert other.plan.resolvable is not None
+    assert other.plan.resolvable.in_metric is None
+    larger = replace(study, facts=replace(FACTS, batch_size=128))
+    assert asked_plan(study, with_a_sweep(larger, seconds=18.0), None).plan is None
+    assert asked_plan(study, None, None).plan is None
+
+
+def test_a_pace_that_is_none_is_refused() -> None:
+    """Zero would make a plan of for ever."""
+    with pytest.raises(SettingsError, match=r"--steps-per-second is 0; wanted a number above 0"):
+        asked_plan(a_study(), None, 0.0)
+
+
+# ── shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown(asked: Asked) -> str:
+    console = Console(file=StringIO(), width=200, no_color=True)
+    show_plan(console, asked, NOW)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_people_see_a_table_and_the_sums() -> None:
+    """What is not known says how it can be."""
+    study = a_study("trials = 38\nprice_per_hour = 2.0", TWO)
+    text = shown(asked_plan(study, None, 10.0))
+    assert text.splitlines()[:4] == [
+        "q: trials = 38, price_per_hour = 2",
+        "family  at 200  at 600",
+        "cosine      19      10",
+        "wsd         19      10",
+    ]
+    assert "finalists: up to 6 with 3 fresh seeds each, 10,800 steps" in text
+    assert "in all: 32,667 steps, as many as 54.4 trainings of 600" in text
+    assert "time: 54 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:54" in text
+    assert "0.91 device hours, 1.81 in money" in text
+    assert "time and money: unknown. Give --steps-per-second" in shown(asked_plan(a_study(more=TWO), None, None))
+    assert "depends on the pace. Give --steps-per-second" in shown(asked_plan(a_study("gpu_hours = 1"), None, None))
+
+
+def test_programs_get_one_object() -> None:
+    """The same figures; a budget that waits for a pace says so too."""
+    found = json.loads(json.dumps(asked_plan(a_study(more=TWO), None, 10.0).to_json(NOW)))
+    assert found["families"] == [{"family": "cosine", "trials": [19, 10]}, {"family": "wsd", "trials": [19, 10]}]
+    assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (38, 6, 3, 32_667)
+    assert (found["ends_at"], found["cost"]["money"]) == ("2026-11-21T12:54:26+00:00", None)
+    waiting = asked_plan(a_study("gpu_hours = 1"), None, None).to_json(NOW)
+    assert waiting["plan"] is None
+    assert "--steps-per-second" in waiting["how_to_learn_the_pace"]
