@@ -1,11 +1,13 @@
 """The environment, read once, by entry points alone: where results live and what may be reached.
 
-LRSWEEP_HOME           the folder of results, copies and artifacts; ``.lrsweep`` in the working folder by default
-LRSWEEP_DATABASE_URL   a PostgreSQL database for everything that would be an SQLite file in that folder
-LRSWEEP_DATA           the folder of data sets, ``~/.cache/lrsweep/data`` by default
-LRSWEEP_ENGINE         how trainings run side by side, where ``--engine`` does not say it
-MLFLOW_TRACKING_URI    an MLflow server or database of yours; it is used as found, never created or migrated
-LRSWEEP_FAULT          for tests: kills the process at a named point (``lrsweep.sweep.faults``)
+LRSWEEP_HOME               the folder of results, copies and artifacts; ``.lrsweep`` in the working folder by default
+LRSWEEP_DATABASE_URL       a PostgreSQL database for everything that would be an SQLite file in that folder
+LRSWEEP_DATABASE_URL_FILE  a file that holds this address instead, so that no secret stands in the environment
+PGPASSFILE                 a file of passwords, as PostgreSQL's own tools read it, for an address without one
+LRSWEEP_DATA               the folder of data sets, ``~/.cache/lrsweep/data`` by default
+LRSWEEP_ENGINE             how trainings run side by side, where ``--engine`` does not say it
+MLFLOW_TRACKING_URI        an MLflow server or database of yours, used as found, never created or migrated
+LRSWEEP_FAULT              for tests: kills the process at a named point (``lrsweep.sweep.faults``)
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from lrsweep.sweep.homes import Homes
 
 HOME = "LRSWEEP_HOME"
 DATABASE_URL = "LRSWEEP_DATABASE_URL"
+DATABASE_URL_FILE = "LRSWEEP_DATABASE_URL_FILE"
 DATA = "LRSWEEP_DATA"
 ENGINE = "LRSWEEP_ENGINE"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -47,15 +50,22 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Checked as far as that goes without touching anything. An empty variable counts as not set."""
-    url = environ.get(DATABASE_URL) or None
+    url, place = _given_url(environ)
     return Settings(
         home=_home(environ.get(HOME) or DEFAULT_HOME),
         data=_folder(DATA, data) if (data := environ.get(DATA)) else None,
-        database_url=_database_url(url) if url else None,
+        database_url=_database_url(url, place) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
         engine=EngineOption.parsed(environ.get(ENGINE) or AUTO, ENGINE),
     )
+
+
+def results_url(settings: Settings) -> str:
+    """Where the results are, or would be; nothing is made."""
+    if settings.database_url is not None:
+        return with_schema(settings.database_url, SCHEMAS[0])
+    return f"sqlite:///{settings.home / FILES[0]}"
 
 
 def make_homes(settings: Settings) -> Homes:
@@ -77,6 +87,29 @@ def make_homes(settings: Settings) -> Homes:
     )
 
 
+def _given_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """The address and what names it; a file's last line break is no part of it."""
+    url, file = environ.get(DATABASE_URL) or None, environ.get(DATABASE_URL_FILE) or None
+    if file is None:
+        return url, DATABASE_URL
+    if url is not None:
+        raise SettingsError(f"{DATABASE_URL} and {DATABASE_URL_FILE} are both set; keep one: each names the database.")
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(
+            f"{DATABASE_URL_FILE} names {file}, which cannot be read ({reason}). Wanted is a file with one line: "
+            "postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from None
+    if len(text.split()) != 1:  # what it holds may be a password: it is not shown
+        raise SettingsError(
+            f"the file {file} of {DATABASE_URL_FILE} holds {len(text.splitlines())} lines that are no single address; "
+            "wanted is one line: postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
+    return text, f"{DATABASE_URL_FILE} ({file})"
+
+
 def _folder(name: str, given: str) -> Path:
     try:
         return Path(given).expanduser().absolute()
@@ -94,13 +127,13 @@ def _home(given: str) -> Path:
     return home
 
 
-def _database_url(given: str) -> str:
+def _database_url(given: str, place: str) -> str:
     """PostgreSQL alone: an SQLite file would hold the results, and the copies would stay behind in the home."""
     scheme, separator, _ = given.partition("://")
     kind = scheme.partition("+")[0]
     if separator and kind.isalnum() and kind not in POSTGRESQL:  # what is no kind may be a password: it is not shown
         raise SettingsError(
-            f"{DATABASE_URL} names a database of the kind {kind!r}; wanted is PostgreSQL: "
+            f"{place} names a database of the kind {kind!r}; wanted is PostgreSQL: "
             f"postgresql://USER:PASSWORD@HOST/DATABASE.{did_you_mean(kind.lower(), POSTGRESQL)} "
             f"For files, unset it and set {HOME} to a folder."
         )
@@ -108,7 +141,7 @@ def _database_url(given: str) -> str:
         return normalised(given)
     except SettingsError:  # its text offers SQLite too
         raise SettingsError(
-            f"{DATABASE_URL} cannot be read as an address; wanted is postgresql://USER:PASSWORD@HOST/DATABASE. "
+            f"{place} cannot be read as an address; wanted is postgresql://USER:PASSWORD@HOST/DATABASE. "
             "In a password, write @ as %40, : as %3A and / as %2F."
         ) from None
 

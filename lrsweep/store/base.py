@@ -15,7 +15,7 @@ What every method may raise, and then nothing has changed:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,14 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who drives a study now."""
+
+    owner: str
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of the append-only history."""
 
@@ -51,8 +59,9 @@ class Event:
     sweep_id: str | None
     kind: str
     """``lease_acquired``, ``lease_released``, ``study_registered``, ``sweep_created``, ``sweep_continued``,
-    ``sweep_finished``, ``sweep_stopped``, ``trial_added``, ``training_started``, ``training_queued_again``,
-    ``training_ended``, ``trial_told``; a renewed lease, a partial curve and a mirror's mark leave none"""
+    ``sweep_finished``, ``sweep_stopped``, ``sweep_cancelled``, ``sweep_removed``, ``cancel_asked``, ``trial_added``,
+    ``trial_told``, ``trials_removed``, ``trainings_queued``, ``training_started``, ``training_queued_again``,
+    ``training_ended``, and what ``note`` is given; a renewed lease, a partial curve and a mirror's mark leave none"""
     token: str
     data: Mapping[str, Json]
 
@@ -84,6 +93,9 @@ class Store(Protocol):
     def release_lease(self, lease: Lease) -> None:
         """Gives the lease back; does nothing when it is no longer held by this token."""
 
+    def holders(self) -> Mapping[str, Holder]:
+        """The leases in force, by study."""
+
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
         """Adds this generation, or renews its ``spec`` where it exists (a larger budget is the same generation).
@@ -105,18 +117,37 @@ class Store(Protocol):
         status: SweepStatus | None = None,
         add_seconds: float = 0.0,
         mlflow_run_id: str | None = None,
+        settings: Mapping[str, Json] | None = None,
     ) -> SweepRow:
-        """Changes what is given and leaves the rest; ``add_seconds`` is added."""
+        """Changes what is given and leaves the rest; ``add_seconds`` is added, ``settings`` are merged into its own."""
 
     def sweeps(self, study: str) -> Sequence[SweepRow]:
         """Oldest first."""
+
+    def sweep(self, sweep_id: str) -> SweepRow:
+        """Raises KeyError when there is none."""
+
+    def ask_to_cancel(self, sweep_id: str) -> SweepRow:
+        """Marks a sweep that is neither finished nor cancelled; its driver, which holds the lease, obeys.
+
+        The one write without a lease. Raises ValueError where the sweep has ended.
+        """
+
+    def note(self, lease: Lease, kind: str, sweep_id: str | None, data: Mapping[str, Json]) -> None:
+        """Adds a line to the history that no other method writes, such as ``rung_dropped``."""
 
     # ── trials and trainings ─────────────────────────────────────────────────────────────────────────────────────
     def next_trial_number(self, study: str) -> int:
         """One more than the largest number that the study ever used, 0 for a new study."""
 
     def add_trial(self, lease: Lease, trial: TrialRow, trainings: Sequence[TrainingRow]) -> None:
-        """From here on the trial exists. Its first trainings are queued in the same transaction."""
+        """From here on the trial exists. Its first trainings are queued in the same transaction.
+
+        A trial whose origin does not count (copied, foreign) comes with its result, and without trainings.
+        """
+
+    def queue_trainings(self, lease: Lease, trainings: Sequence[TrainingRow]) -> None:
+        """Adds trainings to trials that exist, told ones too: finalists' fresh seeds, a design that is fitted."""
 
     def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
         """By number."""
@@ -170,6 +201,16 @@ class Store(Protocol):
 
     def curve(self, training_id: str) -> Curve | None:
         """What is committed of the curve, or None before the first commit of the present attempt."""
+
+    # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def curve_bytes(self, sweep_id: str) -> Mapping[int, int]:
+        """What the curves of the sweep's trials take, by trial number; a trial without curves is not in it."""
+
+    def remove_trials(self, lease: Lease, sweep_id: str, numbers: Collection[int]) -> None:
+        """Removes trials with their trainings and curves; the sweep with its last trial, its generation with the last
+        sweep of it. Numbers of the sweep that are gone already are skipped. The history stays, and a number is never
+        used again.
+        """
 
     # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
     def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:

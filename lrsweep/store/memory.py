@@ -6,7 +6,7 @@ import copy
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from lrsweep.errors import LeaseHeld
 from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.store import rules
-from lrsweep.store.base import Event, Lease, TrialEnd
+from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.rules import Holding
 
 Key = TypeVar("Key")
@@ -31,6 +31,8 @@ class _Tables:
     trials: dict[tuple[str, int], TrialRow] = field(default_factory=dict)
     trainings: dict[str, TrainingRow] = field(default_factory=dict)
     curves: dict[str, bytes] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """the next one of a study that had trials removed"""
     events: dict[int, Event] = field(default_factory=dict)
 
     def copied(self) -> _Tables:
@@ -88,6 +90,11 @@ class MemoryStore:
                 tables.leases[lease.study] = replace(holding, token=None)
                 _Writing(tables, now, lease).record("lease_released", None, {"owner": lease.owner})
 
+    def holders(self) -> Mapping[str, Holder]:
+        now = self._clock()
+        leases = self._read().leases.items()
+        return {name: Holder(each.owner, each.expires_at - now) for name, each in leases if each.is_live(now)}
+
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
         with self._writing(lease) as w:
@@ -118,28 +125,58 @@ class MemoryStore:
         status: SweepStatus | None = None,
         add_seconds: float = 0.0,
         mlflow_run_id: str | None = None,
+        settings: Mapping[str, Json] | None = None,
     ) -> SweepRow:
         with self._writing(lease) as w:
             before = _known(w.tables.sweeps, "sweep", sweep_id)
-            row = rules.changed_sweep(lease, before, status, add_seconds, mlflow_run_id)
+            row = rules.changed_sweep(
+                lease, before, status=status, add_seconds=add_seconds, mlflow_run_id=mlflow_run_id, settings=settings
+            )
             w.tables.sweeps[sweep_id] = row
             if row.status is not before.status:
                 w.record(rules.SWEEP_EVENTS[row.status], sweep_id, {})
-        return row
+        return copy.deepcopy(row)
 
     def sweeps(self, study: str) -> Sequence[SweepRow]:
-        return [row for row in self._read().sweeps.values() if row.study == study]
+        return [copy.deepcopy(row) for row in self._read().sweeps.values() if row.study == study]
+
+    def sweep(self, sweep_id: str) -> SweepRow:
+        return copy.deepcopy(_known(self._read().sweeps, "sweep", sweep_id))
+
+    def ask_to_cancel(self, sweep_id: str) -> SweepRow:
+        with self._transaction() as (tables, now):
+            before = _known(tables.sweeps, "sweep", sweep_id)
+            row = rules.asked_to_cancel(before)
+            if row != before:
+                tables.sweeps[sweep_id] = row
+                _Writing(tables, now, rules.no_lease(row.study)).record("cancel_asked", sweep_id, {})
+        return copy.deepcopy(row)
+
+    def note(self, lease: Lease, kind: str, sweep_id: str | None, data: Mapping[str, Json]) -> None:
+        with self._writing(lease) as w:
+            if sweep_id is not None:
+                rules.check_sweep(lease, _known(w.tables.sweeps, "sweep", sweep_id))
+            w.record(kind, sweep_id, data)
 
     # ── trials and trainings ─────────────────────────────────────────────────────────────────────────────────────
     def next_trial_number(self, study: str) -> int:
-        return max((number + 1 for name, number in self._read().trials if name == study), default=0)
+        return _next_number(self._read(), study)
 
     def add_trial(self, lease: Lease, trial: TrialRow, trainings: Sequence[TrainingRow]) -> None:
         with self._writing(lease) as w:
-            row = rules.added_trial(lease, trial, w.tables.sweeps.get(trial.sweep_id))
+            row = rules.added_trial(lease, trial, w.tables.sweeps.get(trial.sweep_id), trainings)
             _add(w.tables.trials, (row.study, row.number), row)
             queued = self._queue(w, row, trainings)
-            w.record("trial_added", row.sweep_id, {"trial": row.number, "queued": queued})
+            w.record("trial_added", row.sweep_id, rules.added_facts(row, queued))
+
+    def queue_trainings(self, lease: Lease, trainings: Sequence[TrainingRow]) -> None:
+        with self._writing(lease) as w:
+            for (study, number), rows in rules.by_trial(lease, trainings).items():
+                trial = w.tables.trials.get((study, number))
+                if trial is None:
+                    raise ValueError(f"study {study!r} has no trial {number}: its trainings cannot be queued")
+                queued = self._queue(w, trial, rows)
+                w.record("trainings_queued", trial.sweep_id, rules.queued_facts(rows, queued))
 
     def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
         tables = self._read()
@@ -217,6 +254,39 @@ class MemoryStore:
         data = self._read().curves.get(training_id)
         return None if data is None else Curve.from_bytes(data)
 
+    # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def curve_bytes(self, sweep_id: str) -> Mapping[int, int]:
+        tables = self._read()
+        sizes: dict[int, int] = {}
+        for row in tables.trainings.values():
+            if row.sweep_id == sweep_id and row.training_id in tables.curves:
+                sizes[row.trial] = sizes.get(row.trial, 0) + len(tables.curves[row.training_id])
+        return sizes
+
+    def remove_trials(self, lease: Lease, sweep_id: str, numbers: Collection[int]) -> None:
+        with self._writing(lease) as w:
+            sweep = _known(w.tables.sweeps, "sweep", sweep_id)
+            rules.check_sweep(lease, sweep)
+            w.tables.numbers[sweep.study] = _next_number(w.tables, sweep.study)
+            mine = [row for row in w.tables.trials.values() if row.sweep_id == sweep_id]
+            gone = [row for row in mine if row.number in set(numbers)]
+            names = {row.number for row in gone}
+            trainings = [r for r in w.tables.trainings.values() if r.sweep_id == sweep_id and r.trial in names]
+            for training in trainings:
+                del w.tables.trainings[training.training_id]
+                w.tables.curves.pop(training.training_id, None)
+            for trial in gone:
+                del w.tables.trials[trial.study, trial.number]
+            if gone:
+                w.record("trials_removed", sweep_id, rules.removed_facts(gone, trainings))
+            if len(gone) == len(mine):
+                del w.tables.sweeps[sweep_id]
+                w.record("sweep_removed", sweep_id, {"generation": sweep.generation})
+                if not any(row.generation == sweep.generation for row in w.tables.sweeps.values()):
+                    del w.tables.studies[sweep.study, sweep.generation]
+            elif gone:
+                w.tables.sweeps[sweep_id] = rules.after_removal(sweep, gone)
+
     # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
     def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
         tables = self._read()
@@ -277,6 +347,11 @@ class MemoryStore:
         for row in rows:
             _add(w.tables.trainings, row.training_id, row)
         return [row.training_id for row in rows]
+
+
+def _next_number(tables: _Tables, study: str) -> int:
+    present = max((number + 1 for name, number in tables.trials if name == study), default=0)
+    return max(present, tables.numbers.get(study, 0))
 
 
 def _add(table: dict[Key, Row], key: Key, row: Row) -> None:

@@ -10,9 +10,9 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from lrsweep.records import Status, SweepStatus, TrialState
+from lrsweep.records import Origin, Purpose, Status, SweepStatus, TrialState
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0005"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -53,6 +53,8 @@ sweep = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("mlflow_run_id", sa.Text),
+    sa.Column("settings", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["study", "generation"], ["lrs_study.name", "lrs_study.generation"]),
     sa.Index(None, "study", "generation"),
 )
@@ -62,12 +64,14 @@ trial = sa.Table(
     metadata,
     sa.Column("study", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False, index=True),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False),
     sa.Column("params", sa.JSON, nullable=False),
     sa.Column("distributions", sa.JSON, nullable=False),
     sa.Column("state", _choice(TrialState), nullable=False),
     sa.Column("value", sa.Double),
     sa.Column("copied_from", sa.Text),
+    sa.Column("origin", _choice(Origin), nullable=False, server_default=Origin.SEARCH.value),
+    sa.Index(None, "sweep_id", "number"),
 )
 
 training = sa.Table(
@@ -76,7 +80,7 @@ training = sa.Table(
     sa.Column("training_id", sa.Text, primary_key=True),
     sa.Column("study", sa.Text, nullable=False),
     sa.Column("trial", sa.Integer, nullable=False),
-    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False, index=True),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("lrs_sweep.sweep_id"), nullable=False),
     sa.Column("rung", sa.Integer, nullable=False),
     sa.Column("horizon", sa.BigInteger, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
@@ -95,9 +99,15 @@ training = sa.Table(
     sa.Column("mirrored_attempt", sa.Integer, nullable=False),
     sa.Column("mirrored_steps", sa.BigInteger, nullable=False),
     sa.Column("mirrored_status", _choice(Status)),
+    sa.Column("purpose", _choice(Purpose), nullable=False, server_default=Purpose.SEARCH.value),
     sa.ForeignKeyConstraint(["study", "trial"], ["lrs_trial.study", "lrs_trial.number"]),
     sa.Index(None, "study", "trial"),
+    sa.Index(None, "sweep_id", "trial"),
 )
+
+UNMIRRORED = training.c.mirrored_status.is_(None) | (training.c.mirrored_status != training.c.status)
+"""A query that says it in these words finds its rows by the index alone, however many others there are."""
+sa.Index("ix_lrs_training_unmirrored", training.c.sweep_id, sqlite_where=UNMIRRORED, postgresql_where=UNMIRRORED)
 
 curve = sa.Table(
     "lrs_curve",
@@ -107,6 +117,14 @@ curve = sa.Table(
     sa.Column("steps", sa.BigInteger, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
+
+numbers = sa.Table(
+    "lrs_numbers",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("next_trial", sa.Integer, nullable=False),
+)
+"""Written when trials are removed: a number is never used twice."""
 
 # No foreign keys from here: a lease is taken before its study is registered, and the history stays whatever goes.
 lease = sa.Table(

@@ -13,31 +13,43 @@ from lrsweep.errors import StoreUnavailable
 from lrsweep.store.addresses import SQLITE, as_text, parsed, shown, with_schema, without_schema
 from lrsweep.store.faults import while_opening
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
-from lrsweep.store.sql import SqlStore, writing
+from lrsweep.store.sql import SqlStore
+from lrsweep.store.transactions import writing
 
 SCHEMA = "lrsweep"
+SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
 _BUSY_SECONDS = 20
 _CONNECT_SECONDS = 10
-_SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
 
 
 def open_store(url: str) -> SqlStore:
-    """The store at this address; a new SQLite file or PostgreSQL schema is made, an older one is migrated.
+    """The store at this address; a new SQLite file or PostgreSQL schema is made.
 
-    Raises SettingsError for an address that lrsweep does not understand and StoreUnavailable, with what to check, for a
-    database that cannot be used.
+    Raises SettingsError for an address that lrsweep does not understand and StoreUnavailable, with what to do, for a
+    database that cannot be used: an older one, too, which only ``lrsweep db upgrade`` migrates.
     """
+    engine = open_engine(url)
+    with while_opening(engine.url):
+        try:
+            _make_or_check(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return SqlStore(engine)
+
+
+def open_engine(url: str) -> Engine:
+    """Connections to the place of our tables, whatever version they have, or none; raises as ``open_store`` does."""
     address = make_url(with_schema(url, SCHEMA))
     with while_opening(address):
         engine = _sqlite_engine(address) if address.drivername == SQLITE else _postgresql_engine(address)
         try:
             if engine.dialect.name == "postgresql":
                 _check_schema(engine)
-            _bring_up_to_date(engine)
         except BaseException:
             engine.dispose()
             raise
-    return SqlStore(engine)
+    return engine
 
 
 def ensure_schemas(url: str, names: Sequence[str]) -> None:
@@ -52,7 +64,7 @@ def ensure_schemas(url: str, names: Sequence[str]) -> None:
     engine = _postgresql_engine(address)
     try:
         with while_opening(address), engine.begin() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
             present = set(connection.scalars(sa.text("SELECT nspname FROM pg_namespace")))
             missing = [name for name in names if name not in present]
             may_create = connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'CREATE')"))
@@ -128,19 +140,31 @@ def _current_schema(engine: Engine) -> str | None:
     return name
 
 
-def _bring_up_to_date(engine: Engine) -> None:
-    """Checks and migrates in one writing transaction: of two processes that open a new database, the second waits."""
+def _make_or_check(engine: Engine) -> None:
+    """In one writing transaction: of two processes that open a new database, the second waits."""
     with writing(engine).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            if connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":
-                raise StoreUnavailable(
-                    f"the server of {shown(engine.url)} is read-only, perhaps a standby: "
-                    "name the one that takes writes."
-                )
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        _refuse_foreign(connection)
-        if _version(connection) != SCHEMA_VERSION:
-            _migrate(connection)
+        prepare(connection)
+        version = version_of(connection)
+        if version == SCHEMA_VERSION:
+            return
+        # loads Alembic only here: a database at the newest version is opened without it
+        from lrsweep.store.migrating import migrate, refuse_version
+
+        if version is not None:
+            refuse_version(connection, version)
+        migrate(connection)
+
+
+def prepare(connection: Connection) -> None:
+    """For one transaction, nobody else makes or migrates tables here. Raises StoreUnavailable where we must not."""
+    if connection.dialect.name == "postgresql":
+        if connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on":
+            raise StoreUnavailable(
+                f"the server of {shown(connection.engine.url)} is read-only, perhaps a standby: "
+                "name the one that takes writes."
+            )
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+    _refuse_foreign(connection)
 
 
 def _refuse_foreign(connection: Connection) -> None:
@@ -157,28 +181,8 @@ def _refuse_foreign(connection: Connection) -> None:
         )
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     version: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 (a constant)
     return version
-
-
-def _migrate(connection: Connection) -> None:
-    """Loads Alembic only here: a database at the newest version is opened without it."""
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", "lrsweep.store:migrations")
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    version = _version(connection)
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    if version is not None and version not in known:
-        raise StoreUnavailable(
-            f"the results in {shown(connection.engine.url)} were written by a newer lrsweep (schema {version}; "
-            f"this one knows up to {SCHEMA_VERSION}). Upgrade: pip install --upgrade lrsweep."
-        )
-    command.upgrade(config, "head")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lrsweep.errors import LeaseLost
 from lrsweep.records import (
     Json,
+    Origin,
     Outcome,
     Status,
     StudyRow,
@@ -29,7 +30,11 @@ SWEEP_EVENTS = {
     SweepStatus.RUNNING: "sweep_continued",
     SweepStatus.FINISHED: "sweep_finished",
     SweepStatus.STOPPED: "sweep_stopped",
+    SweepStatus.CANCELLED: "sweep_cancelled",
 }
+
+REMOVED_TRIALS = "removed_trials"
+"""in a sweep's settings: how many that it was told of are gone"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Holding:
 
     def is_live(self, now: float) -> bool:
         return self.token is not None and self.expires_at > now
+
+
+def no_lease(study: str) -> Lease:
+    """What stands in the history for a write that needs none."""
+    return Lease(study, owner="", token="")
 
 
 def check_held(lease: Lease, holding: Holding | None, now: float) -> None:
@@ -86,26 +96,51 @@ def registered_study(lease: Lease, study: StudyRow, present: StudyRow | None) ->
 
 def created_sweep(lease: Lease, sweep: SweepRow, now: float) -> SweepRow:
     _check_study(lease, sweep.study, f"sweep {sweep.sweep_id!r}")
-    return replace(sweep, created_at=now)
+    return replace(sweep, created_at=now, settings=plain(dict(sweep.settings), f"settings of sweep {sweep.sweep_id!r}"))
 
 
 def changed_sweep(
-    lease: Lease, sweep: SweepRow, status: SweepStatus | None, add_seconds: float, mlflow_run_id: str | None
+    lease: Lease,
+    sweep: SweepRow,
+    *,
+    status: SweepStatus | None,
+    add_seconds: float,
+    mlflow_run_id: str | None,
+    settings: Mapping[str, Json] | None,
 ) -> SweepRow:
-    _check_study(lease, sweep.study, f"sweep {sweep.sweep_id!r}")
+    check_sweep(lease, sweep)
+    merged = {**sweep.settings, **({} if settings is None else settings)}
     return replace(
         sweep,
         status=sweep.status if status is None else status,
         seconds=sweep.seconds + add_seconds,
         mlflow_run_id=sweep.mlflow_run_id if mlflow_run_id is None else mlflow_run_id,
+        settings=plain(merged, f"settings of sweep {sweep.sweep_id!r}"),
     )
 
 
-def added_trial(lease: Lease, trial: TrialRow, sweep: SweepRow | None) -> TrialRow:
+def check_sweep(lease: Lease, sweep: SweepRow) -> None:
+    """Raises ValueError for another study's sweep."""
+    _check_study(lease, sweep.study, f"sweep {sweep.sweep_id!r}")
+
+
+def asked_to_cancel(sweep: SweepRow) -> SweepRow:
+    if sweep.status in (SweepStatus.FINISHED, SweepStatus.CANCELLED):
+        raise ValueError(f"sweep {sweep.sweep_id!r} is {sweep.status.value} already: there is nothing to cancel")
+    return replace(sweep, is_cancelled=True)
+
+
+def added_trial(
+    lease: Lease, trial: TrialRow, sweep: SweepRow | None, trainings: Sequence[TrainingRow] = ()
+) -> TrialRow:
     _check_study(lease, trial.study, f"trial {trial.number}")
     if sweep is None or sweep.study != trial.study:
         raise ValueError(f"trial {trial.number} names sweep {trial.sweep_id!r}, which study {trial.study!r} lacks")
     _check_value(trial.number, trial.value)
+    if not trial.origin.counts:
+        if trainings:
+            raise ValueError(f"trial {trial.number} is {trial.origin.value}: its trainings are not this sweep's")
+        told(replace(trial, state=TrialState.RUNNING), TrialEnd(trial.state, trial.value))
     return replace(
         trial,
         params=plain(dict(trial.params), f"params of trial {trial.number}"),
@@ -128,6 +163,15 @@ def queued_trainings(trial: TrialRow, trainings: Iterable[TrainingRow]) -> Seque
                 "a new training is queued, in attempt 0"
             )
     return rows
+
+
+def by_trial(lease: Lease, trainings: Sequence[TrainingRow]) -> dict[tuple[str, int], list[TrainingRow]]:
+    """Trainings of several trials at once, grouped in the order in which they came."""
+    grouped: dict[tuple[str, int], list[TrainingRow]] = {}
+    for row in trainings:
+        _check_study(lease, row.study, f"training {row.training_id}")
+        grouped.setdefault((row.study, row.trial), []).append(row)
+    return grouped
 
 
 def started(lease: Lease, row: TrainingRow, device: str, engine: str | None, now: float) -> TrainingRow:
@@ -201,13 +245,46 @@ def training_facts(row: TrainingRow) -> dict[str, Json]:
     }
 
 
+def added_facts(trial: TrialRow, queued: Sequence[str]) -> dict[str, Json]:
+    """A trial that came with its result says so: the search does not hear of it a second time."""
+    facts: dict[str, Json] = {"trial": trial.number, "queued": list(queued)}
+    if trial.origin is not Origin.SEARCH:
+        facts["origin"] = trial.origin.value
+    return facts if trial.origin.counts else facts | {"state": trial.state.value, "value": trial.value}
+
+
+def queued_facts(rows: Sequence[TrainingRow], queued: Sequence[str]) -> dict[str, Json]:
+    purposes = sorted({row.purpose.value for row in rows})
+    return {"trial": rows[0].trial, "queued": list(queued), "purposes": purposes}
+
+
 def told_facts(number: int, end: TrialEnd) -> dict[str, Json]:
     return {"trial": number, "state": end.state.value, "value": end.value}
 
 
+def removed_facts(trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) -> dict[str, Json]:
+    """As many as the history tells of, so that it still agrees with what is left."""
+    return {
+        "trials": len(trials),
+        "told": sum(trial.origin.counts and trial.is_told for trial in trials),
+        "trainings": len(trainings),
+        "ended": sum(training.status.is_outcome for training in trainings),
+        "numbers": [trial.number for trial in trials],
+    }
+
+
+def after_removal(sweep: SweepRow, gone: Sequence[TrialRow]) -> SweepRow:
+    """What the sweep has trained stays paid: it does not train as many trials anew when it is run again."""
+    paid = sum(trial.origin.counts and trial.is_told for trial in gone)
+    settings = {**sweep.settings, REMOVED_TRIALS: int(sweep.settings.get(REMOVED_TRIALS, 0)) + paid}
+    return replace(sweep, settings=settings)
+
+
 def is_unmirrored(row: TrainingRow, curve_steps: int | None) -> bool:
     """Whether MLflow lacks the outcome, or steps of the committed curve, which belongs to the present attempt."""
-    if row.status.is_outcome and not row.is_mirrored:
+    if row.is_mirrored:
+        return False
+    if row.status.is_outcome:
         return True
     return curve_steps is not None and (row.mirrored_attempt != row.attempt or row.mirrored_steps < curve_steps)
 

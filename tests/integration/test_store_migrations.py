@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib.resources
-from pathlib import Path
+import sqlite3
+import time
 
+import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
 
-from lrsweep.records import Curve, Outcome, Status
-from lrsweep.store import ensure_schemas, open_store, with_schema
+from lrsweep.errors import LeaseHeld, StoreUnavailable
+from lrsweep.records import Curve, Origin, Outcome, Purpose, Status, TrialState
+from lrsweep.store import open_store, with_schema
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE, metadata
+from lrsweep.store.upkeep import check_store, upgrade_store
+from tests.databases import administer
+from tests.old_databases import CURVE, FIXTURES, RELEASED, make_old_database
 
 
 def test_the_migrations_give_the_schema_of_the_models(database_url: str) -> None:
@@ -42,84 +48,98 @@ def test_a_changed_model_would_be_seen(sqlite_url: str) -> None:
     engine.dispose()
 
 
-def migrations() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "lrsweep.store:migrations")
-    config.set_main_option("path_separator", "os")
-    return config
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_database_of_each_release_is_refused_and_upgraded_with_all_its_rows(database_url: str, version: str) -> None:
+    """``open_store`` names the command and changes nothing; after it every row is there, and the next one fits."""
+    make_old_database(database_url, version)
+    with pytest.raises(StoreUnavailable, match=rf"older lrsweep \(schema {version}; .* run: lrsweep db upgrade"):
+        open_store(database_url)
 
+    done = upgrade_store(database_url)
 
-FIRST_ROWS = """
-INSERT INTO lrs_study VALUES (1, 'old', 'm1', 'g1', '{"trials": 2}');
-INSERT INTO lrs_sweep VALUES (1, 's1', 'old', 'g1', 'running', 1.5, 2.5, NULL);
-INSERT INTO lrs_trial (study, number, sweep_id, params, distributions, state)
-    VALUES ('old', 0, 's1', '{"family": "cosine"}', '{}', 'running');
-INSERT INTO lrs_training VALUES ('t0', 'old', 0, 's1', 0, 200, 7, 1.75, 1, 'completed', '{"val_loss": 0.5}', 200, 9.5,
-    'cpu', 3.5, NULL, NULL, 0, 0, NULL);
-INSERT INTO lrs_training VALUES ('t1', 'old', 0, 's1', 1, 600, 7, 1.0, 1, 'running', '{}', 0, 0.0,
-    'cpu', 4.5, NULL, NULL, 0, 0, NULL)
-"""
-"""As the release with schema 0001 wrote them."""
-
-
-def test_a_database_of_the_first_schema_is_opened_with_all_its_rows(database_url: str) -> None:
-    """Its trainings have no reason, and the next one that diverges gets one."""
-    written_by(database_url, "0001", FIRST_ROWS)
-
+    assert (done.before, done.after) == (version, SCHEMA_VERSION)
+    assert (done.backup is None) == database_url.startswith("postgresql")
     store = open_store(database_url)
-
-    completed, running = store.trainings("old")
-    assert (completed.training_id, completed.metrics, completed.seconds) == ("t0", {"val_loss": 0.5}, 9.5)
-    assert (completed.status, completed.reason, running.reason) == (Status.COMPLETED, None, None)
-    assert (running.status, running.horizon, running.started_at) == (Status.RUNNING, 600, 4.5)
-    lease = store.acquire_lease("old", "ann", seconds=60)
+    assert store.studies("old")[0].spec["metric"] == "val_loss"
+    sweep = store.sweep("s1")
+    assert (sweep.seconds, sweep.settings, sweep.is_cancelled) == (2.5, {}, False)
+    complete, running = store.trials("old")
+    assert (complete.state, complete.value, complete.origin) == (TrialState.COMPLETE, 0.5, Origin.SEARCH)
+    assert (running.state, running.params["family"]) == (TrialState.RUNNING, "wsd")
+    ended, begun = store.trainings("old")
+    assert (ended.status, ended.metrics, ended.steps, ended.is_mirrored) == (
+        Status.COMPLETED,
+        {"val_loss": 0.5},
+        200,
+        True,
+    )
+    assert ended.reason == (None if version == "0001" else "it was nan")
+    assert ended.engine == ("fused/32" if version == "0003" else None)
+    assert ended.purpose is Purpose.SEARCH
+    curve = store.curve("t0")
+    assert curve is not None
+    assert curve.to_bytes() == CURVE.to_bytes()
+    assert [event.kind for event in store.events("old")] == ["trial_added"] * 2 + ["training_ended", "trial_told"]
+    lease = store.acquire_lease("old", "bob", seconds=60)
     why = "the training loss was nan at step 131"
-    store.end_training(lease, "t1", 1, Outcome(Status.DIVERGED, 132, 1.0, {}, reason=why), Curve.empty())
+    store.end_training(lease, begun.training_id, 1, Outcome(Status.DIVERGED, 132, 1.0, {}, reason=why), Curve.empty())
     assert store.training("t1").reason == why
     store.close()
+    found = check_store(database_url)
+    assert found is not None
+    assert found.problems == ()
 
 
-SECOND_ROWS = FIRST_ROWS.replace("0, 0, NULL)", "0, 0, NULL, 'it was nan')").replace(
-    "'running', '{}'", "'queued', '{}'"
-)
-"""As the release with schema 0002 wrote them: what was added stands last."""
+def test_the_copy_that_an_upgrade_leaves_is_the_file_as_it_was(sqlite_url: str) -> None:
+    """Beside the database, of the old schema, one file without companions; a second upgrade makes none."""
+    make_old_database(sqlite_url, "0003")
+    done = upgrade_store(sqlite_url)
+    assert done.backup is not None
+    assert done.backup.name == "results.db.schema-0003"
+    assert sorted(file.name for file in done.backup.parent.glob("*.schema-*")) == ["results.db.schema-0003"]
+    with sqlite3.connect(done.backup) as copy:
+        assert copy.execute("SELECT version_num FROM lrs_alembic_version").fetchone() == ("0003",)
+        assert copy.execute("SELECT count(*) FROM lrs_training").fetchone() == (2,)
+    copy.close()
+    assert upgrade_store(sqlite_url).backup is None
 
 
-def test_a_database_of_the_second_schema_gets_the_engine_of_what_begins_from_now_on(database_url: str) -> None:
-    """What was trained before has none, and its other columns stay as they were."""
-    written_by(database_url, "0002", SECOND_ROWS)
-
-    store = open_store(database_url)
-
-    completed, queued = store.trainings("old")
-    assert (completed.engine, completed.device, completed.reason) == (None, "cpu", "it was nan")
-    assert (completed.status, completed.metrics, completed.steps) == (Status.COMPLETED, {"val_loss": 0.5}, 200)
-    assert (queued.engine, queued.status) == (None, Status.QUEUED)
-    lease = store.acquire_lease("old", "ann", seconds=60)
-    begun = store.start_training(lease, "t1", device="cuda:0", engine="fused/32")
-    assert (begun.engine, begun.attempt) == ("fused/32", 2)
-    assert store.training("t1") == begun
-    store.close()
+def test_an_upgrade_waits_for_nobody_and_names_who_is_at_work(database_url: str) -> None:
+    """A lease that lives is a refusal, exit 99, and nothing has changed; one of a dead process is none."""
+    make_old_database(database_url, "0003")
+    administer(
+        with_schema(database_url, "lrsweep"),
+        f"UPDATE lrs_lease SET expires_at = {time.time() + 60}",
+    )
+    with pytest.raises(LeaseHeld, match="'old' is driven by ann"):
+        upgrade_store(database_url)
+    with pytest.raises(StoreUnavailable, match="schema 0003"):
+        open_store(database_url)
+    assert upgrade_store(database_url, is_dead=lambda owner: owner == "ann").after == SCHEMA_VERSION
 
 
-def written_by(database_url: str, version: str, rows: str) -> None:
-    """A database of an earlier release, with its rows."""
-    ensure_schemas(database_url, ["lrsweep"])
-    url = with_schema(database_url, "lrsweep")
-    if url.startswith("sqlite"):
-        Path(str(sa.engine.make_url(url).database)).parent.mkdir(parents=True)
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        config = migrations()
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
-        for statement in rows.split(";"):
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+def test_a_migration_that_fails_half_way_leaves_the_old_schema(sqlite_url: str) -> None:
+    """Tables, rows and the record of the version are one transaction."""
+    make_old_database(sqlite_url, "0003")
+    administer(sqlite_url, "CREATE VIEW lrs_families AS SELECT 1 AS in_the_way")
+    with pytest.raises(StoreUnavailable, match="lrs_families already exists"):
+        upgrade_store(sqlite_url)
+    with sqlite3.connect(make_url(sqlite_url).database or "") as file:
+        assert file.execute("SELECT version_num FROM lrs_alembic_version").fetchone() == ("0003",)
+        assert "origin" not in [column[1] for column in file.execute("PRAGMA table_info(lrs_trial)")]
+    file.close()
+
+
+def test_every_release_has_its_fixture() -> None:
+    """The schema of a release is in the list before the next one is made."""
+    names = {file.stem.partition("-")[2] for file in FIXTURES.glob("schema-*.db")}
+    assert names == set(RELEASED)
 
 
 def test_the_newest_migration_is_the_schema_version() -> None:
     """``SCHEMA_VERSION`` is what an up-to-date database is recognised by, without loading Alembic."""
-    config = migrations()
+    config = Config()
+    config.set_main_option("script_location", "lrsweep.store:migrations")
+    config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_VERSION]
     assert importlib.resources.files("lrsweep.store").joinpath("migrations/env.py").is_file()

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from lrsweep.errors import SettingsError, StoreUnavailable
 from lrsweep.store import ensure_schemas, normalised, open_store, with_schema
+from lrsweep.store.models import SCHEMA_VERSION
 from tests.databases import administer
 
 SECRET = "s3cret/w@rd"
@@ -233,5 +234,5 @@ def test_results_of_a_newer_lrsweep_are_refused(database_url: str) -> None:
     open_store(database_url).close()
     administer(with_schema(database_url, "lrsweep"), "UPDATE lrs_alembic_version SET version_num = '9999'")
     text = refusal(database_url)
-    assert "were written by a newer lrsweep (schema 9999; this one knows up to 0003)" in text
+    assert f"were written by a newer lrsweep (schema 9999; this one knows up to {SCHEMA_VERSION})" in text
     assert "pip install --upgrade lrsweep" in text

@@ -1,0 +1,44 @@
+"""``lrsweep export-results``: a study's table as a file, or on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lrsweep.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["csv", "parquet", "json"]
+
+
+def export(frame: pd.DataFrame, form: Format, file: Path | None) -> None:
+    """The file whole or not at all. Raises SettingsError where it cannot be written."""
+    if file is None:
+        if form == "parquet" and sys.stdout.isatty():
+            raise SettingsError("Parquet is no text for a terminal; name a file: --out FILE.")
+        sys.stdout.buffer.write(_as_bytes(frame, form))
+        sys.stdout.flush()
+        return
+    fresh = file.with_name(f"{file.name}.new{os.getpid()}")
+    try:
+        fresh.write_bytes(_as_bytes(frame, form))
+        fresh.replace(file)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written ({error.strerror}). Name another file: --out FILE.") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _as_bytes(frame: pd.DataFrame, form: Format) -> bytes:
+    if form == "csv":
+        return str(frame.to_csv(index=False)).encode()
+    if form == "json":
+        return str(frame.to_json(orient="records", double_precision=15)).encode() + b"\n"
+    try:
+        return bytes(frame.to_parquet(index=False))
+    except ImportError as error:
+        raise SettingsError(f"Parquet needs pyarrow: pip install pyarrow ({error}).") from error

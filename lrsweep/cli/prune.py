@@ -1,0 +1,115 @@
+"""``lrsweep prune`` and ``lrsweep delete``: old results, and results that nobody wants any more."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from lrsweep.cli.db import size_of
+from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
+from lrsweep.settings import Settings, make_homes, results_url
+from lrsweep.store import Store, open_store
+from lrsweep.store.probing import probe
+from lrsweep.sweep.removing import KEPT, Kept, Removal, all_results, old_results, remove
+from lrsweep.tracking import Tracker
+
+DAY = 24 * 3600.0
+AGES = {"h": 3600.0, "d": DAY, "w": 7 * DAY}
+
+Say = Callable[[str], None]
+
+
+def seconds_of_age(given: str) -> float:
+    """
+    >>> seconds_of_age("90d")
+    7776000.0
+    """
+    factor = AGES.get(given[-1:].lower())
+    try:
+        number = float(given[:-1])
+    except ValueError:
+        number = -1.0
+    if factor is None or not 0 <= number < 1e6:
+        raise SettingsError(f"--older-than is {given!r}; wanted an age such as '90d', '2w' or '12h'.")
+    return number * factor
+
+
+def kept_of(given: str) -> tuple[Kept, ...]:
+    names = [name.strip() for name in given.split(",") if name.strip() not in ("", "none")]
+    for name in names:
+        if name not in KEPT:
+            raise SettingsError(f"--keep is {given!r}; wanted of {', '.join(KEPT)}, or none.{did_you_mean(name, KEPT)}")
+    return tuple(cast(Kept, name) for name in names)
+
+
+def prune(settings: Settings, *, older_than: str, keep: str, is_dry: bool, say: Say) -> list[Removal]:
+    """What went, or would go."""
+    seconds, kept = seconds_of_age(older_than), kept_of(keep)
+    store = _open(settings)
+    try:
+        removals = old_results(store, before=time.time() - seconds, keep=kept)
+        if not removals:
+            say(f"nothing is older than {older_than} but what is kept")
+        _show(removals, say)
+        return removals if is_dry else _carry_out(store, settings, removals, say)
+    finally:
+        store.close()
+
+
+def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, say: Say) -> list[Removal]:
+    """Of a whole study, or of one sweep; asks first."""
+    store = _open(settings)
+    try:
+        removals = all_results(store, study, sweep)
+        _show(removals, say)
+        if not is_sure:
+            _ask(study)
+        return _carry_out(store, settings, removals, say, is_skipping=False)
+    finally:
+        store.close()
+
+
+def _open(settings: Settings) -> Store:
+    url = results_url(settings)
+    if not probe(url).is_there:
+        raise SettingsError(f"there are no results in {settings.home if settings.database_url is None else url} yet.")
+    return open_store(url)
+
+
+def _show(removals: Sequence[Removal], say: Say) -> None:
+    for each in removals:
+        kept = f"; kept: trials {', '.join(map(str, each.kept))}" if each.kept else ""
+        say(
+            f"study {each.sweep.study!r}, sweep {each.sweep.sweep_id}: {len(each.trials):,} trials, "
+            f"{each.trainings:,} trainings, {len(each.runs):,} runs in MLflow, {size_of(each.size)} of curves{kept}"
+        )
+
+
+def _ask(study: str) -> None:
+    if not sys.stdin.isatty():
+        raise SettingsError(f"nobody is there to ask whether results of {study!r} may go. Add --yes if they may.")
+    if input("Delete all this, for good? Type yes: ").strip().lower() != "yes":
+        raise SettingsError("nothing was deleted.")
+
+
+def _carry_out(
+    store: Store, settings: Settings, removals: Sequence[Removal], say: Say, *, is_skipping: bool = True
+) -> list[Removal]:
+    if not removals:
+        return []
+    homes = make_homes(settings)
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    done = []
+    for removal in removals:
+        try:
+            remove(store, removal, runs=tracker, optuna_url=homes.optuna_url)
+        except LeaseHeld as error:
+            if not is_skipping:
+                raise
+            say(f"left as it is: {error}")
+            continue
+        done.append(removal)
+    say(f"removed: {sum(len(each.trials) for each in done):,} trials of {len(done)} sweeps")
+    return done

@@ -1,0 +1,125 @@
+"""Results as a DataFrame and as files, and addresses that stand in a file, with their passwords in another."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy.engine import make_url
+from typer.testing import CliRunner
+
+import lrsweep
+from lrsweep.cli.main import app
+from lrsweep.errors import InvalidInput, SettingsError
+from lrsweep.settings import make_homes, read_settings
+from lrsweep.store import open_store
+from lrsweep.store.upkeep import upgrade_store
+from tests.databases import administer
+from tests.old_databases import make_old_database
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with two trials of the study ``old``."""
+    url = f"sqlite:///{tmp_path}/home/results.db"
+    make_old_database(url, "0003")
+    upgrade_store(url)
+    return tmp_path / "home"
+
+
+def test_results_are_a_frame_of_trials_or_of_trainings(home: Path, database_url: str) -> None:
+    """A row each, numbers as numbers, metrics in columns of their own; the same from both kinds of database."""
+    trials = lrsweep.results("old", home=home)
+    assert list(trials["number"]) == [0, 1]
+    best = trials.iloc[0]
+    assert (best["family"], best["peak_lr"], best["value"], best["state"]) == ("cosine", 0.25, 0.5, "complete")
+    assert (best["metrics.val_loss"], best["horizon"], best["steps"]) == (0.5, 200, 200)
+    assert pd.isna(trials.iloc[1]["value"])
+    trainings = lrsweep.results("old", home=home, by="training")
+    assert list(trainings["training_id"]) == ["t0", "t1"]
+    assert list(trainings["status"]) == ["completed", "running"]
+    make_old_database(database_url, "0003")
+    upgrade_store(database_url)
+    pd.testing.assert_frame_equal(lrsweep.results("old", url=database_url), trials)
+
+
+def test_results_that_are_not_there_are_named_and_nothing_is_made(home: Path, tmp_path: Path) -> None:
+    """An unknown study, an empty folder, two places at once and a word that is none."""
+    with pytest.raises(SettingsError, match=r"of a study 'odl' in .* Did you mean 'old'\? There are: old"):
+        lrsweep.results("odl", home=home)
+    with pytest.raises(SettingsError, match="There are none of any study"):
+        lrsweep.results("old", home=tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(InvalidInput, match="home and url are both given"):
+        lrsweep.results("old", home=home, url="sqlite:///x.db")
+    with pytest.raises(InvalidInput, match="wanted is 'trial' or 'training'"):
+        lrsweep.results("old", home=home, by="family")  # type: ignore[arg-type]
+
+
+def test_results_are_exported_in_three_formats(home: Path, tmp_path: Path) -> None:
+    """The same table read back from each."""
+    environ = {"LRSWEEP_HOME": str(home), "LRSWEEP_DATABASE_URL": ""}
+
+    def run(*words: str) -> str:
+        found = CliRunner().invoke(app, ["export-results", "old", *words], env=environ, catch_exceptions=False)
+        assert found.exit_code == 0
+        return found.stdout
+
+    wanted = [("cosine", 0.25), ("wsd", 0.5)]
+    csv = pd.read_csv(io.StringIO(run("--format", "csv")))
+    assert list(zip(csv["family"], csv["peak_lr"], strict=True)) == wanted
+    rows = json.loads(run("--format", "json"))
+    assert [(row["family"], row["peak_lr"]) for row in rows] == wanted
+    run("--format", "parquet", "--out", str(tmp_path / "old.parquet"))
+    parquet = pd.read_parquet(tmp_path / "old.parquet")
+    assert list(zip(parquet["family"], parquet["peak_lr"], strict=True)) == wanted
+    assert [file.name for file in tmp_path.glob("old*")] == ["old.parquet"]
+
+
+# ── where the database is ────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_role_with_schemas_of_an_administrator_needs_no_other_right(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address from a file; three schemas that are there; no right to make any."""
+    role = f"user_{make_url(postgres_url).database}"
+    schemas = ("lrsweep", "optuna", "mlflow")
+    administer(
+        postgres_url,
+        f"CREATE ROLE {role} LOGIN",
+        *(f"CREATE SCHEMA {name}" for name in schemas),
+        *(f"GRANT USAGE, CREATE ON SCHEMA {name} TO {role}" for name in schemas),
+    )
+    address = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
+    (tmp_path / "url").write_text(f"{address}\n")
+    settings = read_settings(
+        {"LRSWEEP_HOME": str(tmp_path / "home"), "LRSWEEP_DATABASE_URL_FILE": str(tmp_path / "url")}
+    )
+    homes = make_homes(settings)
+    open_store(homes.results_url).close()
+    assert upgrade_store(homes.results_url).backup is None
+    administer(postgres_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_an_address_in_a_file_is_read_and_what_is_wrong_with_it_is_told(tmp_path: Path) -> None:
+    """A last line break is no part of it; two addresses, no file and no address are refused without showing any."""
+    file = tmp_path / "url"
+    file.write_text("postgres://ann:s3cret@db/results\n")
+    environ = {"LRSWEEP_DATABASE_URL_FILE": str(file)}
+    assert read_settings(environ).database_url == "postgresql+psycopg://ann:s3cret@db/results"
+    with pytest.raises(SettingsError, match="LRSWEEP_DATABASE_URL and LRSWEEP_DATABASE_URL_FILE are both set"):
+        read_settings({**environ, "LRSWEEP_DATABASE_URL": "postgres://db/results"})
+    with pytest.raises(SettingsError, match="which cannot be read"):
+        read_settings({"LRSWEEP_DATABASE_URL_FILE": str(tmp_path / "missing")})
+    for wrong, says in (
+        ("", "0 lines"),
+        ("s3cret\ns3cret", "2 lines"),
+        ("mysql://ann:s3cret@db/x", "of the kind 'mysql'"),
+    ):
+        file.write_text(wrong)
+        with pytest.raises(SettingsError, match=says) as caught:
+            read_settings(environ)
+        assert "s3cret" not in str(caught.value)
+        assert str(file) in str(caught.value)
