@@ -47,6 +47,16 @@ def without_secrets(text: str, uri: str) -> str:
     return _hidden(text, _IN_TEXT)
 
 
+def masked_command(line: str) -> str:
+    """A command line without what looks like a secret: passwords in addresses, and the values of options, variables
+    and parameters whose name ends as a secret's does.
+
+    >>> masked_command("TOKEN=a1b2 python train.py --api-key='x y' --password q --max-tokens 512 --lr {peak_lr}")
+    'TOKEN=*** python train.py --api-key=*** --password *** --max-tokens 512 --lr {peak_lr}'
+    """
+    return _hidden(line, (*_IN_COMMAND, *_IN_TEXT))
+
+
 def _hidden(text: str, patterns: Iterable[re.Pattern[str]]) -> str:
     for pattern in patterns:
         text = pattern.sub(rf"\g<before>{HIDDEN}", text)
@@ -70,6 +80,15 @@ def _patterns_of_addresses(*, begin: str, end: str) -> tuple[re.Pattern[str], ..
 
 _IN_ADDRESS = _patterns_of_addresses(begin="[?&]", end="")
 _IN_TEXT = _patterns_of_addresses(begin=r"\b", end=r"\s'\"")  # a blank may stand in an address, but ends one in a text
+
+_NAME_OF_A_SECRET = r"[\w.\-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|key|credentials?|auth)"  # noqa: S105 (a pattern)
+_VALUE = r"(?P<secret>'[^']*'|\"[^\"]*\"|(?!--)[^\s&;'\"]+)"
+_IN_COMMAND = (
+    re.compile(rf"(?i)(?P<before>(?<![\w.\-]){_NAME_OF_A_SECRET}\s*=\s*){_VALUE}"),
+    re.compile(rf"(?i)(?P<before>(?<!\S)-{_NAME_OF_A_SECRET}\s+){_VALUE}"),
+    re.compile(rf"(?i)(?P<before>\b(?:bearer|basic)\s+){_VALUE}"),
+)
+"""``--max-tokens`` ends as no secret's name; an option such as ``--sort-key`` is hidden too, which does no harm."""
 
 
 def _patterns_of(secret: str) -> tuple[re.Pattern[str], ...]:

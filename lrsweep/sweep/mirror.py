@@ -3,6 +3,9 @@
 The store is its only input and its spool: it asks which rows the others lack and sends those, so a crash, a restart or
 a tracking server that was away need nothing of their own. Every step may be repeated. It never holds up the driver: a
 training's result is committed before the mirror hears of it, and an outage only makes the backlog longer.
+
+Where the study wants few runs in MLflow, the others' rows are marked as passed over, so that they are not looked at
+again; at the end of the sweep the best of each family is sent beside those that were wanted.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from dataclasses import replace
 import optuna
 
 from lrsweep.errors import Unavailable
-from lrsweep.records import Curve, SweepRow, TrainingRow
+from lrsweep.records import Curve, Purpose, Status, SweepRow, TrainingRow, TrialRow
+from lrsweep.selection import FamilyStanding, by_family
 from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
@@ -25,10 +29,13 @@ from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.optuna_copy import add_copy, copied_numbers
 from lrsweep.sweep.owner import LEASE_SECONDS
 from lrsweep.sweep.search import frozen_trial
-from lrsweep.tracking import Tracker
+from lrsweep.tracking import FamilyBest, Tracker, is_sent
 
 LOOK_EVERY = 1.0
 LONGEST_PAUSE = 30.0
+
+PASSED_OVER = ""
+"""The run of a training that MLflow is not to have."""
 
 
 class Mirror:
@@ -54,7 +61,9 @@ class Mirror:
         self._parent = parent
         self._copy = copy
         self._copied = copied_numbers(copy)
-        told = [trial for trial in store.trials(study.name, generation=study.generation) if trial.is_told]
+        told = [
+            row for row in store.trials(study.name, generation=study.generation) if row.is_told and row.origin.counts
+        ]
         self._told = deque(trial.number for trial in told)
         """finished trials to copy to Optuna's storage; those that are there already are passed over"""
         self._faults = faults
@@ -115,19 +124,14 @@ class Mirror:
         """After a crash MLflow may hold runs that the store does not know of: one per training is kept, the rest go."""
         found = self._tracker.find_runs(self._sweep)
         for training in self._store.trainings(self._study.name, sweep_id=self._sweep.sweep_id):
+            if training.mlflow_run_id == PASSED_OVER and self._is_wanted(training):  # the study has changed its mind
+                self._mark(training, PASSED_OVER, 0, 0, None)
             for run in found.get(training.training_id, ()):
                 if run.run_id == training.mlflow_run_id:
                     continue
-                if training.mlflow_run_id is None and run.attempt == training.attempt:
+                if not training.mlflow_run_id and run.attempt == training.attempt:
                     training = replace(training, mlflow_run_id=run.run_id)  # noqa: PLW2901 (now it has a run)
-                    self._store.mark_mirrored(
-                        self._lease,
-                        training.training_id,
-                        mlflow_run_id=run.run_id,
-                        attempt=run.attempt,
-                        steps=0,
-                        status=None,
-                    )
+                    self._mark(training, run.run_id, run.attempt, 0, None)
                 else:
                     self._tracker.delete_run(run.run_id)
 
@@ -141,6 +145,8 @@ class Mirror:
             ending = self._ending.is_set()
             try:
                 self._outages = [*_outage_of(self._send_to_mlflow), *_outage_of(self._copy_to_optuna)]
+                if ending and not self._outages and not self._woken.is_set():
+                    self._outages = _outage_of(self._show_families)
             except Exception as error:
                 self._error = error
                 return
@@ -149,21 +155,32 @@ class Mirror:
                 return
 
     def _send_to_mlflow(self) -> None:
-        rows = self._store.unmirrored(self._sweep.sweep_id)
+        listed = self._store.unmirrored(self._sweep.sweep_id)
+        rows = [row for row in listed if self._is_wanted(row)]
         self.behind = len(rows)
-        if rows:  # a driver that was stopped past its lease must not write to MLflow beside its successor
+        if listed:  # a driver that was stopped past its lease must not write to MLflow beside its successor
             self._store.renew_lease(self._lease, seconds=LEASE_SECONDS)
-        for listed in rows:
+        for row in listed:
+            if not self._is_wanted(row):
+                self._pass_over(row)
+        for row in rows:
             if self._abandoned.is_set():
                 return
             self._faults.passing("before-mirror")
-            row = self._store.training(listed.training_id)
-            curve = self._store.curve(listed.training_id)
-            if curve is not None and row.started_at is not None:  # None: it began again after the rows were listed
-                self._send(row, curve)
+            self._send(row.training_id)
             self.behind -= 1
 
-    def _send(self, row: TrainingRow, curve: Curve) -> None:
+    def _is_wanted(self, row: TrainingRow) -> bool:
+        return is_sent(row.purpose, self._study.tracking.runs)
+
+    def _send(self, training_id: str) -> None:
+        row = self._store.training(training_id)
+        curve = self._store.curve(training_id)
+        if curve is None or row.started_at is None:  # it began again after the rows were listed
+            return
+        self._send_curve(row, curve)
+
+    def _send_curve(self, row: TrainingRow, curve: Curve) -> None:
         point = candidate(self._store.trial(row.study, row.trial).params, self._study)
         sent = self._tracker.send(
             row,
@@ -175,14 +192,30 @@ class Mirror:
             extra=point.extra,
         )
         self._faults.passing("mid-mirror")
+        self._mark(row, sent.run_id, sent.attempt, sent.steps, sent.status)
+
+    def _pass_over(self, row: TrainingRow) -> None:
+        """Marks all that there may be of the row as sent."""
+        status = row.status if row.status.is_outcome else None
+        self._mark(row, PASSED_OVER, row.attempt, max(row.steps, row.horizon), status)
+
+    def _mark(self, row: TrainingRow, run_id: str, attempt: int, steps: int, status: Status | None) -> None:
         self._store.mark_mirrored(
-            self._lease,
-            row.training_id,
-            mlflow_run_id=sent.run_id,
-            attempt=sent.attempt,
-            steps=sent.steps,
-            status=sent.status,
+            self._lease, row.training_id, mlflow_run_id=run_id, attempt=attempt, steps=steps, status=status
         )
+
+    def _show_families(self) -> None:
+        """The table of families on the sweep's own run; once nothing is left to train, the runs of their bests too."""
+        trials = self._store.trials(self._study.name, sweep_id=self._sweep.sweep_id)
+        rows = self._store.trainings(self._study.name, sweep_id=self._sweep.sweep_id)
+        standings = by_family([trial for trial in trials if trial.origin.counts], self._study.sense)
+        families = [_family_best(each, self._study) for each in standings]
+        self._tracker.show_families(self._parent, families, value_key=self._study.value_key)
+        if self._study.tracking.runs == "finalists" and all(row.status.is_outcome for row in rows):
+            bests = [each.best for each in standings if each.best is not None]
+            for row in (row for row in rows if _is_at_full_horizon(row, bests, self._study)):
+                if not row.mlflow_run_id and (curve := self._store.curve(row.training_id)) is not None:
+                    self._send_curve(replace(row, mlflow_run_id=None, mirrored_attempt=0, mirrored_steps=0), curve)
 
     def _copy_to_optuna(self) -> None:
         while self._told:
@@ -190,9 +223,37 @@ class Mirror:
             if number not in self._copied:
                 trial = self._store.trial(self._study.name, number)
                 trainings = self._store.trainings(self._study.name, trial=number)
-                add_copy(self._copy, frozen_trial(trial, trainings, self._study.metric))
+                add_copy(self._copy, frozen_trial(trial, trainings, self._study))
                 self._copied.add(number)
             self._told.popleft()  # only now: an outage must not lose it
+
+
+def _is_at_full_horizon(row: TrainingRow, trials: list[TrialRow], study: ResolvedStudy) -> bool:
+    """Whether it is the training by which one of the trials has its value."""
+    is_value = row.purpose is Purpose.SEARCH and row.horizon == study.horizon and row.status is Status.COMPLETED
+    return is_value and any(row.trial == trial.number for trial in trials)
+
+
+def _family_best(standing: FamilyStanding, study: ResolvedStudy) -> FamilyBest:
+    shown = FamilyBest(
+        family=standing.family,
+        trials=standing.trials,
+        complete=standing.complete,
+        halted=standing.pruned,
+        diverged=standing.diverged,
+        failed=standing.failed,
+    )
+    if standing.best is None:
+        return shown
+    point = candidate(standing.best.params, study)
+    return replace(
+        shown,
+        value=standing.best.value,
+        trial=standing.best.number,
+        peak_lr=point.peak_lr,
+        optimizer=point.optimizer.name,
+        schedule=point.schedule,
+    )
 
 
 def _outage_of(part: Callable[[], None]) -> list[str]:

@@ -19,6 +19,9 @@ from lrsweep.records import Curve, Floats, Steps, stable_hash
 
 POINTS_PER_CURVE = 200
 
+OUR_CURVES = ("lr", "lr_planned")
+"""Rates; a script that reports a metric of that name gets another."""
+
 
 class Point(NamedTuple):
     """One value of one metric. ``step`` is the update's index for a rate or a training loss, else the updates done."""
@@ -53,7 +56,25 @@ def curve_points(curve: Curve, horizon: int, *, since: int, ended: bool) -> Iter
         yield from _finite(key, values[steps], steps)
     for key, values in curve.evaluations.items():
         done, reported = _thinned(curve.evaluation_steps, values, horizon, since=since, ended=ended)
-        yield from _finite(_apart(key, "lr"), reported, done)
+        yield from _finite(_apart(key, *OUR_CURVES), reported, done)
+
+
+def planned_points(curve: Curve, planned: Floats, *, ended: bool) -> Iterator[Point]:
+    """What the schedule alone says, at the steps at which the applied rates are shown; ``planned`` is the horizon long.
+
+    From the first step, whatever was sent before: only now is it known that the two differ.
+    """
+    steps = chosen_steps(curve.steps, len(planned), ended=ended)
+    steps = steps[steps < len(planned)]
+    yield from _finite("lr_planned", planned[steps], steps)
+
+
+def is_as_planned(curve: Curve, planned: Floats) -> bool:
+    """Whether the applied rates are the schedule's, but for the last digits that a script's own arithmetic changes."""
+    both = min(curve.steps, len(planned))
+    return curve.steps <= len(planned) and bool(
+        np.allclose(curve.rates[:both], planned[:both], rtol=1e-6, atol=1e-9 * float(planned.max()), equal_nan=False)
+    )
 
 
 def _thinned(evaluation_steps: Steps, values: Floats, horizon: int, *, since: int, ended: bool) -> tuple[Steps, Floats]:
@@ -99,7 +120,7 @@ def final_points(metrics: Mapping[str, float], steps: int, curve: Curve) -> Iter
     shown = set(curve.evaluations) if steps in curve.evaluation_steps else set()
     for key, value in metrics.items():
         if key not in shown and math.isfinite(value):
-            yield Point(_apart(key, "lr"), value, steps)
+            yield Point(_apart(key, *OUR_CURVES), value, steps)
 
 
 def _finite(key: str, values: Floats, steps: Steps) -> Iterator[Point]:
@@ -110,9 +131,10 @@ def _finite(key: str, values: Floats, steps: Steps) -> Iterator[Point]:
         yield Point(key, value, step)
 
 
-def curve_table(curve: Curve) -> str:
+def curve_table(curve: Curve, planned: Floats | None = None) -> str:
     """The whole curve as CSV, a row per step; an evaluation after n updates stands in row n, as in MLflow's charts.
 
+    ``planned`` rates, where they are not the applied ones, get a column of their own.
     The rate has all of its digits, a loss the eight that a 32-bit float has. A script gives no loss of each step.
     """
     gives_losses = not np.isnan(curve.train_losses).all()
@@ -124,10 +146,14 @@ def curve_table(curve: Curve) -> str:
         )
     }
     blank = "," * len(names)
+    plan = [""] * curve.steps if planned is None else [f",{rate!r}" for rate in planned[: curve.steps].tolist()]
+    plan += [","] * (curve.steps - len(plan))  # a script that went past its horizon
     rows = [
-        f"{step},{rate!r},{f'{loss:.8g}' if gives_losses else ''}{evaluated.get(step, blank)}"
+        f"{step},{rate!r}{plan[step]},{f'{loss:.8g}' if gives_losses else ''}{evaluated.get(step, blank)}"
         for step, (rate, loss) in enumerate(zip(curve.rates.tolist(), curve.train_losses.tolist(), strict=True))
     ]
-    after_the_last = [f"{step},,{values}" for step, values in evaluated.items() if step >= curve.steps]
-    header = ["step", "lr", "train_loss", *(_apart(name, "step", "lr", "train_loss") for name in names)]
+    before_losses = "," if planned is None else ",,"
+    after_the_last = [f"{step},{before_losses}{values}" for step, values in evaluated.items() if step >= curve.steps]
+    ours = ["step", "lr", *(["lr_planned"] if planned is not None else []), "train_loss"]
+    header = [*ours, *(_apart(name, *ours) for name in names)]
     return "\n".join([",".join(header), *rows, *after_the_last, ""])

@@ -29,6 +29,9 @@ START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 10.0
 TAIL_LINES: Final = 20
 
+UVICORN_OPTIONS: Final = ("--uvicorn-opts=--no-access-log",)
+"""A line per request would grow the log for as long as a page is open."""
+
 _CHANGES_THE_SERVER: Final = (
     "MLFLOW_ARTIFACTS_ONLY",
     "MLFLOW_DEFAULT_ARTIFACT_ROOT",
@@ -46,7 +49,7 @@ def ui_command(
 ) -> tuple[list[str], dict[str, str]]:
     """The server's arguments, free of secrets, and its whole environment, made from ``environ``."""
     argv = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    argv.append("--uvicorn-opts=--no-access-log")  # a line per request would grow the log for as long as a page is open
+    argv += UVICORN_OPTIONS
     env = {name: value for name, value in environ.items() if name not in _CHANGES_THE_SERVER}
     env |= {
         "MLFLOW_BACKEND_STORE_URI": store_uri,

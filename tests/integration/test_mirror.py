@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -12,12 +12,13 @@ import optuna
 import pytest
 
 from lrsweep.errors import Interrupted, LeaseLost, StoreUnavailable, TrackingUnavailable
-from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, TrainingRow, TrialState
+from lrsweep.records import Curve, Origin, Outcome, Purpose, Status, StudyRow, SweepRow, TrainingRow, TrialState
 from lrsweep.store import MemoryStore, TrialEnd
+from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import add_copy
-from lrsweep.tracking import Tracker
+from lrsweep.tracking import FamilyBest, Tracker
 from lrsweep.tracking.tracker import FoundRun, Sent
 from tests.sweeps import a_study, a_training, a_trial
 
@@ -42,6 +43,7 @@ class ScriptedTracker:
     peak_lrs: dict[str, float] = field(default_factory=dict)
     found: Mapping[str, tuple[FoundRun, ...]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    families: Sequence[FamilyBest] = ()
     error: Exception | None = None
     calls: int = 0
 
@@ -53,6 +55,12 @@ class ScriptedTracker:
         assert given["parent"] == "parent"
         self.runs[run], self.steps[run], self.peak_lrs[run] = training, curve.steps, given["peak_lr"]
         return Sent(run, training.attempt, curve.steps, training.status if training.status.is_outcome else None)
+
+    def show_families(self, parent: str, families: Sequence[FamilyBest], *, value_key: str) -> None:
+        if self.error is not None:
+            raise self.error
+        assert (parent, value_key) == ("parent", "val_loss")
+        self.families = families
 
     def find_runs(self, _sweep: SweepRow) -> Mapping[str, tuple[FoundRun, ...]]:
         return self.found
@@ -68,6 +76,7 @@ class Bench:
     tracker: ScriptedTracker = field(default_factory=ScriptedTracker)
     copy: optuna.Study = field(default_factory=optuna.create_study)
     clock: Callable[[], float] = time.time
+    study: ResolvedStudy = STUDY
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
@@ -79,7 +88,7 @@ class Bench:
         return Mirror(
             store=self.store,
             lease=self.lease,
-            study=STUDY,
+            study=self.study,
             sweep=self.sweep,
             tracker=cast(Tracker, self.tracker),
             parent="parent",
@@ -106,8 +115,28 @@ class Bench:
         self.begin(number)
         return self.end(number)
 
+    def complete(self, number: int, value: float, family: str = "cosine") -> None:
+        """A trial that was trained at the full horizon alone."""
+        training = a_training(number, rung=1)
+        self.store.add_trial(self.lease, a_trial(number, family=family), [training])
+        row = self.store.start_training(self.lease, training.training_id, device="cpu")
+        outcome = Outcome(Status.COMPLETED, 90, 0.5, {"val_loss": value})
+        tell = TrialEnd(TrialState.COMPLETE, value)
+        self.store.end_training(self.lease, row.training_id, row.attempt, outcome, a_curve(90), tell=tell, queue=())
+
+    def finalist(self, number: int) -> None:
+        """A fresh seed of a trial that was told."""
+        training = a_training(number, rung=1, purpose=Purpose.FINAL, training_id=f"final-{number}", seed=8)
+        self.store.queue_trainings(self.lease, [training])
+        row = self.store.start_training(self.lease, training.training_id, device="cpu")
+        outcome = Outcome(Status.COMPLETED, 90, 0.5, {"val_loss": 0.4})
+        self.store.end_training(self.lease, row.training_id, row.attempt, outcome, a_curve(90), tell=None, queue=())
+
     def rows(self) -> list[TrainingRow]:
         return list(self.store.trainings("quick"))
+
+    def sent_trials(self) -> list[int]:
+        return sorted(row.trial for row in self.tracker.runs.values())
 
     def copies(self) -> list[int]:
         return [trial.user_attrs["lrsweep_trial"] for trial in self.copy.trials]
@@ -296,6 +325,103 @@ def test_a_mirror_whose_lease_is_lost_marks_nothing() -> None:
     assert bench.rows()[0].mlflow_run_id is None
 
 
+# ── which trainings become runs ──────────────────────────────────────────────────────────────────────────────────────
+FEW = replace(STUDY, tracking=TrackingSpec(runs="finalists"))
+NONE = replace(STUDY, tracking=TrackingSpec(runs="sweep"))
+
+
+def test_of_the_finalists_and_the_best_of_each_family_there_are_runs() -> None:
+    """The other trainings are passed over, once: the store does not list them again."""
+    bench = Bench(study=FEW)
+    bench.done(0)
+    bench.complete(1, 0.5)
+    bench.complete(2, 0.3)
+    bench.complete(3, 0.7, "linear")
+    bench.finalist(3)
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    assert bench.sent_trials() == [2, 3, 3]
+    assert bench.store.unmirrored("s") == []
+    assert [(row.trial, row.mlflow_run_id) for row in bench.rows() if not row.mlflow_run_id] == [(0, ""), (1, "")]
+
+    again = bench.mirror()
+    again.start()
+    assert finished(again)
+    assert len(bench.tracker.runs) == 3
+
+
+def test_the_best_of_a_family_is_sent_only_when_nothing_can_better_it() -> None:
+    """A training is still queued: another start of the same sweep will say which is the best."""
+    bench = Bench(study=FEW)
+    bench.complete(0, 0.5)
+    bench.store.add_trial(bench.lease, a_trial(1), [a_training(1)])
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    assert bench.sent_trials() == []
+
+
+def test_with_the_sweep_alone_its_run_has_the_families() -> None:
+    """No training is a run, and the table of families is there all the same."""
+    bench = Bench(study=NONE)
+    bench.complete(0, 0.5)
+    bench.complete(1, 0.25)
+    bench.done(2)
+    bench.finalist(1)
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    assert bench.tracker.runs == {}
+    assert bench.store.unmirrored("s") == []
+    [cosine] = bench.tracker.families
+    assert (cosine.trials, cosine.halted, cosine.trial, cosine.value, cosine.peak_lr) == (3, 1, 1, 0.25, 0.1)
+    assert cosine.schedule is not None
+
+
+def test_a_running_training_that_is_not_wanted_is_passed_over_too() -> None:
+    """Its later steps are not listed either, and nothing of it counts as behind."""
+    bench = Bench(study=NONE)
+    row = bench.begin(0)
+    bench.store.save_curve(bench.lease, row.training_id, 1, a_curve(10))
+    mirror = bench.mirror()
+    mirror.start()
+    until(lambda: bench.rows()[0].mlflow_run_id == "")
+    bench.store.save_curve(bench.lease, row.training_id, 1, a_curve(20))
+    assert bench.store.unmirrored("s") == []
+    assert mirror.behind == 0
+    mirror.abandon()
+
+
+def test_a_study_that_wants_all_runs_again_gets_those_that_were_passed_over() -> None:
+    """They are sent from the start."""
+    bench = Bench(study=NONE)
+    bench.done(0)
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    bench.study = STUDY
+    again = bench.mirror()
+    again.adopt()
+    again.start()
+    assert finished(again)
+    assert bench.tracker.steps == {"run-0": 30}
+
+
+def test_an_outage_while_the_families_are_shown_is_waited_out() -> None:
+    """The rows were sent before it; the table comes with the next try."""
+    bench = Bench()
+    bench.done(0)
+    mirror = bench.mirror()
+    mirror.start()
+    until(lambda: bench.rows()[0].is_mirrored)
+    bench.tracker.error = TrackingUnavailable("no answer")
+    assert not mirror.finish(lambda: None, patience_seconds=0.1)
+    bench.tracker.error = None
+    assert finished(mirror)
+    assert [each.family for each in bench.tracker.families] == ["cosine"]
+
+
 # ── Optuna's storage ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -318,6 +444,20 @@ def test_finished_trials_are_copied_to_optuna_once() -> None:
     assert bench.copies() == [0, 1]
     assert {trial.state for trial in bench.copy.trials} == {optuna.trial.TrialState.PRUNED}
     assert [trial.intermediate_values for trial in bench.copy.trials] == [{1: 0.25}] * 2
+
+
+def test_what_the_sweep_did_not_train_is_not_copied_to_optuna() -> None:
+    """A trial of another generation is in that one's copy; a baseline is the sweep's own."""
+    bench = Bench()
+    copied = a_trial(0, origin=Origin.COPIED, copied_from="trial 9", state=TrialState.COMPLETE, value=0.5)
+    bench.store.add_trial(bench.lease, copied, [])
+    bench.store.add_trial(bench.lease, a_trial(1, origin=Origin.BASELINE), [a_training(1)])
+    bench.store.start_training(bench.lease, "training-1-0", device="cpu")
+    bench.end(1)
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    assert bench.copies() == [1]
 
 
 def test_an_outage_of_optunas_storage_is_an_outage_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,12 @@ from mlflow.entities import Metric, Run, ViewType
 
 import lrsweep
 from lrsweep.errors import TrackingUnavailable
-from lrsweep.records import Curve, OptimizerSpec, Status, StudyRow, SweepRow, TrainingRow
+from lrsweep.records import Curve, OptimizerSpec, Status, SweepRow, TrainingRow
+from lrsweep.study import ResolvedStudy
 from lrsweep.tracking import FoundRun, Sent, Tracker
 from lrsweep.tracking.server import MlflowServer
-from lrsweep.tracking.views import saved_views
+from lrsweep.tracking.views import Look, saved_views
+from tests.sweeps import a_study as a_resolved_study
 
 HORIZON = 600
 STARTED = 1_700_000_000.5
@@ -46,7 +48,7 @@ class Place:
 
     tracker: Tracker
     client: MlflowClient
-    study: StudyRow
+    study: ResolvedStudy
     sweep: SweepRow
     parent: str
 
@@ -78,10 +80,18 @@ class Place:
     def histories(self, run_id: str) -> dict[str, list[tuple[int, float, int]]]:
         return {key: self.history(run_id, key) for key in self.client.get_run(run_id).data.metrics}
 
+    @property
+    def experiment(self) -> str:
+        return str(self.client.get_run(self.parent).info.experiment_id)
+
+    def again(self, say: Callable[[str], None] = lambda _: None) -> Tracker:
+        """As another process has it, which has opened the sweep and remembers no run."""
+        tracker = Tracker.connect(self.tracker._uri, artifact_root=self.tracker._artifact_root, say=say)
+        tracker.open_sweep(self.sweep, self.study, params={})
+        return tracker
+
     def runs(self, training: TrainingRow, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        found = self.client.search_runs(
-            [self.tracker.experiment(self.study.name)], f"tags.`lrsweep.training` = '{training.training_id}'", view
-        )
+        found = self.client.search_runs([self.experiment], f"tags.`lrsweep.training` = '{training.training_id}'", view)
         return list(found)
 
 
@@ -101,14 +111,15 @@ def remembered(row: TrainingRow, sent: Sent) -> TrainingRow:
     )
 
 
-def a_study() -> StudyRow:
-    return StudyRow(f"study-{uuid4().hex[:8]}", "the meaning", "the generation", {})
+def a_study(**changes: object) -> ResolvedStudy:
+    name = f"study-{uuid4().hex[:8]}"
+    return replace(a_resolved_study(horizon=HORIZON), name=name, **changes)  # type: ignore[arg-type]
 
 
-def a_place(uri: str, artifact_root: Path | None) -> Place:
+def a_place(uri: str, artifact_root: Path | None, **changes: object) -> Place:
     tracker = Tracker.connect(uri, artifact_root=artifact_root)
-    study = a_study()
-    sweep = SweepRow(uuid4().hex, study.name, "the generation", created_at=STARTED)
+    study = a_study(**changes)
+    sweep = SweepRow(uuid4().hex, study.name, study.generation, created_at=STARTED)
     parent = tracker.open_sweep(sweep, study, params={"workload": "digits", "horizon": "600"})
     return Place(tracker, MlflowClient(uri, uri), study, sweep, parent)
 
@@ -278,7 +289,7 @@ def test_runs_that_nobody_remembered_are_found_and_one_is_kept(place: Place) -> 
     """After a crash the tags say which runs are whose; the caller keeps one per training and deletes the others."""
     row = place.training()
     kept = place.send(row, a_curve(250))
-    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
+    forgetful = place.again()
     double = forgetful.send(row, a_curve(250), parent=place.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD)
     assert double.run_id != kept.run_id
     found = forgetful.find_runs(place.sweep)
@@ -313,7 +324,7 @@ def test_a_run_whose_making_was_not_answered_is_not_made_twice(local: Place, mon
 
 def test_all_of_eleven_hundred_runs_are_found(folder: Path, local: Place) -> None:
     """More than MLflow's 1,000 per page."""
-    experiment = local.tracker.experiment(local.study.name)
+    experiment = local.experiment
     ids = [uuid4().hex for _ in range(1_100)]
     # straight into the table: through MLflow it would take 10 s
     with sqlite3.connect(folder / "mlflow.db") as database:
@@ -363,7 +374,7 @@ def test_a_sweep_is_one_parent_run_however_often_it_is_opened(place: Place) -> N
 def test_a_sweep_that_was_given_up_is_ended_by_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its parent and its trainings become KILLED, now; the present sweep, what has ended, and strangers' runs stay."""
     monkeypatch.setattr("lrsweep.tracking.tracker.PAGE_SIZE", 2)
-    experiment = place.tracker.experiment(place.study.name)
+    experiment = place.experiment
     abandoned = [place.send(place.training(), a_curve(2)).run_id for _ in range(4)]
     done = place.send(completed(place.training()), a_curve()).run_id
     stranger = place.client.create_run(experiment).info.run_id
@@ -411,13 +422,12 @@ def test_a_sweep_closed_again_shows_the_newer_value(local: Place) -> None:
 
 def test_the_experiment_carries_the_saved_views_and_gets_them_back(place: Place) -> None:
     """An experiment that is found has its views mended; the tags of others stay."""
-    experiment = place.tracker.experiment(place.study.name)
-    views = saved_views(place.study.name, horizon=600)
+    experiment = place.experiment
+    views = saved_views(Look(place.study.name, horizon=HORIZON))
     assert place.client.get_experiment(experiment).tags.items() >= views.items()
     place.client.set_experiment_tag(experiment, next(iter(views)), "broken")
     place.client.set_experiment_tag(experiment, "owner", "ann")
-    forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
-    assert forgetful.experiment(place.study.name, horizon=600) == experiment
+    place.again()
     assert place.client.get_experiment(experiment).tags.items() >= {**views, "owner": "ann"}.items()
 
 
@@ -425,12 +435,12 @@ def test_a_deleted_experiment_says_how_to_bring_it_back(place: Place) -> None:
     """At the start and in the middle of a sweep; once it is back, the same call succeeds."""
     row = place.training()
     part = remembered(row, place.send(row, a_curve(250)))
-    experiment = place.tracker.experiment(place.study.name)
+    experiment = place.experiment
     place.client.delete_experiment(experiment)
     forgetful = Tracker.connect(place.tracker._uri, artifact_root=place.tracker._artifact_root)
     expected = f"experiment '{place.study.name}' .* was deleted.* restore --experiment-id {experiment}"
     for fails in (
-        lambda: forgetful.experiment(place.study.name),
+        lambda: forgetful.open_sweep(place.sweep, place.study, params={}),
         lambda: place.send(completed(part), a_curve()),
         lambda: place.send(place.training(), a_curve()),
     ):

@@ -1,0 +1,62 @@
+"""``lrsweep sync``: sends MLflow what ended sweeps have left in the results database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from lrsweep.errors import SettingsError, TryAgain, did_you_mean
+from lrsweep.store import open_store
+from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.syncing import Synced, sync
+
+
+def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
+    """Raises TryAgain where MLflow is away still: the same command sends the rest."""
+    if study is not None:
+        _check_known(homes, study)
+    console = Console(stderr=True)
+    with console.status("looking for what is to be sent") as status:
+        synced = sync(
+            homes,
+            study,
+            say=lambda text: console.print(escape(text), highlight=False, soft_wrap=True),
+            show=lambda text: status.update(escape(text)),
+        )
+    sent, left = sum(each.sent for each in synced), sum(each.left for each in synced)
+    if as_json:
+        typer.echo(json.dumps({"sweeps": [each.to_json() for each in synced], "sent": sent, "left": left}))
+    else:
+        for line in report(synced):
+            typer.echo(line)
+    if outage := next((each.outage for each in synced if each.outage is not None), None):
+        raise TryAgain(f"{left} trainings are still to be sent; the same command sends them. {outage}")
+
+
+def report(synced: Sequence[Synced]) -> list[str]:
+    if not synced:
+        return ["nothing is left to send"]
+    return [_line(each) for each in synced]
+
+
+def _line(each: Synced) -> str:
+    where = f"study {each.study!r}, sweep {each.sweep_id[:8]}"
+    if each.driver is not None:
+        return f"{where}: driven by {each.driver}, which sends its {each.left} trainings itself"
+    rest = f", {each.left} left" if each.left else ""
+    return f"{where}: {each.sent} trainings sent{rest}"
+
+
+def _check_known(homes: Homes, study: str) -> None:
+    store = open_store(homes.results_url)
+    try:
+        known = sorted({row.name for row in store.studies()})
+    finally:
+        store.close()
+    if study not in known:
+        there = f"There are: {', '.join(known)}." if known else "There are none yet."
+        raise SettingsError(f"there are no results of a study {study!r}.{did_you_mean(study, known)} {there}")

@@ -1,0 +1,157 @@
+"""``lrsweep sync``: what an ended sweep left unsent reaches MLflow later, once, and without a driver."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from lrsweep.cli.sync import sync_results
+from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrialState
+from lrsweep.settings import make_homes, read_settings
+from lrsweep.store import TrialEnd, open_store
+from lrsweep.study import ResolvedStudy, TrackingSpec
+from lrsweep.sweep.homes import Homes
+from lrsweep.tracking import Tracker
+from tests.sweeps import a_study, a_training, a_trial
+
+STUDY = a_study()
+
+
+@pytest.fixture(scope="module")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    """With MLflow's tables in it, whose making takes seconds."""
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path_factory.mktemp("home"))}))
+    Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    return homes
+
+
+@pytest.fixture
+def homes(empty_home: Homes, tmp_path: Path) -> Homes:
+    """Results of their own; MLflow's part is shared."""
+    return replace(
+        empty_home, results_url=f"sqlite:///{tmp_path}/results.db", optuna_url=f"sqlite:///{tmp_path}/optuna.db"
+    )
+
+
+def left_behind(homes: Homes, name: str, *, study: ResolvedStudy = STUDY, trials: int = 2) -> None:
+    """A sweep whose trainings are committed, of which MLflow knows nothing; nobody drives it."""
+    study = replace(study, name=name)
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease(name, "a driver that ended", seconds=60)
+    store.register_study(lease, StudyRow(name, study.meaning, study.generation, study.spec()))
+    sweep = store.create_sweep(lease, SweepRow(f"sweep-of-{name}", name, study.generation))
+    for number in range(trials):
+        row = a_training(number, study=name, sweep_id=sweep.sweep_id, training_id=f"{name}-{number}")
+        store.add_trial(lease, a_trial(number, study=name, sweep_id=sweep.sweep_id), [row])
+        store.start_training(lease, row.training_id, device="cpu")
+        outcome = Outcome(Status.COMPLETED, 30, 0.5, {"val_loss": 0.25})
+        end = TrialEnd(TrialState.PRUNED, 0.25)
+        store.end_training(lease, row.training_id, 1, outcome, a_curve(), tell=end)
+    store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.STOPPED)
+    store.release_lease(lease)
+    store.close()
+
+
+def a_curve() -> Curve:
+    return Curve(np.full(30, 0.1), np.ones(30), np.empty(0, dtype=np.int64), {})
+
+
+def runs_of(homes: Homes, study: str) -> list[Run]:
+    client = MlflowClient(homes.mlflow_uri, homes.mlflow_uri)
+    found = client.get_experiment_by_name(study)
+    return [] if found is None else list(client.search_runs([found.experiment_id]))
+
+
+def asked(homes: Homes, study: str | None, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """What ``--json`` prints."""
+    sync_results(homes, study, as_json=True)
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_what_is_left_is_sent_once(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two trainings and the run of their sweep, which ends as the sweep did; the second time there is nothing to do."""
+    left_behind(homes, "once")
+    found = asked(homes, None, capsys)
+    assert (found["sent"], found["left"]) == (2, 0)
+    runs = runs_of(homes, "once")
+    assert sorted(run.data.tags["lrsweep.kind"] for run in runs) == ["sweep", "training", "training"]
+    [parent] = [run for run in runs if run.data.tags["lrsweep.kind"] == "sweep"]
+    assert parent.info.status == "FAILED"
+    assert asked(homes, None, capsys) == {"sweeps": [], "sent": 0, "left": 0}
+    assert len(runs_of(homes, "once")) == 3
+    store = open_store(homes.results_url)
+    assert all(row.is_mirrored for row in store.trainings("once"))
+    assert store.holders() == {}
+    store.close()
+
+
+def test_only_the_study_that_is_named_is_sent(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """The other's rows wait."""
+    left_behind(homes, "named")
+    left_behind(homes, "other")
+    sync_results(homes, "named", as_json=False)
+    assert capsys.readouterr().out == "study 'named', sweep sweep-of: 2 trainings sent\n"
+    assert runs_of(homes, "other") == []
+
+
+def test_a_sweep_that_is_driven_is_left_to_its_driver(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says who drives it, and that is no error."""
+    left_behind(homes, "driven")
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease("driven", "ann's process", seconds=60)
+    sync_results(homes, "driven", as_json=False)
+    text = capsys.readouterr().out
+    assert "driven by ann's process, which sends its 2 trainings itself" in text
+    assert runs_of(homes, "driven") == []
+    store.release_lease(lease)
+    store.close()
+
+
+def test_a_server_that_is_away_still_is_a_reason_to_try_again(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 75; nothing is lost, and the lease is free again."""
+    left_behind(homes, "away")
+    away = replace(homes, mlflow_uri="http://127.0.0.1:9", artifact_root=None)
+    with pytest.raises(TryAgain, match="2 trainings are still to be sent; the same command sends them"):
+        sync_results(away, "away", as_json=True)
+    [sweep] = json.loads(capsys.readouterr().out)["sweeps"]
+    assert (sweep["sent"], sweep["left"]) == (0, 2)
+    assert asked(homes, "away", capsys)["sent"] == 2
+
+
+def test_what_the_study_does_not_want_in_mlflow_is_not_waited_for(
+    homes: Homes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the sweep's run alone there is nothing of its trainings to send."""
+    left_behind(homes, "few", study=replace(STUDY, tracking=TrackingSpec(runs="sweep")))
+    assert asked(homes, "few", capsys)["sweeps"] == []
+
+
+def test_an_unknown_study_is_refused_with_those_there_are(homes: Homes) -> None:
+    """And with the one that was probably meant."""
+    left_behind(homes, "known")
+    with pytest.raises(SettingsError, match=r"no results of a study 'knwon'\. Did you mean 'known'"):
+        sync_results(homes, "knwon", as_json=False)
+
+
+def test_a_late_copy_does_not_claim_the_commit_of_who_sends_it(
+    homes: Homes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep may have run on another checkout: what its own run says of it goes for its trainings."""
+    left_behind(homes, "late")
+    store = open_store(homes.results_url)
+    [sweep] = store.sweeps("late")
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    parent = tracker.open_sweep(sweep, replace(STUDY, name="late"), params={})
+    client = MlflowClient(homes.mlflow_uri, homes.mlflow_uri)
+    client.set_tag(parent, "mlflow.source.git.commit", "c0ffee")
+    store.close()
+    asked(homes, "late", capsys)
+    assert {run.data.tags["mlflow.source.git.commit"] for run in runs_of(homes, "late")} == {"c0ffee"}
