@@ -1,5 +1,5 @@
-"""Selection: rows in, a ranking out. Pure; it neither trains nor stores."""
+"""Selection: rows in, a ranking out; numbers in, intervals out. Pure; it neither trains nor stores."""
 
-from lrsweep.selection.ranking import FamilyStanding, best_trial, by_family, cost
+from lrsweep.selection.ranking import FamilyStanding, best_per_family, best_trial, by_family, cost, ranked
 
-__all__ = ["FamilyStanding", "best_trial", "by_family", "cost"]
+__all__ = ["FamilyStanding", "best_per_family", "best_trial", "by_family", "cost", "ranked"]

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from lrsweep.records import Direction, TrialRow, TrialState
+from lrsweep.records import Direction, Origin, TrialRow, TrialState
 
 
 @dataclass(frozen=True)
 class FamilyStanding:
-    """One family's trials in numbers; ``best`` is its best trial at the full horizon, or None."""
+    """One family's trials in numbers; ``best`` is its best trial at the full horizon, or None.
+
+    Trials that the sweep did not train are in none of the numbers but ``copied``.
+    """
 
     family: str
     trials: int
@@ -19,7 +22,11 @@ class FamilyStanding:
     pruned: int
     diverged: int
     failed: int
+    copied: int
+    """from an earlier space or from somebody else's study"""
     best: TrialRow | None
+    baseline: TrialRow | None
+    """what the user runs today, where it is of this family"""
 
 
 def cost(value: float, direction: Direction) -> float:
@@ -28,9 +35,29 @@ def cost(value: float, direction: Direction) -> float:
 
 
 def best_trial(trials: Sequence[TrialRow], direction: Direction = "minimize") -> TrialRow | None:
-    """The best value at the full horizon; the earlier trial where two are equal."""
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
-    return min(complete, key=lambda trial: (cost(trial.value or 0.0, direction), trial.number), default=None)
+    """The best value at the full horizon of what the sweep trained; the earlier trial where two are equal."""
+    return next(iter(ranked([trial for trial in trials if trial.origin.counts], direction)), None)
+
+
+def ranked(trials: Sequence[TrialRow], direction: Direction = "minimize") -> list[TrialRow]:
+    """Those with a value at the full horizon that is comparable, the best first; the earlier of two equal ones.
+
+    A copied value has the same meaning and counts; what came from somebody else's study does not.
+    """
+
+    def place(trial: TrialRow) -> tuple[float, int]:
+        assert trial.value is not None
+        return cost(trial.value, direction), trial.number
+
+    return sorted(filter(_has_value, trials), key=place)
+
+
+def best_per_family(trials: Sequence[TrialRow], direction: Direction = "minimize") -> list[TrialRow]:
+    """Each family's best of the ``ranked``, the best family first."""
+    best: dict[str, TrialRow] = {}
+    for trial in ranked(trials, direction):
+        best.setdefault(str(trial.params["family"]), trial)
+    return list(best.values())
 
 
 def by_family(trials: Sequence[TrialRow], direction: Direction = "minimize") -> list[FamilyStanding]:
@@ -48,12 +75,19 @@ def by_family(trials: Sequence[TrialRow], direction: Direction = "minimize") -> 
 
 
 def _standing(family: str, trials: Sequence[TrialRow], direction: Direction) -> FamilyStanding:
+    own = [trial for trial in trials if trial.origin.counts]
     return FamilyStanding(
         family=family,
-        trials=len(trials),
-        complete=sum(trial.state is TrialState.COMPLETE for trial in trials),
-        pruned=sum(trial.state is TrialState.PRUNED and trial.value is not None for trial in trials),
-        diverged=sum(trial.state is TrialState.PRUNED and trial.value is None for trial in trials),
-        failed=sum(trial.state is TrialState.FAILED for trial in trials),
-        best=best_trial(trials, direction),
+        trials=len(own),
+        complete=sum(trial.state is TrialState.COMPLETE for trial in own),
+        pruned=sum(trial.state is TrialState.PRUNED and trial.value is not None for trial in own),
+        diverged=sum(trial.state is TrialState.PRUNED and trial.value is None for trial in own),
+        failed=sum(trial.state is TrialState.FAILED for trial in own),
+        copied=len(trials) - len(own),
+        best=best_trial(own, direction),
+        baseline=next((trial for trial in own if trial.origin is Origin.BASELINE), None),
     )
+
+
+def _has_value(trial: TrialRow) -> bool:
+    return trial.state is TrialState.COMPLETE and trial.value is not None and trial.origin is not Origin.FOREIGN

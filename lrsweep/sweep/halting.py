@@ -1,24 +1,38 @@
 """What follows when a training ends: the trial goes to its next rung, repeats this one, or is told. Pure functions, and
 the values that they compare.
 
-Halving happens inside a family, because a rung ranks the points of one family well and the families only roughly.
+Halving happens inside a family, because a rung ranks the points of one family well and the families only roughly. Two
+values of a rung are compared only where their peak rates were raised by the same rule; at the full horizon nothing is
+raised, so there the values of all sweeps of a generation are comparable.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from lrsweep.records import Direction, Status, TrainingRow, TrialState, stable_hash, training_id
+from lrsweep.records import (
+    Direction,
+    Origin,
+    Purpose,
+    Status,
+    SweepRow,
+    TrainingRow,
+    TrialRow,
+    TrialState,
+    stable_hash,
+    training_id,
+)
 from lrsweep.selection import cost
 from lrsweep.store.base import TrialEnd
 from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
+from lrsweep.study.budgets import CALIBRATION_EVERY, FEWEST_CALIBRATION_TRIALS
 
-CALIBRATION_EVERY = 10
-FEWEST_CALIBRATION_TRIALS = 8
+RATE_EXPONENTS_KEY = "rate_exponents"
+"""Where a sweep's settings hold the exponents that it has frozen."""
 
 
 @dataclass(frozen=True)
@@ -31,39 +45,73 @@ class Next:
     """whether it goes on although its value would have halted it"""
 
 
-class Reached:
-    """The values that trials have reached, by family and rung; kept in order, so that none is looked at one by one."""
+class OtherRules:
+    """Which sweeps of a generation raised the rates of an optimizer otherwise than the study does now."""
 
-    def __init__(self, study: ResolvedStudy) -> None:
+    def __init__(self, study: ResolvedStudy, sweeps: Sequence[SweepRow] = ()) -> None:
+        """``sweeps`` are the generation's; one that has frozen nothing had the optimizers' defaults."""
         self._study = study
+        self._theirs = {
+            sweep.sweep_id: replace(study, rate_exponents=dict(sweep.settings.get(RATE_EXPONENTS_KEY, {})))
+            for sweep in sweeps
+        }
+
+    def hold_for(self, trial: TrialRow, row: TrainingRow) -> bool:
+        """Whether the value of the trial's training at this rung must not be compared with the study's own."""
+        if row.sweep_id not in self._theirs:
+            return False
+        optimizer = str(trial.params["optimizer"])
+        ours, theirs = (each.rate_scale(optimizer, row.horizon) for each in (self._study, self._theirs[row.sweep_id]))
+        return not math.isclose(ours, theirs)
+
+
+class Reached:
+    """The values that trials have reached, by family and rung; kept in order, so that none is looked at one by one.
+
+    Only what the search trained counts: neither finalists' fresh seeds, nor the trainings of a design.
+    """
+
+    def __init__(self, study: ResolvedStudy, others: OtherRules | None = None) -> None:
+        self._study = study
+        self._others = others or OtherRules(study)
         self._values: dict[tuple[str, int], list[float]] = defaultdict(list)
 
-    def add(self, family: str, row: TrainingRow) -> None:
-        value = row.metrics.get(self._study.metric)
-        if row.status is Status.COMPLETED and value is not None:
-            insort(self._values[family, row.rung], value, key=lambda each: cost(each, self._study.direction))
+    def add(self, trial: TrialRow, row: TrainingRow) -> None:
+        value = row.metrics.get(self._study.value_key)
+        if row.purpose is not Purpose.SEARCH or row.status is not Status.COMPLETED or value is None:
+            return
+        if not self._others.hold_for(trial, row):
+            insort(self._values[_family(trial), row.rung], value, key=lambda each: cost(each, self._study.sense))
 
     def by(self, family: str, rung: int) -> Sequence[float]:
         """The best first."""
         return self._values[family, rung]
 
-    def is_behind(self, family: str, row: TrainingRow) -> bool:
+    def is_behind(self, trial: TrialRow, row: TrainingRow) -> bool:
         """Whether a completed training that is among these has a value that the others of now would halt."""
-        value = row.metrics.get(self._study.metric)
-        if value is None:
+        value = row.metrics.get(self._study.value_key)
+        rivals = [*self._values[_family(trial), row.rung]]
+        if value is None or value not in rivals:
             return False
-        rivals = [*self._values[family, row.rung]]
         rivals.remove(value)
-        return not goes_on(value, rivals, self._study.direction)
+        return not goes_on(value, rivals, self._study.sense, self._study.search.reduction_factor)
 
 
-def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], calibrates: bool, scale: float) -> Next:
-    """What follows the outcome of ``ended``.
+def after(
+    ended: TrainingRow,
+    study: ResolvedStudy,
+    *,
+    rivals: Sequence[float],
+    calibrates: bool,
+    scale: float,
+    halted: bool | None = None,
+) -> Next:
+    """What follows the outcome of ``ended``, a training of the search.
 
     ``rivals`` are the values that other trials of its family reached at its rung, the best first; ``scale`` is the rate
-    scale of the trial's next rung.
+    scale of the trial's next rung. ``halted`` is the word of a pruner that is not ours; then the rivals do not matter.
     """
-    value = ended.metrics.get(study.metric)
+    value = ended.metrics.get(study.value_key)
     if ended.status is Status.FAILED:
         return Next(tell=TrialEnd(TrialState.FAILED, None))
     if ended.status is Status.DIVERGED or value is None:
@@ -72,42 +120,64 @@ def after(ended: TrainingRow, study: ResolvedStudy, *, rivals: Sequence[float], 
         return Next(tell=TrialEnd(TrialState.PRUNED, None))
     if ended.rung == len(study.rungs) - 1:
         return Next(tell=TrialEnd(TrialState.COMPLETE, value))
-    is_good = goes_on(value, rivals, study.direction)
+    is_good = goes_on(value, rivals, study.sense, study.search.reduction_factor) if halted is None else not halted
     if calibrates or is_good:
         following = sibling(ended, ended.rung + 1, study.rungs[ended.rung + 1], scale)
         return Next(queue=(following,), only_calibrates=not is_good)
     return Next(tell=TrialEnd(TrialState.PRUNED, value))
 
 
-def goes_on(value: float, rivals: Sequence[float], direction: Direction = "minimize") -> bool:
-    """Whether the value is among the best third of its family's so far, itself included, and at least the best.
+def goes_on(
+    value: float, rivals: Sequence[float], direction: Direction = "minimize", factor: int = REDUCTION_FACTOR
+) -> bool:
+    """Whether the value is among the best ``1 / factor`` of its family's so far, itself included, or is the best.
 
-    The rivals come the best first.
+    The rivals come the best first. Whoever comes first in a family goes on: each family reaches the full horizon.
 
-    >>> goes_on(0.2, [0.1]), goes_on(0.2, [0.1, 0.3, 0.4, 0.5, 0.6])
-    (False, True)
+    >>> goes_on(0.2, [0.1]), goes_on(0.2, [0.1, 0.3, 0.4, 0.5, 0.6]), goes_on(0.2, [0.1, 0.3, 0.4], factor=2)
+    (False, True, True)
     """
-    places = max(1, (len(rivals) + 1) // REDUCTION_FACTOR)
+    places = max(1, (len(rivals) + 1) // factor)
     return bisect_left(rivals, cost(value, direction), key=lambda rival: cost(rival, direction)) < places
 
 
-def calibrates(trial: int, place: int, families: int, *, study: str) -> bool:
+def places(trials: Iterable[TrialRow], sweep_id: str) -> dict[int, int]:
+    """Number -> how many trials of the generation came before it, for those that were told and for the sweep's own.
+
+    Only trials that a sweep trained have a place. One that another sweep left unfinished will never say anything: it
+    takes no place from later ones, and has none here, so that the sweep's next trial comes at ``len(places)``.
+    """
+    found: dict[int, int] = {}
+    told = 0
+    unfinished: Counter[str] = Counter()
+    for trial in sorted((trial for trial in trials if trial.origin.counts), key=lambda trial: trial.number):
+        if trial.is_told or trial.sweep_id == sweep_id:
+            found[trial.number] = told + unfinished[trial.sweep_id]
+        if trial.is_told:
+            told += 1
+        else:
+            unfinished[trial.sweep_id] += 1
+    return found
+
+
+def calibrates(trial: TrialRow, place: int, families: int) -> bool:
     """Whether a trial runs all rungs whatever its value: the generation's first trials, and later a random tenth.
 
-    Only on these can the rank correlation between a rung and the full horizon be measured without bias.
+    Only on these can the rank correlation between a rung and the full horizon be measured without bias. The baseline
+    is one of them, for what the user runs today is compared at the full horizon.
     """
-    if place < max(FEWEST_CALIBRATION_TRIALS, families):
+    if trial.origin is Origin.BASELINE or place < max(FEWEST_CALIBRATION_TRIALS, families):
         return True
-    number = int(stable_hash(["calibration", study, trial]), 16)
+    number = int(stable_hash(["calibration", trial.study, trial.number]), 16)
     return number % CALIBRATION_EVERY == 0
 
 
-def is_behind_anywhere(trainings: Sequence[TrainingRow], reached: Reached, family: str) -> bool:
+def is_behind_anywhere(trial: TrialRow, trainings: Sequence[TrainingRow], reached: Reached) -> bool:
     """Whether a calibrating trial that has not ended came past a rung only because it calibrates.
 
     That is not kept, so it is judged by the values of now: a trial near the border may change sides at a restart.
     """
-    return any(row.status is Status.COMPLETED and reached.is_behind(family, row) for row in trainings)
+    return any(row.status is Status.COMPLETED and reached.is_behind(trial, row) for row in trainings)
 
 
 def sibling(training: TrainingRow, rung: int, horizon: int, rate_scale: float) -> TrainingRow:
@@ -124,17 +194,23 @@ def sibling(training: TrainingRow, rung: int, horizon: int, rate_scale: float) -
     )
 
 
-def rung_step(rung: int) -> int:
+def rung_step(rung: int, factor: int = REDUCTION_FACTOR) -> int:
     """Optuna's step for a rung: 1, 3, 9. Its stock pruners see rungs only where they are a factor apart."""
-    return int(REDUCTION_FACTOR**rung)
+    return int(factor**rung)
 
 
-def rung_values(trainings: Sequence[TrainingRow], metric: str) -> dict[int, float]:
-    """Optuna's step -> value of one trial's ended trainings; NaN where it diverged at its own rate."""
+def rung_values(trainings: Sequence[TrainingRow], value_key: str, factor: int) -> dict[int, float]:
+    """Optuna's step -> value of one trial's ended trainings of the search; NaN where it diverged at its own rate."""
     values: dict[int, float] = {}
     for training in trainings:
-        if training.status is Status.COMPLETED and metric in training.metrics:
-            values[rung_step(training.rung)] = training.metrics[metric]
+        if training.purpose is not Purpose.SEARCH:
+            continue
+        if training.status is Status.COMPLETED and value_key in training.metrics:
+            values[rung_step(training.rung, factor)] = training.metrics[value_key]
         elif training.status is Status.DIVERGED and training.rate_scale == 1.0:
-            values[rung_step(training.rung)] = math.nan
+            values[rung_step(training.rung, factor)] = math.nan
     return values
+
+
+def _family(trial: TrialRow) -> str:
+    return str(trial.params["family"])

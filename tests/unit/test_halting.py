@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lrsweep.records import Direction, Outcome, Status, TrainingRow, TrialState
+from lrsweep.records import Direction, Origin, Outcome, Purpose, Status, SweepRow, TrainingRow, TrialState
 from lrsweep.store import TrialEnd
-from lrsweep.sweep.halting import Next, Reached, after, calibrates, goes_on, rung_step, rung_values
-from tests.sweeps import a_study, a_training
+from lrsweep.study import Objective, SearchSpec
+from lrsweep.sweep.halting import (
+    Next,
+    OtherRules,
+    Reached,
+    after,
+    calibrates,
+    goes_on,
+    is_behind_anywhere,
+    places,
+    rung_step,
+    rung_values,
+)
+from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
 
 STUDY = a_study()
 """rungs of 30 and 90 steps"""
@@ -98,55 +111,182 @@ def test_the_best_third_of_a_family_goes_on(value: float, rivals: list[float], e
     assert goes_on(value, rivals) is expected
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(2, True), (4, False)])
+def test_the_reduction_factor_says_how_many_go_on(factor: int, expected: bool) -> None:
+    """The second of four: one in two goes on, or one in four."""
+    study = replace(STUDY, search=SearchSpec(reduction_factor=factor))
+    result = after(a_training(value=0.5), study, rivals=[0.4, 0.6, 0.7], calibrates=False, scale=1.0)
+    assert (result.tell is None) is expected
+
+
 @pytest.mark.parametrize(
     ("direction", "expected"), [("minimize", [0.25, 0.5, 0.5, 0.75]), ("maximize", [0.75, 0.5, 0.5, 0.25])]
 )
 def test_the_values_of_a_family_come_the_best_first(direction: Direction, expected: list[float]) -> None:
     """Of its completed trainings at that rung; another rung, another family and what did not complete stay apart."""
     reached = Reached(a_study(direction=direction))
-    for trial, value in enumerate([0.5, 0.75, 0.25, 0.5]):
-        reached.add("cosine", a_training(trial, value=value))
-    reached.add("cosine", a_training(4, rung=1, value=0.125))
-    reached.add("linear", a_training(5, value=0.375))
-    reached.add("cosine", a_training(6, status=Status.DIVERGED, metrics={"val_loss": 0.3}))
-    reached.add("cosine", a_training(7, value=0.3, metrics={"val_acc": 0.3}))
+    for number, value in enumerate([0.5, 0.75, 0.25, 0.5]):
+        reached.add(a_trial(number), a_training(number, value=value))
+    reached.add(a_trial(4), a_training(4, rung=1, value=0.125))
+    reached.add(a_trial(5, family="linear"), a_training(5, value=0.375))
+    reached.add(a_trial(6), a_training(6, status=Status.DIVERGED, metrics={"val_loss": 0.3}))
+    reached.add(a_trial(7), a_training(7, value=0.3, metrics={"val_acc": 0.3}))
     assert list(reached.by("cosine", 0)) == expected
     assert list(reached.by("cosine", 1)) == [0.125]
     assert list(reached.by("plateau", 0)) == []
 
 
+@pytest.mark.parametrize("purpose", [Purpose.FINAL, Purpose.FIT])
+def test_what_the_search_does_not_hear_of_is_nobodys_rival(purpose: Purpose) -> None:
+    """A fresh seed of a finalist, and a training of a design; nor do they speak for their trial at its rungs."""
+    reached = Reached(STUDY)
+    row = a_training(rung=1, value=0.1, purpose=purpose)
+    reached.add(a_trial(0), row)
+    assert list(reached.by("cosine", 1)) == []
+    assert rung_values([row], "val_loss", 3) == {}
+    assert not reached.is_behind(a_trial(0), row)
+
+
+def test_the_values_of_an_objective_are_compared_by_its_own_name_and_sense() -> None:
+    """Updates until ``val_acc`` reaches 0.9: fewer are better, although more accuracy is."""
+    study = replace(STUDY, metric="val_acc", direction="maximize", objective=Objective("target", 0.9))
+    reached = Reached(study)
+    for number, steps in enumerate([30.0, 10.0, 20.0]):
+        reached.add(a_trial(number), a_training(number, value=0.0, metrics={"steps_to_val_acc": steps, "val_acc": 1.0}))
+    assert list(reached.by("cosine", 0)) == [10.0, 20.0, 30.0]
+    slow = a_training(3, value=0.0, metrics={"steps_to_val_acc": 25.0, "val_acc": 1.0})
+    result = after(slow, study, rivals=reached.by("cosine", 0), calibrates=False, scale=1.0)
+    assert result == Next(tell=TrialEnd(TrialState.PRUNED, 25.0))
+
+
+def test_rung_values_are_compared_only_where_rates_were_raised_alike() -> None:
+    """The earlier sweep froze 0.4 for SGD in the place of 0.5: its full horizon counts, its rung does not."""
+    before = SweepRow("before", "quick", STUDY.generation, settings={"rate_exponents": {"sgd": 0.4, "adamw": 0.15}})
+    reached = Reached(STUDY, OtherRules(STUDY, [before, SweepRow("older", "quick", STUDY.generation)]))
+    for number, (sweep, optimizer) in enumerate(
+        [("before", "sgd"), ("before", "adamw"), ("older", "sgd"), ("s", "sgd")]
+    ):
+        trial = a_trial(number, optimizer=optimizer, sweep_id=sweep)
+        for rung in (0, 1):
+            reached.add(trial, a_training(number, rung, value=number + rung / 2, sweep_id=sweep))
+    assert list(reached.by("cosine", 0)) == [1.0, 2.0, 3.0]
+    assert list(reached.by("cosine", 1)) == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_a_calibrating_trial_is_behind_where_the_others_of_now_would_halt_it() -> None:
+    """Of five one goes on: the second is behind, the best is not; what has not completed is behind nobody."""
+    reached = Reached(STUDY)
+    rows = [a_training(number, value=value) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
+    for row in rows:
+        reached.add(a_trial(row.trial), row)
+    assert is_behind_anywhere(a_trial(1), [rows[1], a_training(1, rung=1)], reached)
+    assert not is_behind_anywhere(a_trial(0), [rows[0]], reached)
+    assert not is_behind_anywhere(a_trial(5), [a_training(5)], reached)
+
+
+@pytest.mark.parametrize(("halted", "expected"), [(True, True), (False, False)])
+def test_the_word_of_optunas_pruner_is_final(halted: bool, expected: bool) -> None:
+    """It halts the best of its family, and lets the worst go on."""
+    rivals = [0.6, 0.7] if halted else [0.1, 0.2]
+    result = after(a_training(value=0.5), STUDY, rivals=rivals, calibrates=False, scale=1.0, halted=halted)
+    assert (result.tell is not None) is expected
+
+
+def test_a_calibrating_trial_runs_all_rungs_whatever_optunas_pruner_says() -> None:
+    """It then goes on only to calibrate."""
+    result = after(a_training(value=0.5), STUDY, rivals=[], calibrates=True, scale=1.0, halted=True)
+    assert [row.rung for row in result.queue] == [1]
+    assert result.only_calibrates
+
+
+def test_each_of_three_rungs_prunes() -> None:
+    """Of 27 trials of one family in a shuffled order: less than half of those at a rung go on to the next."""
+    study = replace(a_study(horizon=900), search=SearchSpec(rungs=3))
+    assert study.rungs == (100, 300, 900)
+    reached = Reached(study)
+    trained = [0, 0, 0]
+    for number in range(27):
+        value = (number * 10) % 27 / 27  # a fixed shuffle: 10 and 27 have no common factor
+        row: TrainingRow | None = a_training(number, horizon=100)
+        while row is not None:
+            trained[row.rung] += 1
+            ended = replace(row, attempt=1, status=Status.COMPLETED, metrics={"val_loss": value})
+            rivals = list(reached.by("cosine", row.rung))
+            result = after(ended, study, rivals=rivals, calibrates=False, scale=1.0)
+            reached.add(a_trial(number), ended)
+            row = result.queue[0] if result.queue else None
+            if row is not None:
+                assert (row.rung, row.horizon) == (ended.rung + 1, study.rungs[ended.rung + 1])
+    assert trained[0] == 27
+    assert trained[0] > 2 * trained[1] > 4 * trained[2] > 0
+
+
+def test_a_trial_that_starts_above_a_dropped_rung_goes_the_rest_of_the_way() -> None:
+    """From the second of three rungs to the full horizon, judged by the values of its own rung."""
+    study = replace(a_study(horizon=900), search=SearchSpec(rungs=3))
+    started = a_training(5, rung=1, horizon=300, value=0.5)
+    [onward] = after(started, study, rivals=[0.6], calibrates=False, scale=1.0).queue
+    assert (onward.rung, onward.horizon) == (2, 900)
+    assert after(started, study, rivals=[0.4], calibrates=False, scale=1.0).tell == TrialEnd(TrialState.PRUNED, 0.5)
+
+
 @pytest.mark.parametrize(("families", "first"), [(2, 8), (8, 8), (12, 12)])
 def test_the_first_trials_of_a_generation_calibrate(families: int, first: int) -> None:
     """Eight, or as many as there are families."""
-    assert all(calibrates(10_000 + place, place, families, study="quick") for place in range(first))
-    assert not all(calibrates(10_000 + place, place, families, study="quick") for place in range(first, first + 50))
+    assert all(calibrates(a_trial(10_000 + place), place, families) for place in range(first))
+    assert not all(calibrates(a_trial(10_000 + place), place, families) for place in range(first, first + 50))
 
 
 def test_later_a_random_tenth_calibrates() -> None:
-    """1,000 of 10,000 within five standard deviations (150), and other ones in another study."""
-    mine = {number for number in range(10_000) if calibrates(number, 8, 8, study="quick")}
-    theirs = {number for number in range(10_000) if calibrates(number, 8, 8, study="slow")}
-    assert abs(len(mine) - 1_000) < 150
-    assert len(mine & theirs) < 200
+    """300 of 3,000 within five standard deviations (82), and other ones in another study."""
+    trial = a_trial(0)
+    mine = {number for number in range(3_000) if calibrates(replace(trial, number=number), 8, 8)}
+    other = replace(trial, study="slow")
+    theirs = {number for number in range(3_000) if calibrates(replace(other, number=number), 8, 8)}
+    assert abs(len(mine) - 300) < 82
+    assert len(mine & theirs) < 82
+
+
+def test_the_baseline_always_calibrates() -> None:
+    """What the user runs today reaches the full horizon in every sweep, also in the second of its generation."""
+    numbers = range(100, 120)
+    assert all(calibrates(a_trial(number, origin=Origin.BASELINE), 50, 8) for number in numbers)
+    assert not all(calibrates(a_trial(number), 50, 8) for number in numbers)
+
+
+def test_trials_that_no_sweep_trained_have_no_place() -> None:
+    """Copied ones, and those that another sweep left unfinished, which take no place from later ones either."""
+    trials = [
+        a_complete_trial(0, 0.1, sweep_id="old"),
+        a_trial(1, sweep_id="old"),
+        a_complete_trial(2, 0.3, sweep_id="old"),
+        a_complete_trial(3, 0.2, origin=Origin.COPIED),
+        a_complete_trial(4, 0.2, origin=Origin.FOREIGN),
+        a_complete_trial(5, 0.2, origin=Origin.BASELINE),
+        a_trial(6),
+        a_trial(7),
+    ]
+    assert places(trials, "s") == {0: 0, 2: 2, 5: 2, 6: 3, 7: 4}
 
 
 def test_rungs_stand_at_the_steps_that_optunas_pruners_see() -> None:
-    """A factor of three apart."""
+    """The study's reduction factor apart."""
     assert [rung_step(rung) for rung in range(3)] == [1, 3, 9]
+    assert [rung_step(rung, 4) for rung in range(3)] == [1, 4, 16]
 
 
 def test_the_values_of_a_trial_stand_at_the_steps_of_its_rungs() -> None:
     """What waits, failed or diverged at a raised rate says nothing; at its own rate a divergence is NaN."""
-    assert rung_values([a_training(value=0.5), a_training(rung=1, value=0.4)], "val_loss") == {1: 0.5, 3: 0.4}
+    assert rung_values([a_training(value=0.5), a_training(rung=1, value=0.4)], "val_loss", 3) == {1: 0.5, 3: 0.4}
     silent = [
         a_training(status=Status.DIVERGED),
         a_training(status=Status.FAILED, rate_scale=1.0),
         a_training(rung=1),
     ]
-    assert rung_values(silent, "val_loss") == {}
+    assert rung_values(silent, "val_loss", 3) == {}
     repeated = [a_training(status=Status.DIVERGED), a_training(value=0.5, rate_scale=1.0)]
-    assert rung_values(repeated, "val_loss") == {1: 0.5}
-    [(step, value)] = rung_values([a_training(status=Status.DIVERGED, rate_scale=1.0)], "val_loss").items()
+    assert rung_values(repeated, "val_loss", 3) == {1: 0.5}
+    [(step, value)] = rung_values([a_training(status=Status.DIVERGED, rate_scale=1.0)], "val_loss", 3).items()
     assert step == 1
     assert math.isnan(value)
 

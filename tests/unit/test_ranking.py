@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lrsweep.records import TrialState
-from lrsweep.selection import best_trial, by_family
+from lrsweep.records import Origin, TrialState
+from lrsweep.selection import best_per_family, best_trial, by_family, ranked
 from tests.sweeps import a_complete_trial, a_trial
 
 PRUNED = TrialState.PRUNED
@@ -78,3 +78,40 @@ def test_of_a_maximised_metric_the_largest_value_is_best() -> None:
     standings = by_family(trials, "maximize")
     assert [each.family for each in standings] == ["rex", "linear", "step", "constant"]
     assert standings[0].best == trials[1]
+
+
+def test_trials_that_the_sweep_did_not_train_are_counted_apart() -> None:
+    """A copied and a foreign one of cosine: neither makes its trials more, nor is the best of the sweep."""
+    trials = [
+        a_complete_trial(0, 0.1, origin=Origin.COPIED),
+        a_complete_trial(1, 0.05, origin=Origin.FOREIGN),
+        a_complete_trial(2, 0.3),
+        a_trial(3, state=PRUNED, value=0.9),
+    ]
+    [standing] = by_family(trials)
+    assert (standing.trials, standing.complete, standing.pruned, standing.copied) == (2, 1, 1, 2)
+    assert standing.best == best_trial(trials) == trials[2]
+    [elsewhere] = by_family(trials[:2])
+    assert (elsewhere.trials, elsewhere.copied, elsewhere.best) == (0, 2, None)
+
+
+def test_the_family_of_the_baseline_says_so() -> None:
+    """It counts as a trial, and may be the best."""
+    trials = [a_complete_trial(0, 0.3, origin=Origin.BASELINE), a_complete_trial(1, 0.4, family="linear")]
+    cosine, linear = by_family(trials)
+    assert (cosine.trials, cosine.best, cosine.baseline) == (1, trials[0], trials[0])
+    assert linear.baseline is None
+
+
+def test_copied_values_are_comparable_and_foreign_ones_are_not() -> None:
+    """Best first over all, and each family's best; halted trials are in neither."""
+    trials = [
+        a_complete_trial(0, 0.1, family="linear", origin=Origin.COPIED),
+        a_complete_trial(1, 0.01, family="linear", origin=Origin.FOREIGN),
+        a_complete_trial(2, 0.2, family="linear"),
+        a_complete_trial(3, 0.1),
+        a_trial(4, family="rex", state=PRUNED, value=0.05),
+    ]
+    assert [trial.number for trial in ranked(trials)] == [0, 3, 2]
+    assert [trial.number for trial in ranked(trials, "maximize")] == [2, 0, 3]
+    assert [trial.number for trial in best_per_family(trials)] == [0, 3]

@@ -1,0 +1,221 @@
+"""The finals: a few trials of the search are trained again at the full horizon, with fresh seeds that all share.
+
+The best of many noisy values is partly luck, so what the search said of a finalist counts only to choose it::
+
+    plan(rows at the end of the search) ──> who, with which seeds ──> trainings(...) ──> standings(rows)
+
+All are pure functions of committed rows: a driver that starts in the middle of the finals makes the same plan, and
+queues what is missing of it. A larger budget that continues the sweep makes a larger plan out of the same seeds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow, stable_hash, training_id
+from lrsweep.selection import best_per_family, cost, ranked
+from lrsweep.selection.statistics import Interval, mean_interval
+from lrsweep.study import ResolvedStudy
+from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is trained again, and with which seeds; both empty where there are no finals."""
+
+    trials: tuple[int, ...] = ()
+    """by number: the search's leader, the baseline, then the other families' bests"""
+    seeds: tuple[int, ...] = ()
+    why_none: str | None = None
+    """a sentence for the user, where finals were wanted"""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """What the fresh seeds say of one trial."""
+
+    trial: int
+    family: str
+    is_baseline: bool
+    n: int
+    """values: trainings that completed"""
+    diverged: int
+    failed: int
+    left: int
+    """that have not ended"""
+    mean: float | None
+    sd: float | None
+    """from seed to seed"""
+    interval: Interval | None
+    """95 %, of the mean"""
+    metric: str
+    is_decide: bool
+    """whether the values come from the half of the validation data that the search did not see"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "trial": self.trial,
+            "family": self.family,
+            "is_baseline": self.is_baseline,
+            "n": self.n,
+            "diverged": self.diverged,
+            "failed": self.failed,
+            "left": self.left,
+            "mean": self.mean,
+            "sd": self.sd,
+            "interval": None if self.interval is None else [self.interval.low, self.interval.high],
+            "metric": self.metric,
+            "is_decide": self.is_decide,
+        }
+
+
+def plan(
+    study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], *, left: int | None = None
+) -> Plan:
+    """What the finals are, once the search (and a design) has ended; the rows are the sweep's.
+
+    They get what the search has left of the budget, and at least their share of one that is written in trials, which
+    comes on top. ``left`` is given where a clock says how many updates that is, those of finals that exist included.
+    """
+    wanted = study.selection
+    if not wanted.finalists or (left is None and not study.total_steps):
+        return Plan()
+    candidates = _candidates(trials, study)
+    finals = [row for row in trainings if row.purpose is Purpose.FINAL]
+    paid = _left(study, trainings) if left is None else left
+    if len(candidates) < FEWEST_FINALISTS:
+        return Plan(
+            why_none=f"no finals: it takes {FEWEST_FINALISTS} trials to compare, and {len(candidates)} of this sweep's "
+            "reached the full horizon"
+        )
+    if wanted.finalists < FEWEST_FINALISTS:
+        return Plan(
+            why_none=f"no finals: selection.finalists is {wanted.finalists}, and it takes {FEWEST_FINALISTS} trials to "
+            "compare. Write 0 where none are wanted"
+        )
+    for most in range(min(wanted.finalists, len(candidates)), FEWEST_FINALISTS - 1, -1):
+        chosen = candidates[:most]
+        # of a plan that a smaller budget made, and that is not part of this one
+        gone = sum(row.steps for row in finals if row.trial not in chosen)
+        count, seeds = finalists(paid - gone, study.horizon, wanted, candidates=most)
+        if count == most:
+            return Plan(tuple(chosen), fresh_seeds(study, seeds))
+    return Plan(
+        why_none=f"no finals: {FEWEST_FINALISTS} finalists with {wanted.seeds} seeds each take "
+        f"{FEWEST_FINALISTS * wanted.seeds * study.horizon} updates, and {max(0, paid)} are left. Give a larger "
+        "budget, a larger selection.share, or fewer selection.seeds"
+    )
+
+
+def fresh_seeds(study: ResolvedStudy, count: int) -> tuple[int, ...]:
+    """The first so many of the study's seeds for finals: the same for every finalist, and none of the search's."""
+    return tuple(int(stable_hash([study.seed, study.name, "final", place])[:7], 16) for place in range(count))
+
+
+def trainings(
+    study: ResolvedStudy, planned: Plan, trials: Sequence[TrialRow], existing: Sequence[TrainingRow]
+) -> list[TrainingRow]:
+    """What is to be queued of the plan, seed by seed, so that all finalists have about as many when it is cut short."""
+    there = {row.training_id for row in existing}
+    by_number = {trial.number: trial for trial in trials}
+    rows = [_training(study, by_number[number], seed) for seed in planned.seeds for number in planned.trials]
+    return [row for row in rows if row.training_id not in there]
+
+
+def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) -> list[Finalist]:
+    """Best first; empty where the sweep has no finals.
+
+    Those that never diverged come first, then those with the smaller share of it: a schedule that diverges with one
+    seed of three is no better for the mean of its other two. Of a script there is one validation metric, which the
+    search has seen; ``is_decide`` is then False.
+    """
+    rows: dict[int, list[TrainingRow]] = defaultdict(list)
+    for row in trainings:
+        if row.purpose is Purpose.FINAL:
+            rows[row.trial].append(row)
+    metric, is_decide = _deciding(study, [row for of_trial in rows.values() for row in of_trial])
+    found = [_finalist(trial, rows[trial.number], metric, is_decide) for trial in trials if trial.number in rows]
+
+    def place(each: Finalist) -> tuple[bool, float, float, int]:
+        ended = each.n + each.diverged
+        mean = 0.0 if each.mean is None else cost(each.mean, study.sense)
+        return each.mean is None, each.diverged / max(1, ended), mean, each.trial
+
+    return sorted(found, key=place)
+
+
+def leader(of: Sequence[Finalist]) -> Finalist | None:
+    """The first of the standings, where it has a value."""
+    return of[0] if of and of[0].mean is not None else None
+
+
+def _candidates(trials: Sequence[TrialRow], study: ResolvedStudy) -> list[int]:
+    """The search's best, the baseline, each other family's best, and the leading family's second, in this order.
+
+    The baseline is compared also where it was halted at a rung, but not where it diverged.
+    """
+    bests = best_per_family(trials, study.sense)
+    baseline = [trial for trial in trials if trial.origin is Origin.BASELINE and trial.value is not None]
+    in_order = [trial.number for trial in [*bests[:1], *baseline, *bests[1:]]]
+    leading = [trial.number for trial in ranked(trials, study.sense) if _is_of_family(trial, bests[0])]
+    return list(dict.fromkeys([*in_order, *[number for number in leading if number not in in_order][:1]]))
+
+
+def _is_of_family(trial: TrialRow, other: TrialRow) -> bool:
+    return bool(trial.params["family"] == other.params["family"])
+
+
+def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> int:
+    spent = sum(row.steps for row in trainings if row.purpose is not Purpose.FINAL)
+    left = study.total_steps - spent
+    if study.budget.trials is None:
+        return left
+    return max(left, int(kept_share(study.selection) * study.total_steps))
+
+
+def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:
+    return TrainingRow(
+        training_id=training_id(trial.sweep_id, trial.number, study.horizon, seed, 1.0),
+        study=trial.study,
+        trial=trial.number,
+        sweep_id=trial.sweep_id,
+        rung=len(study.rungs) - 1,
+        horizon=study.horizon,
+        seed=seed,
+        rate_scale=1.0,
+        purpose=Purpose.FINAL,
+    )
+
+
+def _deciding(study: ResolvedStudy, rows: Sequence[TrainingRow]) -> tuple[str, bool]:
+    """By which metric finalists are compared, and whether the search did not see it: one for all of them.
+
+    The best of the evaluations and the time to a target exist on the half that the search sees alone.
+    """
+    decide = f"decide_{study.metric.removeprefix('val_')}"
+    completed = [row for row in rows if row.status is Status.COMPLETED]
+    has_it = bool(completed) and all(decide in row.metrics for row in completed)
+    return (decide, True) if study.objective.kind == "last" and has_it else (study.value_key, False)
+
+
+def _finalist(trial: TrialRow, rows: Sequence[TrainingRow], metric: str, is_decide: bool) -> Finalist:
+    completed = [row for row in rows if row.status is Status.COMPLETED]
+    values = [row.metrics[metric] for row in completed if metric in row.metrics]
+    return Finalist(
+        trial=trial.number,
+        family=str(trial.params["family"]),
+        is_baseline=trial.origin is Origin.BASELINE,
+        n=len(values),
+        diverged=sum(row.status is Status.DIVERGED for row in rows) + len(completed) - len(values),
+        failed=sum(row.status is Status.FAILED for row in rows),
+        left=sum(not row.status.is_outcome for row in rows),
+        mean=float(np.mean(values)) if values else None,
+        sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        interval=mean_interval(values),
+        metric=metric,
+        is_decide=is_decide,
+    )
