@@ -11,10 +11,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from lrsweep.records import Direction, Status, TrainingRow, TrialRow, TrialState
-from lrsweep.schedules import core_names
+from lrsweep.records import Direction, Origin, Status, TrainingRow, TrialRow, TrialState
+from lrsweep.schedules import core_names, schedule
 from lrsweep.store import TrialEnd
-from lrsweep.study import ResolvedStudy
+from lrsweep.study import Baseline, Plugin, ResolvedStudy, SearchSpec
 from lrsweep.sweep import search as search_module
 from lrsweep.sweep.search import Search, frozen_trial
 from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
@@ -217,20 +217,20 @@ def test_a_restart_does_not_draw_the_same_points_again() -> None:
     assert len(rates) == 31
 
 
-def test_the_newest_trials_are_kept_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TPE's ask grows with its history. The unfinished ones are not history and always come back."""
+def test_the_best_and_the_newest_are_kept_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best and the newest; the unfinished ones are no history and always come back."""
     monkeypatch.setattr(search_module, "LARGEST_HISTORY", 3)
     rows = [a_complete_trial(number, number / 8) for number in range(5)]
     search = Search(a_study(), [*rows, a_trial(5)], {}, sweep_id="s")
     *finished, running = known(search)
-    assert [trial.user_attrs["lrsweep_trial"] for trial in finished] == [2, 3, 4]
+    assert [trial.user_attrs["lrsweep_trial"] for trial in finished] == [0, 3, 4]
     assert running.state is OptunaState.RUNNING
 
 
 def test_a_finished_row_becomes_optunas_own_trial() -> None:
     """With the number in the study, by which its copy is recognised."""
     row = a_complete_trial(17, 0.25)
-    trial = frozen_trial(row, [a_training(17, 0, value=0.5), a_training(17, 1, value=0.25)], "val_loss")
+    trial = frozen_trial(row, [a_training(17, 0, value=0.5), a_training(17, 1, value=0.25)], a_study())
     assert trial.user_attrs == {"lrsweep_trial": 17}
     assert trial.params == row.params
     assert trial.intermediate_values == {1: 0.5, 3: 0.25}
@@ -245,7 +245,11 @@ def test_the_search_goes_to_where_the_metric_is_better(direction: Direction) -> 
     for _ in range(30):
         row = told.ask()
         told.end(row.number, TrialState.COMPLETE, row.params["cosine.sgd.peak_lr"], rung=1)
-    rates = [told.ask().params["cosine.sgd.peak_lr"] for _ in range(10)]
+    rates = []
+    for _ in range(10):
+        row = told.ask()
+        rates.append(row.params["cosine.sgd.peak_lr"])
+        told.end(row.number, TrialState.COMPLETE, rates[-1], rung=1)
     is_small = sum(rate < 0.1 for rate in rates)  # the middle of 0.01 to 1 on a log scale
     assert is_small >= 8 if direction == "minimize" else is_small <= 2
 
@@ -262,3 +266,157 @@ def test_a_region_that_diverges_is_left_whichever_way_the_metric_is(direction: D
         good.append(row.params["cosine.sgd.peak_lr"] < 0.1)
         told.end(row.number, TrialState.PRUNED, 0.5 if good[-1] else None)
     assert sum(good[20:]) >= 28
+
+
+# ── what is asked for first ──────────────────────────────────────────────────────────────────────────────────────────
+
+POINT = {"family": "linear", "optimizer": "adamw", "linear.adamw.peak_lr": 0.01}
+
+
+def test_points_are_asked_for_first_and_once_in_the_life_of_a_sweep() -> None:
+    """They count for the equal start; after a restart those that were tried do not come again."""
+    study = a_study(trials=16)
+    told = Told(Search(study, [], {}, sweep_id="s", points=[POINT, {**POINT, "linear.adamw.peak_lr": 0.02}]))
+    assert told.ask().params == POINT
+    again = Search(
+        study, list(told.trials.values()), {}, sweep_id="s", points=[POINT, POINT | {"linear.adamw.peak_lr": 0.02}]
+    )
+    assert again.ask()[1]["linear.adamw.peak_lr"] == 0.02
+    families = [again.ask()[1]["family"] for _ in range(7)]
+    assert families == [name for name in CORE if name != "linear"]
+
+
+def test_an_imported_point_without_a_value_is_tried_and_one_with_a_value_is_known() -> None:
+    """Neither belongs to the sweep's own; a failure would teach nothing, and here it is not even told."""
+    bare = a_trial(0, origin=Origin.FOREIGN, copied_from="optuna:x#1", state=TrialState.FAILED)
+    valued = a_complete_trial(1, 0.25, origin=Origin.FOREIGN, copied_from="optuna:x#2")
+    search = Search(a_study(), [bare, valued], {}, sweep_id="s")
+    assert [(trial.value, trial.user_attrs["lrsweep_trial"]) for trial in known(search)] == [(0.25, 1)]
+    assert search.ask()[1] == bare.params
+
+
+def test_a_copied_trial_that_was_halted_counts_with_its_value() -> None:
+    """TPE takes one without for one of the worst; a diverged one is that."""
+    halted = a_trial(0, origin=Origin.COPIED, state=TrialState.PRUNED, value=0.5)
+    diverged = a_trial(1, origin=Origin.COPIED, state=TrialState.PRUNED)
+    found = [
+        repr(trial.intermediate_values) for trial in known(Search(a_study(), [halted, diverged], {}, sweep_id="s"))
+    ]
+    assert found == ["{1: 0.5}", "{1: nan}"]
+
+
+def with_baseline(**changes: Any) -> ResolvedStudy:
+    given = {"schedule": schedule("wsd", cooldown=0.25), "peak_lr": 0.5, "optimizer": "sgd", **changes}
+    return replace(a_study(), baseline=Baseline(**given))
+
+
+def test_a_baseline_inside_the_space_is_a_trial_that_is_asked_for() -> None:
+    """With the parameters that a search would have drawn; it is told like any other."""
+    search = begun(with_baseline()).search
+    params, distributions, asked = search.baseline()
+    assert params == {"family": "wsd", "optimizer": "sgd", "wsd.sgd.peak_lr": 0.5, "wsd.cooldown": 0.25}
+    assert asked is not None
+    assert asked.params == params
+    assert set(distributions) == set(params)
+    search.accept(0, asked)
+    search.tell(0, TrialEnd(TrialState.COMPLETE, 0.25), rung=1)
+    assert known(search)[0].value == 0.25
+
+
+def test_a_baseline_beside_the_space_is_never_told_to_optuna() -> None:
+    """Not by a search that is rebuilt either; the copy for people holds it, without parameters of Optuna's."""
+    study = with_baseline(peak_lr=5.0)
+    search = begun(study).search
+    params, distributions, asked = search.baseline()
+    assert (distributions, asked, search.knows(0)) == ({}, None, False)
+    row = a_complete_trial(0, 0.25, params=params, distributions={}, origin=Origin.BASELINE)
+    again = Search(study, [row, replace(row, number=1, state=TrialState.RUNNING, value=None)], {}, sweep_id="s")
+    assert known(again) == []
+    copy = frozen_trial(row, [], study)
+    assert (copy.params, copy.value, copy.user_attrs["lrsweep_baseline"]["peak_lr"]) == ({}, 0.25, 5.0)
+
+
+def test_a_history_that_grows_too_long_is_cut_while_trials_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that run keep their parameters and values, and are told as before."""
+    monkeypatch.setattr(search_module, "LARGEST_HISTORY", 8)
+    monkeypatch.setattr(search_module, "SLACK", 4)
+    told = begun(a_study(families=("cosine",), optimizers=("sgd",), trials=40))
+    told.ask()
+    told.reach_rung(0, 0.5)
+    for number in range(1, 30):
+        told.ask()
+        told.end(number, TrialState.COMPLETE, 1 / number, rung=1)
+    sizes = [trial.user_attrs.get("lrsweep_trial") for trial in known(told.search)]
+    assert len(sizes) <= 13
+    assert {29, 28, 27} <= set(sizes)
+    told.end(0, TrialState.COMPLETE, 0.001, rung=1)
+    assert [trial.intermediate_values for trial in known(told.search) if trial.value == 0.001] == [{1: 0.5, 3: 0.001}]
+
+
+# ── Optuna's own pruners ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pruned_by(name: str, factor: int = 3, **settings: Any) -> ResolvedStudy:
+    """Three rungs: 10, 30 and 90 steps."""
+    search = SearchSpec(pruner=Plugin(name, settings), rungs=3, reduction_factor=factor, sampler=Plugin("random"))
+    return replace(a_study(families=("cosine",), optimizers=("sgd",)), search=search)
+
+
+def survivors(study: ResolvedStudy, trials: int = 40) -> list[int]:
+    """How many trials begin each rung, on each of which they stand in another order."""
+    search = Search(study, [], {}, sweep_id="s")
+    reached = [0, 0, 0]
+    for number in range(trials):
+        search.accept(number, search.ask()[0])
+        for rung in range(3):
+            reached[rung] += 1
+            value = ((7, 11, 3)[rung] * number % trials + 1) / trials / (rung + 1)
+            search.report(number, rung, value)
+            if rung == 2 or search.halts(number):
+                state = TrialState.COMPLETE if rung == 2 else TrialState.PRUNED
+                search.tell(number, TrialEnd(state, value), rung=rung)
+                break
+    return reached
+
+
+@pytest.mark.parametrize("name", ["median", "percentile", "successive_halving", "hyperband"])
+def test_each_rung_is_pruned_by_optunas_own(name: str) -> None:
+    """Values are reported at steps 1, 3 and 9: fewer begin the second rung than the first, fewer still the third."""
+    first, second, third = survivors(pruned_by(name))
+    assert first == 40
+    assert first > second > third > 0
+
+
+def test_rungs_counted_one_by_one_would_not_all_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At steps 1, 2, 3 successive halving has a rung at 1 and at 3, and none at 2."""
+    monkeypatch.setattr(search_module, "rung_step", lambda rung, _factor: rung + 1)
+    first, second, third = survivors(pruned_by("successive_halving"))
+    assert first > second == third
+
+
+def test_our_own_halving_leaves_the_word_to_the_driver() -> None:
+    """None is neither yes nor no."""
+    told = begun()
+    told.ask()
+    told.reach_rung(0, 0.5)
+    assert told.search.halts(0) is None
+
+
+def test_optunas_pruner_says_the_same_after_a_restart() -> None:
+    """Successive halving writes into trials what it saw; a rebuilt search has it again."""
+    study = pruned_by("successive_halving")
+    told = begun(study)
+    for number in range(12):
+        told.ask()
+        told.search.report(number, 0, number / 12)
+        told.search.halts(number)
+        told.end(number, TrialState.PRUNED, number / 12)
+    for search in (told.search, told.rebuilt(study)):
+        asked, *_ = search.ask()
+        search.accept(99, asked)
+        search.report(99, 0, 0.9)
+        assert search.halts(99)
+        asked, *_ = search.ask()
+        search.accept(100, asked)
+        search.report(100, 0, -1.0)
+        assert not search.halts(100)

@@ -1,0 +1,141 @@
+"""What a new sweep takes over from what the study found under other generations.
+
+Same meaning, another space: the trials that lie in the new space are copied, values and all, outside counts and budget.
+Another meaning: their values say nothing here, so only the best points are taken, and tried first.
+
+Both are settled when the sweep begins and kept by the store: copies as trials, points among the sweep's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lrsweep.records import Json, Origin, SweepRow, TrialRow, TrialState
+from lrsweep.space import candidate, distributions_at, distributions_to_json, params_of
+from lrsweep.store.base import Lease, Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.search import LARGEST_HISTORY, best_and_newest
+from lrsweep.sweep.stored import resolved_from
+
+POINTS_KEY = "points"
+"""Where a sweep's settings hold the points that it tries first."""
+
+SHARE_OF_POINTS = 5
+"""One in so many trials of the budget at most is a point of another meaning."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A generation of the study, and its trials."""
+
+    study: ResolvedStudy
+    trials: Sequence[TrialRow]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    sweep: SweepRow
+    copied: int = 0
+    points: int = 0
+
+    def __str__(self) -> str:
+        """A sentence for the user; empty where nothing was taken over."""
+        if self.copied:
+            return (
+                f"the search begins with {_counted(self.copied, 'trial')} of the study's earlier space, outside the "
+                "budget"
+            )
+        if self.points:
+            points = _counted(self.points, "best point")
+            return f"the search first tries the {points} of the study's earlier meaning"
+        return ""
+
+
+def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow) -> WarmStart:
+    """To be called once, for a sweep that has just been created; the rows are written under its lease.
+
+    Trials that the generation has copied already are not copied again, so a second call adds none.
+    """
+    earlier = [
+        Earlier(resolved_from(row), store.trials(study.name, generation=row.generation))
+        for row in store.studies(study.name)
+        if row.generation != study.generation and row.spec
+    ]
+    present = store.trials(study.name, generation=study.generation)
+    rows = copies(study, sweep.sweep_id, earlier, present)
+    number = store.next_trial_number(study.name)
+    for place, row in enumerate(rows):
+        store.add_trial(lease, replace(row, number=number + place), [])
+    if rows or any(trial.is_told for trial in present):
+        return WarmStart(sweep, copied=len(rows))
+    points = best_points(study, earlier)
+    if points:
+        sweep = store.update_sweep(lease, sweep.sweep_id, settings={POINTS_KEY: points})
+    return WarmStart(sweep, points=len(points))
+
+
+def points_of(sweep: SweepRow) -> Sequence[Mapping[str, Json]]:
+    """What the sweep tries first, as it was settled when it began."""
+    found: Sequence[Mapping[str, Json]] = sweep.settings.get(POINTS_KEY, ())
+    return found
+
+
+def copies(
+    study: ResolvedStudy, sweep_id: str, earlier: Iterable[Earlier], present: Iterable[TrialRow]
+) -> list[TrialRow]:
+    """Rows for the trials of other spaces and the same meaning that lie in this one, without their numbers.
+
+    Only what a sweep trained is copied, and nothing twice. A failure says nothing of its point.
+    """
+    had = {trial.copied_from for trial in present}
+    found: list[TrialRow] = []
+    for one in earlier:
+        if one.study.meaning != study.meaning:
+            continue
+        for trial in one.trials:
+            is_known = trial.origin.counts and trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            params = params_of(candidate(trial.params, one.study), study) if is_known else None
+            if params is not None and (name := copy_name(trial)) not in had:
+                found.append(
+                    replace(
+                        trial,
+                        sweep_id=sweep_id,
+                        params=params,
+                        distributions=distributions_to_json(distributions_at(params, study)),
+                        origin=Origin.COPIED,
+                        copied_from=name,
+                    )
+                )
+    values = [row.value if row.state is TrialState.COMPLETE else None for row in found]
+    return [found[place] for place in best_and_newest(values, study.sense, LARGEST_HISTORY)]
+
+
+def best_points(study: ResolvedStudy, earlier: Iterable[Earlier]) -> list[dict[str, Json]]:
+    """Of the newest other meaning that has any: the best of each family, then the next best, at most a fifth of the
+    budget. They lie in the space; their values are not looked at but to put them in order."""
+    for one in reversed(list(earlier)):
+        if one.study.meaning == study.meaning:
+            continue
+        sign = 1.0 if one.study.sense == "minimize" else -1.0
+        complete = [trial for trial in one.trials if trial.origin.counts and trial.state is TrialState.COMPLETE]
+        complete.sort(key=lambda trial: sign * (trial.value or 0.0))
+        points = [params_of(candidate(trial.params, one.study), study) for trial in complete]
+        if found := first_of_each_family([point for point in points if point is not None]):
+            return found[: max(1, study.trials // SHARE_OF_POINTS)]
+    return []
+
+
+def first_of_each_family(points: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
+    """The same points, those first that are the first of their family."""
+    firsts = {point["family"]: point for point in reversed(points)}
+    leading = [point for point in points if firsts[point["family"]] is point]
+    return [*leading, *(point for point in points if firsts[point["family"]] is not point)]
+
+
+def copy_name(trial: TrialRow) -> str:
+    return f"trial {trial.number}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
