@@ -21,12 +21,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lrsweep.cli.sweep_drawing import budget_of, cost_line, finals_table, phase_line, rungs_line
 from lrsweep.records import Status
 from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
 from lrsweep.scripts.command_line import filled
 from lrsweep.selection import FamilyStanding
 from lrsweep.settings import DEFAULT_HOME, HOME
+from lrsweep.space import peak_of
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, Running, SweepResult, occupancy
@@ -51,7 +53,7 @@ class Display:
 
     def __enter__(self) -> Self:
         self._console.print(
-            f"[bold]lrsweep[/] study [bold]{escape(self._study.name)}[/], {self._study.trials} trials; "
+            f"[bold]lrsweep[/] study [bold]{escape(self._study.name)}[/], {budget_of(self._study.budget)}; "
             f"results in {escape(str(self._homes.folder))}",
             highlight=False,
             soft_wrap=True,
@@ -88,7 +90,7 @@ class Display:
 
     def report(self, result: SweepResult, *, again: str) -> None:
         """The table by family, the best schedule as a line to paste, and what to type next."""
-        self._console.print(_families_table(result.families, result.best))
+        self._console.print(families_table(result.families, result.best))
         ended = len(result.trainings)
         self._console.print(
             f"{len(result.trials)} trials, {ended} trainings, "
@@ -96,7 +98,12 @@ class Display:
             f"{result.sweep.seconds:.1f} s (and {result.startup_seconds:.1f} s to start)",
             highlight=False,
         )
-        self._console.print(_best_lines(result.best), highlight=False, soft_wrap=True)
+        self._console.print(best_lines(result.best), highlight=False, soft_wrap=True)
+        for line in (rungs_line(result.rungs), cost_line(result.cost)):
+            if line:
+                self._console.print(line, highlight=False, soft_wrap=True)
+        if result.finals:
+            self._console.print(finals_table(result.finals))
         if result.outage is not None:
             self.say(
                 f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage} "
@@ -191,15 +198,22 @@ def _view(progress: Progress) -> RenderableType:
         f"{progress.trials_told}/{progress.trials_wanted} trials, {progress.trainings_ended} trainings, "
         f"{_duration(progress.seconds)}{left}",
     )
-    lines: list[RenderableType] = [bar, _families_table(progress.families, progress.best)]
+    lines: list[RenderableType] = [bar, families_table(progress.families, progress.best)]
     if progress.best is not None:
         lines.append(Text.from_markup(_best_line(progress.best)))
     if progress.running:
         lines.append(Text(f"now: {_now(progress.running)}", style="dim"))
     if slots := _slots(progress):
         lines.append(Text(slots, style="dim"))
+    if progress.finals:
+        lines.append(finals_table(progress.finals))
+    for line in (phase_line(progress), rungs_line(progress.rungs), cost_line(progress.cost)):
+        if line:
+            lines.append(Text(line, style="dim"))
     if progress.outage is not None:
         lines.append(Text(f"MLflow is behind by {progress.behind} trainings: {progress.outage}", style="yellow"))
+    elif progress.behind:
+        lines.append(Text(f"still to be sent to MLflow: {progress.behind} trainings", style="dim"))
     return Group(*lines)
 
 
@@ -226,11 +240,12 @@ def _slots(progress: Progress) -> str:
 def _plain_line(progress: Progress) -> str:
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     best = "" if progress.best is None else f"; best {progress.best.value:.4f} ({progress.best.family})"
-    slots = f"; {_slots(progress)}" if progress.busy else ""
-    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}{slots}"
+    parts = (_slots(progress), phase_line(progress), cost_line(progress.cost))
+    more = "".join(f"; {part}" for part in parts if part)
+    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}{more}"
 
 
-def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:
+def families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 72 columns wide
     table.add_column("family", no_wrap=True)
     table.add_column("best", justify="right")
@@ -241,7 +256,7 @@ def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Ta
     for each in families:
         params = each.best.params if each.best else {}
         optimizer = str(params.get("optimizer", ""))
-        peak = params.get(f"{each.family}.{optimizer}.peak_lr")
+        peak = peak_of(params) if each.best else None
         leads = best is not None and each.best is not None and each.best.number == best.trial
         table.add_row(
             each.family,
@@ -257,11 +272,11 @@ def _families_table(families: Sequence[FamilyStanding], best: Best | None) -> Ta
 def _best_line(best: Best) -> str:
     return (
         f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
-        f"{best.metric} {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
+        f"{best.value_name} {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
     )
 
 
-def _best_lines(best: Best | None) -> str:
+def best_lines(best: Best | None) -> str:
     if best is None:
         return "No training reached the full horizon, so there is no best schedule."
     return (

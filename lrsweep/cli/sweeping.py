@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
+import sys
 from types import FrameType
 
-import typer
 from rich.console import Console
 
 from lrsweep.cli.live import Display, retyped
+from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.study import Study
 from lrsweep.study.durations import seconds_of
-from lrsweep.sweep.driver import Stop
+from lrsweep.sweep import events
 from lrsweep.sweep.homes import Options, When
+from lrsweep.sweep.progress import Progress
 from lrsweep.sweep.run import run_sweep
+from lrsweep.sweep.stopping import Stop
 
 
 def sweep(
@@ -37,28 +39,41 @@ def sweep(
     settings = read_settings(os.environ)
     homes = make_homes(settings)
     options = Options(
-        device=device,
+        device=(study.run.device or device) if device == "auto" else device,
         another=another,
-        deadline_seconds=_deadline_of(deadline) if deadline is not None else None,
-        engine=settings.engine if engine is None else EngineOption.parsed(engine),
+        deadline_seconds=study.run.deadline if deadline is None else _deadline_of(deadline),
+        engine=_engine_of(engine, study, settings.engine),
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it
     console = Console(stderr=as_json)
+    lines = Lines(sys.stdout) if as_json else None
     given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
     words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
     again = retyped(" ".join([command, *words]), homes.folder)
     with Display(console, study, homes) as display:
         if is_synthetic:
             display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")
+
+        def observe(progress: Progress) -> None:
+            display.show(progress)
+            if lines is not None:
+                lines.show(progress)
+
+        def say(sentence: str) -> None:
+            display.say(sentence)
+            if lines is not None:
+                lines.tell(events.note(sentence))
+
+        tell = lines.tell if lines is not None else events.nobody
         try:
-            result = run_sweep(study, homes, options, observe=display.show, say=display.say, on_ready=_obey_signals)
+            result = run_sweep(study, homes, options, observe=observe, say=say, on_ready=_obey_signals, tell=tell)
         except (Interrupted, DeadlinePassed, TryAgain):
             display.say(f"to continue: {again}")
             raise
     display.report(result, again=again)
-    if as_json:
-        typer.echo(json.dumps(result.to_json()))
+    if lines is not None:
+        lines.end(result)
 
 
 def _obey_signals(stop: Stop) -> None:
@@ -69,6 +84,13 @@ def _obey_signals(stop: Stop) -> None:
 
     signal.signal(signal.SIGINT, leave)
     signal.signal(signal.SIGTERM, leave)
+
+
+def _engine_of(option: str | None, study: Study, default: EngineOption) -> EngineOption:
+    """The command's, else the study's, else the environment's."""
+    if option is not None:
+        return EngineOption.parsed(option)
+    return default if study.run.engine is None else EngineOption.parsed(study.run.engine, "run.engine")
 
 
 def _deadline_of(text: str) -> float:

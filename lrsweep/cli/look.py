@@ -1,0 +1,222 @@
+"""What a look at the results finds: values made of rows, for ``lrsweep list`` and ``lrsweep status``.
+
+Whoever looks takes no lease, so everything may change between two queries: the newest is shown, never something half
+changed, since each query is a transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
+from lrsweep.records import Direction, Json, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.selection import best_trial
+from lrsweep.store.base import Event, Holder, Store
+from lrsweep.sweep.owner import is_dead
+
+EVENTS_SHOWN = 5
+PACE_FROM = 50
+"""Trainings that ended last, at most, by which the pace is judged."""
+
+WORDS = {
+    SweepStatus.RUNNING: "unfinished",
+    SweepStatus.FINISHED: "finished",
+    SweepStatus.STOPPED: "stopped",
+    SweepStatus.CANCELLED: "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A study by its newest sweep."""
+
+    study: str
+    sweep: str
+    state: str
+    """``running``, ``ending`` (somebody asked to cancel it), ``unfinished`` (nobody drives it), or how it ended"""
+    driver: str | None
+    """who drives it"""
+    trials_told: int
+    trials_wanted: int | None
+    best: float | None
+    family: str | None
+    best_trial: int | None
+    metric: str
+    began_at: float
+    seconds: float
+    """of work, over all its drivers that have left"""
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of the driver that runs, by what ended last."""
+
+    trainings_per_hour: float
+    seconds_left: float | None
+    """until the search has told all its trials"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    trial: int
+    training: str
+    line: str
+    """the last of its error: where a traceback says what it is"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that ``lrsweep status`` shows of a study."""
+
+    standing: Standing
+    generation: str
+    since: float | None
+    """when the driver that runs took the study over"""
+    trials_running: int
+    trainings: Mapping[str, int]
+    """by status"""
+    purposes: Mapping[str, int]
+    """by what they are for"""
+    pace: Pace | None
+    not_mirrored: int
+    """trainings that MLflow lacks, whole or in part"""
+    failure: Failure | None
+    events: Sequence[Event]
+
+    def to_json(self) -> dict[str, Json]:
+        return {**self.standing.to_json(), **{key: each for key, each in asdict(self).items() if key != "standing"}}
+
+
+def list_studies(store: Store) -> list[Standing]:
+    """The study with the newest sweep first."""
+    holders = store.holders()
+    return [
+        standing_of(sweep, generation_of(store, sweep), store.trials(name, sweep_id=sweep.sweep_id), holders.get(name))
+        for name, sweep in newest_sweeps(store).items()
+    ]
+
+
+def look_at(store: Store, given: str | None) -> Look:
+    sweep = chosen_sweep(store, given)
+    holder = store.holders().get(sweep.study)
+    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    events = store.events(sweep.study)
+    standing = standing_of(sweep, generation_of(store, sweep), trials, holder)
+    taken = [event.at for event in events if event.kind == "lease_acquired"]
+    since = taken[-1] if standing.driver is not None and taken else None
+    left = max(0, (standing.trials_wanted or 0) - standing.trials_told)
+    return Look(
+        standing=standing,
+        generation=sweep.generation,
+        since=since,
+        trials_running=sum(not trial.is_told for trial in trials),
+        trainings=_counted([row.status.value for row in trainings], list(Status)),
+        purposes=_counted([row.purpose.value for row in trainings], ()),
+        pace=None if since is None else pace_of(events, sweep.sweep_id, since, trials_left=left),
+        not_mirrored=len(store.unmirrored(sweep.sweep_id)),
+        failure=_last_failure(trainings),
+        events=events[-EVENTS_SHOWN:],
+    )
+
+
+def standing_of(
+    sweep: SweepRow,
+    study: StudyRow,
+    trials: Sequence[TrialRow],
+    holder: Holder | None,
+    is_dead: Callable[[str], bool] = is_dead,
+) -> Standing:
+    """A lease whose process is known to have died is nobody's: it only has not expired yet."""
+    own = [trial for trial in trials if trial.origin.counts]
+    best = best_trial(trials, sense_of(study.spec))
+    driver = None if holder is None or is_dead(holder.owner) else holder.owner
+    return Standing(
+        study=sweep.study,
+        sweep=sweep.sweep_id,
+        state=_state(sweep, is_driven=driver is not None),
+        driver=None if driver is None else driver_shown(driver),
+        trials_told=sum(trial.is_told for trial in own),
+        trials_wanted=trials_wanted(study.spec),
+        best=None if best is None else best.value,
+        family=None if best is None else str(best.params["family"]),
+        best_trial=None if best is None else best.number,
+        metric=value_key_of(study.spec),
+        began_at=sweep.created_at,
+        seconds=sweep.seconds,
+    )
+
+
+def pace_of(events: Sequence[Event], sweep_id: str, since: float, *, trials_left: int) -> Pace | None:
+    """By the last of what has ended since then; None before the second end."""
+    ends = [event.at for event in events if _is(event, "training_ended", sweep_id, since)][-PACE_FROM:]
+    if len(ends) < 2 or ends[-1] <= ends[0]:
+        return None
+    seconds = ends[-1] - ends[0]
+    told = sum(_is(event, "trial_told", sweep_id, ends[0]) for event in events)
+    return Pace(
+        trainings_per_hour=3600 * (len(ends) - 1) / seconds,
+        seconds_left=trials_left * seconds / told if told else None,
+    )
+
+
+def driver_shown(owner: str) -> str:
+    """Without what only processes on the same machine read.
+
+    >>> driver_shown("process 4242 on box [1f2e:4026531836 8812]")
+    'process 4242 on box'
+    """
+    return owner.partition(" [")[0]
+
+
+def trials_wanted(spec: Mapping[str, Json]) -> int | None:
+    """That the search asks, whatever unit the budget has; None where a row does not say it."""
+    wanted = spec.get("trials") or spec.get("budget", {}).get("trials")
+    return None if wanted is None else int(wanted)
+
+
+def sense_of(spec: Mapping[str, Json]) -> Direction:
+    """Which way the value of a trial is better, as ``ResolvedStudy.sense`` says it."""
+    if spec.get("objective", {}).get("kind") == "target" or spec.get("direction") != "maximize":
+        return "minimize"
+    return "maximize"
+
+
+def value_key_of(spec: Mapping[str, Json]) -> str:
+    """What the value of a trial is called, as ``ResolvedStudy.value_key`` says it."""
+    metric = str(spec.get("metric", "value"))
+    kind = spec.get("objective", {}).get("kind", "last")
+    return {"last": metric, "best": f"best_{metric}", "target": f"steps_to_{metric}"}[kind]
+
+
+def _state(sweep: SweepRow, *, is_driven: bool) -> str:
+    if sweep.status is not SweepStatus.RUNNING or not is_driven:
+        return WORDS[sweep.status]
+    return "ending" if sweep.is_cancelled else "running"
+
+
+def _is(event: Event, kind: str, sweep_id: str, since: float) -> bool:
+    return event.kind == kind and event.sweep_id == sweep_id and event.at >= since
+
+
+def _counted(values: Sequence[str], order: Sequence[str]) -> dict[str, int]:
+    counts = Counter(values)
+    return {value: counts[value] for value in [*order, *sorted(counts)] if counts[value]}
+
+
+def _last_failure(trainings: Sequence[TrainingRow]) -> Failure | None:
+    failed = [row for row in trainings if row.status is Status.FAILED]
+    if not failed:
+        return None
+    last = max(failed, key=lambda row: (row.started_at or 0.0, row.trial))
+    return Failure(last.trial, last.training_id, last_line(last.error))
+
+
+def last_line(error: str | None) -> str:
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it left no error"

@@ -1,0 +1,135 @@
+"""How a look at the results reads in a terminal: ``lrsweep list`` and ``lrsweep status``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lrsweep.cli.look import Look, Standing, driver_shown
+from lrsweep.store.base import Event
+
+STYLES = {"running": "bold green", "ending": "yellow", "unfinished": "yellow", "stopped": "red"}
+SHOWN_OF_EVENTS = ("trial", "rung", "status", "state", "reason", "owner")
+
+
+def show_list(console: Console, standings: Sequence[Standing]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("study", no_wrap=True)
+    table.add_column("state")
+    for name in ("trials", "best"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("family", "begun", "driver"):
+        table.add_column(name, no_wrap=name != "driver")
+    for each in standings:
+        wanted = "" if each.trials_wanted is None else f"/{each.trials_wanted}"
+        table.add_row(
+            escape(each.study),
+            each.state,
+            f"{each.trials_told}{wanted}",
+            number(each.best),
+            escape(each.family or ""),
+            ago(time.time() - each.began_at),
+            escape(each.driver or ""),
+            style=STYLES.get(each.state),
+        )
+    console.print(table)
+
+
+def show_look(console: Console, look: Look) -> None:
+    standing = look.standing
+    for line in (_headline(look), *_progress(look), *_pace(look), *_mirror(look), *_failure(look)):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+    console.print("\nlast:", highlight=False)
+    for event in look.events:
+        console.print(f"  {escape(_event_line(event))}", style="dim", highlight=False, soft_wrap=True)
+    if standing.state == "unfinished":
+        console.print(
+            "\nNobody drives it: `lrsweep run` with its study file continues it, `lrsweep cancel` ends it.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def number(value: float | None) -> str:
+    """Four places for losses, and no more digits than help for numbers of steps.
+
+    >>> number(0.11882), number(12400.0), number(None)
+    ('0.1188', '12400', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(seconds: float) -> str:
+    """
+    >>> ago(4.2), ago(200), ago(7300), ago(200000)
+    ('4 s ago', '3 min ago', '2 h ago', '2 d ago')
+    """
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"
+
+
+def _headline(look: Look) -> str:
+    standing = look.standing
+    begun = f"sweep {standing.sweep} of generation {look.generation[:8]}, begun {moment(standing.began_at)}"
+    if standing.driver is None:
+        return f"study {standing.study}: {standing.state}; {begun}"
+    since = "" if look.since is None else f" since {moment(look.since)}"
+    return f"study {standing.study}: {standing.state}, driven by {standing.driver}{since}; {begun}"
+
+
+def _progress(look: Look) -> list[str]:
+    standing = look.standing
+    wanted = "" if standing.trials_wanted is None else f" of {standing.trials_wanted}"
+    running = f", {look.trials_running} under way" if look.trials_running else ""
+    best = f"; best {standing.metric} {number(standing.best)} ({standing.family}, trial {standing.best_trial})"
+    lines = [f"trials: {standing.trials_told}{wanted} told{running}{best if standing.best is not None else ''}"]
+    if look.trainings:
+        kinds = f" ({_listed(look.purposes)})" if set(look.purposes) - {"search"} else ""
+        lines.append(f"trainings: {_listed(look.trainings)}{kinds}")
+    return lines
+
+
+def _pace(look: Look) -> list[str]:
+    if look.pace is None:
+        return []
+    left = ""
+    if look.pace.seconds_left:
+        left = f"; the search takes about another {ago(look.pace.seconds_left).removesuffix(' ago')}"
+    return [f"pace: {look.pace.trainings_per_hour:,.0f} trainings an hour{left}"]
+
+
+def _mirror(look: Look) -> list[str]:
+    if not look.not_mirrored:
+        return []
+    how = "" if look.standing.driver else "; `lrsweep sync` sends them"
+    return [f"MLflow lacks {look.not_mirrored} trainings, whole or in part{how}"]
+
+
+def _failure(look: Look) -> list[str]:
+    if look.failure is None:
+        return []
+    return [f"last failure: trial {look.failure.trial}, training {look.failure.training[:8]}: {look.failure.line}"]
+
+
+def _event_line(event: Event) -> str:
+    """``training_ended trial 3, rung 1``: what a person looks for among its data."""
+    data = {key: event.data[key] for key in SHOWN_OF_EVENTS if event.data.get(key) not in (None, "")}
+    shown = ", ".join(f"{key} {driver_shown(each) if key == 'owner' else each}" for key, each in data.items())
+    return f"{moment(event.at)} {event.kind.replace('_', ' ')}{': ' if shown else ''}{shown}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -1,0 +1,53 @@
+"""What several commands take, and the exit codes that all of them have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+EXIT_CODES = """\
+Exit codes: 0 done · 64 bad study or setting · 69 database or tracking unreachable at the start · 70 failures stopped
+the sweep, every training failed, or a check did · 75 try again · 99 held by another driver · 124 the deadline passed
+first · 130, 143 a signal."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="'cpu', 'cuda' or 'cuda:1'; by default a GPU where there is one.")
+]
+SyntheticOption = Annotated[
+    bool,
+    typer.Option(
+        "--synthetic", help="Random tensors of the true shapes in place of the workload's data: for speed alone."
+    ),
+]
+ObjectOption = Annotated[bool, typer.Option("--json", help="One JSON object alone on standard output.")]
+GivenArgument = Annotated[
+    str,
+    typer.Argument(metavar="WORKLOAD|STUDY", help="A workload, file.py:Name, module:Name, or a study file."),
+]
+WorkloadSetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting of the workload, as in --set model=cnn. May be repeated."
+    ),
+]
+OptimizerOption = Annotated[
+    str | None, typer.Option("--optimizer", help="By default the study's first, or sgd. A script has its own.")
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="How trainings run side by side: 'auto' measures it where that pays; 'sequential', 'sequential:2' (in two "
+        "processes), 'fused', 'fused:16' (so many at once) or 'fused:16x2' (in each of two processes).",
+    ),
+]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        help="Stop in order after this time, as in '90s', '10m' or '6h' (exit code 124; the same command continues).",
+    ),
+]

@@ -1,0 +1,255 @@
+"""``lrsweep show``: a study by families, one trial, or one training, out of what is stored."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lrsweep.cli.look import Standing, standing_of
+from lrsweep.cli.reading import chosen_sweep, generation_of
+from lrsweep.errors import InvalidInput, SettingsError
+from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
+from lrsweep.selection import FamilyStanding, by_family
+from lrsweep.space import candidate
+from lrsweep.store.base import Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.finals import Finalist, standings
+from lrsweep.sweep.halting import OtherRules, places
+from lrsweep.sweep.progress import Best, best_of
+from lrsweep.sweep.stored import resolved_from
+from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
+
+RATES_SHOWN = 200
+"""Of a training's rates in ``--json``: the whole curve is in the artifact that MLflow holds, and in SQL."""
+
+
+@dataclass(frozen=True)
+class StudyShown:
+    standing: Standing
+    study: ResolvedStudy
+    families: Sequence[FamilyStanding]
+    best: Best | None
+    finals: Sequence[Finalist]
+    rungs: Sequence[RungTrust]
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            **self.standing.to_json(),
+            "families": [
+                {
+                    "family": each.family,
+                    "trials": each.trials,
+                    "full": each.complete,
+                    "halted": each.pruned,
+                    "diverged": each.diverged,
+                    "failed": each.failed,
+                    "best": None if each.best is None else each.best.value,
+                    "best_trial": None if each.best is None else each.best.number,
+                }
+                for each in self.families
+            ],
+            "best": None if self.best is None else self.best.to_json(),
+            "finalists": [each.to_json() for each in self.finals],
+            "rungs": [each.to_json() for each in self.rungs],
+        }
+
+
+@dataclass(frozen=True)
+class TrialShown:
+    trial: TrialRow
+    study: ResolvedStudy
+    trainings: Sequence[TrainingRow]
+    used: Best | None
+    """the point in the form in which it is used; None where this release cannot read it"""
+
+    def to_json(self) -> dict[str, Json]:
+        trial, used = self.trial, self.used
+        return {
+            "study": trial.study,
+            "trial": trial.number,
+            "sweep": trial.sweep_id,
+            "origin": trial.origin.value,
+            "copied_from": trial.copied_from,
+            "state": trial.state.value,
+            "metric": self.study.value_key,
+            "value": trial.value,
+            "params": dict(trial.params),
+            "schedule": used and used.schedule.to_json(),
+            "peak_lr": used and used.peak_lr,
+            "optimizer": used and used.optimizer,
+            "optimizer_settings": used and dict(used.optimizer_settings),
+            "trainings": [training_json(row, self.study) for row in self.trainings],
+        }
+
+
+@dataclass(frozen=True)
+class TrainingShown:
+    training: TrainingRow
+    trial: TrialShown
+    curve: Curve | None
+
+    def to_json(self) -> dict[str, Json]:
+        evaluations = {} if self.curve is None else self.curve.evaluations
+        return {
+            **training_json(self.training, self.trial.study),
+            "trial": self.trial.trial.number,
+            "family": self.trial.trial.params["family"],
+            "rates": [] if self.curve is None else thinned(self.curve.rates.tolist(), RATES_SHOWN),
+            "evaluation_steps": [] if self.curve is None else self.curve.evaluation_steps.tolist(),
+            "evaluations": {name: [_finite(value) for value in each.tolist()] for name, each in evaluations.items()},
+        }
+
+
+def show_what(store: Store, study: str, what: str | None) -> StudyShown | TrialShown | TrainingShown:
+    """The study, the trial of that number, or the training whose id begins so (or ``TRIAL:HORIZON``).
+
+    Raises SettingsError where there is none, or where several begin so.
+    """
+    sweep = chosen_sweep(store, study)
+    if what is None:
+        return _study(store, sweep)
+    if what.isdecimal() and (trial := _trial(store, sweep.study, int(what))) is not None:
+        return shown_trial(store, trial)
+    training = found_training(store, sweep.study, what)
+    trial = store.trial(sweep.study, training.trial)
+    return TrainingShown(training, shown_trial(store, trial), store.curve(training.training_id))
+
+
+def _study(store: Store, sweep: SweepRow) -> StudyShown:
+    """With the rungs' correlations over the generation, as a sweep of it sees them."""
+    row = generation_of(store, sweep)
+    study = resolved_from(row, sweep)
+    generation = store.trials(sweep.study, generation=sweep.generation)
+    of_generation = store.trainings(sweep.study, generation=sweep.generation)
+    trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
+    trainings = [each for each in of_generation if each.sweep_id == sweep.sweep_id]
+    sweeps = [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation]
+    steady = calibrating(generation, places(generation, sweep.sweep_id), len(study.space.families))
+    return StudyShown(
+        standing=standing_of(sweep, row, trials, store.holders().get(sweep.study)),
+        study=study,
+        families=by_family(trials, study.sense),
+        best=best_of(trials, trainings, study, store),
+        finals=standings(study, trials, trainings),
+        rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
+    )
+
+
+def found_training(store: Store, study: str, what: str) -> TrainingRow:
+    """By the beginning of its id, or by ``TRIAL:HORIZON``: of a horizon's trainings the first seed that completed.
+
+    Raises SettingsError where there is none, or more than one.
+    """
+    rows = store.trainings(study)
+    if place := re.fullmatch(r"(\d+):(\d+)", what):
+        of_trial = [row for row in rows if row.trial == int(place[1])]
+        same = [row for row in of_trial if row.horizon == int(place[2])]
+        if same:
+            return min(same, key=lambda row: (row.status.value != "completed", row.purpose.value != "search"))
+        horizons = ", ".join(dict.fromkeys(f"{row.trial}:{row.horizon}" for row in of_trial))
+        there = f" There are: {horizons}." if of_trial else f" `lrsweep show {study}` lists the trials."
+        raise SettingsError(f"study {study!r} has no training {what!r}.{there}")
+    found = [row for row in rows if row.training_id.startswith(what.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SettingsError(
+            f"{len(found)} trainings of study {study!r} have an id that begins with {what!r}: give more."
+        )
+    raise SettingsError(
+        f"study {study!r} has neither a trial nor a training {what!r}; wanted a trial's number, the beginning of a "
+        f"training's id, or TRIAL:HORIZON, such as {_example(rows)}."
+    )
+
+
+def shown_trial(store: Store, trial: TrialRow) -> TrialShown:
+    sweep = store.sweep(trial.sweep_id)
+    study = resolved_from(generation_of(store, sweep), sweep)
+    trainings = store.trainings(trial.study, trial=trial.number)
+    return TrialShown(trial, study, trainings, as_used(store, trial, study, trainings))
+
+
+def as_used(store: Store, trial: TrialRow, study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> Best | None:
+    """The trial's point at the full horizon, whatever horizon it has reached."""
+    try:
+        point = candidate(trial.params, study)
+    except (KeyError, InvalidInput):  # drawn by a release whose families had other settings
+        return None
+    reached = max((row for row in trainings if row.steps), key=lambda row: row.horizon, default=None)
+    heard: Mapping[int, float] = {}
+    if point.schedule.needs_metric and reached is not None and reached.horizon == study.horizon:
+        heard = _heard(store.curve(reached.training_id), study.metric)
+    return Best(
+        trial=trial.number,
+        value=math.nan if trial.value is None else trial.value,
+        metric=study.metric,
+        direction=study.direction,
+        workload=study.workload,
+        family=point.schedule.family,
+        schedule=point.schedule,
+        peak_lr=point.peak_lr,
+        optimizer=point.optimizer.name,
+        optimizer_settings=point.optimizer.settings,
+        horizon=study.horizon,
+        metrics={},
+        heard=heard,
+        extra=point.extra,
+    )
+
+
+def training_json(row: TrainingRow, study: ResolvedStudy) -> dict[str, Json]:
+    return {
+        "training": row.training_id,
+        "purpose": row.purpose.value,
+        "rung": row.rung,
+        "horizon": row.horizon,
+        "seed": row.seed,
+        "rate_scale": row.rate_scale,
+        "status": row.status.value,
+        "value": row.metrics.get(study.value_key),
+        "metrics": dict(row.metrics),
+        "steps": row.steps,
+        "seconds": row.seconds,
+        "attempts": row.attempt,
+        "engine": row.engine,
+        "device": row.device,
+        "started_at": row.started_at,
+        "reason": row.reason,
+        "error": row.error,
+        "mlflow_run": row.mlflow_run_id,
+    }
+
+
+def thinned(values: Sequence[float], most: int) -> list[float]:
+    """Evenly, the first and the last among them.
+
+    >>> thinned([0, 1, 2, 3, 4], 3)
+    [0, 2, 4]
+    """
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def _trial(store: Store, study: str, number: int) -> TrialRow | None:
+    try:
+        return store.trial(study, number)
+    except KeyError:
+        return None
+
+
+def _heard(curve: Curve | None, metric: str) -> dict[int, float]:
+    if curve is None or metric not in curve.evaluations:
+        return {}
+    pairs = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
+    return {done: value for done, value in pairs if done >= 1 and math.isfinite(value)}
+
+
+def _example(rows: Sequence[TrainingRow]) -> str:
+    return f"{rows[0].training_id[:8]} or {rows[0].trial}:{rows[0].horizon}" if rows else "17, 1a2b3c4d or 17:600"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,163 @@
+"""How a study, a trial or a training reads in a terminal: ``lrsweep show``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lrsweep.cli.live import BARS, SPARK_WIDTH, best_lines, families_table, pasteable, sparkline
+from lrsweep.cli.look_drawing import moment, number
+from lrsweep.cli.show import StudyShown, TrainingShown, TrialShown, thinned
+from lrsweep.cli.sweep_drawing import finals_table, rungs_line
+from lrsweep.records import Json, TrainingRow
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.progress import Best
+
+COLUMNS: Mapping[str, Literal["left", "right"]] = {
+    "training": "left",
+    "for": "left",
+    "steps": "right",
+    "seed": "right",
+    "rate ×": "right",
+    "status": "left",
+    "value": "right",
+    "seconds": "right",
+    "tries": "right",
+    "engine": "left",
+}
+
+
+def show(console: Console, shown: StudyShown | TrialShown | TrainingShown) -> None:
+    match shown:
+        case StudyShown():
+            _study(console, shown)
+        case TrialShown():
+            _trial(console, shown)
+        case TrainingShown():
+            _training(console, shown)
+
+
+def rates_as_bars(rates: Sequence[float], width: int = SPARK_WIDTH) -> str:
+    """What was applied, the highest rate as the highest bar.
+
+    >>> rates_as_bars([1.0, 2.0, 3.0, 4.0], width=4)
+    '▃▅▇█'
+    """
+    peak = max(rates, default=0.0)
+    shown = thinned(rates, width)
+    return "".join(BARS[min(int(rate / peak * len(BARS)), len(BARS) - 1)] for rate in shown) if peak else ""
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def _study(console: Console, shown: StudyShown) -> None:
+    standing = shown.standing
+    wanted = "" if standing.trials_wanted is None else f" of {standing.trials_wanted}"
+    _say(
+        console,
+        f"study {standing.study}: {standing.state}, {standing.trials_told}{wanted} trials; sweep {standing.sweep}, "
+        f"begun {moment(standing.began_at)}",
+    )
+    console.print(families_table(shown.families, shown.best))
+    console.print(best_lines(shown.best), highlight=False, soft_wrap=True)
+    if rungs := rungs_line(shown.rungs):
+        _say(console, rungs)
+    if shown.finals:
+        console.print(finals_table(shown.finals))
+
+
+def _trial(console: Console, shown: TrialShown) -> None:
+    trial = shown.trial
+    value = "" if trial.value is None else f", {shown.study.value_key} {number(trial.value)}"
+    source = f", {trial.copied_from}" if trial.copied_from else ""
+    _say(
+        console,
+        f"trial {trial.number} of study {trial.study}: {trial.state.value}{value} ({trial.origin.value}{source})",
+    )
+    _pairs(console, _params(shown))
+    if shown.used is not None:
+        _used(console, shown.used)
+    if shown.trainings:
+        console.print(_trainings(shown.trainings, shown.study))
+    for row in shown.trainings:
+        for text in (row.reason, row.error):
+            if text:
+                _say(console, f"{row.training_id[:8]}: {text.strip().splitlines()[-1]}")
+
+
+def _used(console: Console, used: Best) -> None:
+    drawn = (
+        ""
+        if used.schedule.needs_metric and not used.heard
+        else sparkline(used.schedule, used.horizon, heard=used.heard)
+    )
+    console.print(f"\n[cyan]{drawn}[/]\n\n    {escape(pasteable(used))}\n", highlight=False, soft_wrap=True)
+
+
+def _params(shown: TrialShown) -> dict[str, Json]:
+    """As they were drawn; a schedule in JSON is long, and follows as code."""
+    return {name: value for name, value in shown.trial.params.items() if name != "schedule"}
+
+
+def _training(console: Console, shown: TrainingShown) -> None:
+    row, trial = shown.training, shown.trial.trial
+    _say(console, f"training {row.training_id} of trial {trial.number}, study {row.study}: {row.status.value}")
+    took = f"{row.seconds:.2f} s" if row.seconds else "–"
+    _pairs(
+        console,
+        {
+            "schedule": f"{trial.params['family']} with {trial.params['optimizer']}",
+            "for": row.purpose.value,
+            "horizon": f"{row.horizon:,} steps (rung {row.rung}), {row.steps:,} done in {took}",
+            "seed": row.seed,
+            "rate": f"{row.rate_scale:.4g} times the trial's own",
+            "attempts": row.attempt,
+            "engine": f"{row.engine or '–'} on {row.device or '–'}",
+            "begun": "–" if row.started_at is None else moment(row.started_at),
+            **{name: f"{value:.6g}" for name, value in row.metrics.items()},
+            "MLflow run": row.mlflow_run_id or "–",
+        },
+    )
+    if shown.curve is not None and shown.curve.steps:
+        rates = shown.curve.rates.tolist()
+        bars = rates_as_bars(rates)
+        console.print(
+            f"\n[cyan]{bars}[/]  rates applied, {min(rates):.3g} to {max(rates):.3g}", highlight=False, soft_wrap=True
+        )
+    if row.reason:
+        _say(console, f"\n{row.reason}")
+    if row.error:
+        _say(console, f"\n{row.error.rstrip()}")
+
+
+def _trainings(rows: Sequence[TrainingRow], study: ResolvedStudy) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns, but for long names of engines
+    for name, justify in COLUMNS.items():
+        table.add_column(name, justify=justify, no_wrap=name != "engine")
+    for row in rows:
+        table.add_row(
+            row.training_id[:8],
+            row.purpose.value,
+            f"{row.steps}/{row.horizon}",
+            f"{row.seed}",
+            f"{row.rate_scale:.3g}",
+            row.status.value,
+            number(row.metrics.get(study.value_key)),
+            f"{row.seconds:.2f}",
+            f"{row.attempt}",
+            " on ".join(each for each in (row.engine, row.device) if each),
+        )
+    return table
+
+
+def _pairs(console: Console, pairs: dict[str, Json]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, value in pairs.items():
+        table.add_row(f"  {escape(name)}", escape(f"{value:.6g}" if isinstance(value, float) else str(value)))
+    console.print(table)

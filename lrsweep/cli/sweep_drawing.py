@@ -1,0 +1,85 @@
+"""Parts of what a person sees of a sweep: its budget, its finalists, how far its rungs can be trusted, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from lrsweep.study import BUDGETS, BudgetSpec
+from lrsweep.study.budgets import SECONDS_PER_HOUR
+from lrsweep.sweep.finals import Finalist
+from lrsweep.sweep.phases import Phase
+from lrsweep.sweep.progress import Cost, Progress
+from lrsweep.sweep.trust import RungTrust
+
+UNITS = {
+    "trials": "{:,} trials",
+    "trainings": "{:,g} trainings",
+    "steps": "{:,} steps",
+    "wall_clock": "{:,g} s",
+    "gpu_hours": "{:,g} GPU hours",
+    "money": "{:,g} of money",
+}
+PHASES = {Phase.FIT: "measuring how the best rate moves with the horizon", Phase.FINALS: "finals"}
+
+
+def budget_of(budget: BudgetSpec) -> str:
+    """
+    >>> budget_of(BudgetSpec(trials=60)), budget_of(BudgetSpec(gpu_hours=1.5))
+    ('60 trials', '1.5 GPU hours')
+    """
+    assert set(UNITS) == set(BUDGETS)
+    return UNITS[budget.kind].format(getattr(budget, budget.kind))
+
+
+def finals_table(finals: Sequence[Finalist]) -> Table:
+    """The best first; each with the interval of its mean."""
+    [metric] = {each.metric for each in finals}
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("finalist", no_wrap=True)
+    table.add_column("trial", justify="right")
+    table.add_column(f"{metric}, mean", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name in ("n", "diverged", "failed"):
+        table.add_column(name, justify="right")
+    for place, each in enumerate(finals):
+        interval = "" if each.interval is None else f"{each.interval.low:.4f} to {each.interval.high:.4f}"
+        table.add_row(
+            f"{each.family}{' (baseline)' if each.is_baseline else ''}",
+            str(each.trial),
+            "–" if each.mean is None else f"{each.mean:.4f}",
+            interval,
+            *(str(count) for count in (each.n, each.diverged, each.failed)),
+            style="bold green" if place == 0 and each.mean is not None else None,
+        )
+    return table
+
+
+def phase_line(progress: Progress) -> str:
+    """Nothing while it searches."""
+    if progress.phase is Phase.SEARCH:
+        return ""
+    trained = sum(each.n + each.diverged + each.failed for each in progress.finals)
+    left = sum(each.left for each in progress.finals)
+    count = f": {trained} of {trained + left} trainings of {len(progress.finals)} finalists" if progress.finals else ""
+    return f"{PHASES[progress.phase]}{count}"
+
+
+def rungs_line(rungs: Sequence[RungTrust]) -> str:
+    """What is known of the rungs; nothing before it is."""
+    known = [rung for rung in rungs if rung.correlation is not None and rung.interval is not None]
+    said = [
+        f"rung of {rung.horizon}: rank correlation {rung.correlation:.2f} "
+        f"({rung.interval.low:.2f} to {rung.interval.high:.2f}, n = {rung.n})"
+        for rung in known
+        if rung.interval is not None
+    ]
+    return "; ".join(said)
+
+
+def cost_line(cost: Cost | None) -> str:
+    """``1.25 spent, 0.5 GPU hours``; nothing where no price is given."""
+    if cost is None or cost.money is None:
+        return ""
+    return f"{cost.money:,.2f} spent, {cost.device_seconds / SECONDS_PER_HOUR:.2f} device hours"

@@ -1,0 +1,92 @@
+"""``lrsweep doctor``: does everything that a sweep needs work here? Checks as data: what was found, and the remedy.
+
+    findings.py     a finding: ok, a warning or a fault
+    versions.py     packages against what lrsweep supports
+    machine.py      devices, cores, memory, open files, disks
+    environment.py  variables that are misspelt or left from a test
+    databases.py    the results database, and leases that hang
+    tracking.py     MLflow, and what it permits
+
+Each large dependency is asked in its own home (``store/probing.py``, ``tracking/probing.py``, ``engines/probing.py``).
+Nothing is made but a scratch run in an MLflow of the user's, which is deleted again, and no secret is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lrsweep.doctor.databases import check_database, check_leases
+from lrsweep.doctor.environment import check_environment
+from lrsweep.doctor.findings import Finding, Level, checked
+from lrsweep.doctor.machine import bytes_needed, check_devices, check_disk, check_limits
+from lrsweep.doctor.tracking import check_tracking
+from lrsweep.doctor.versions import check_versions
+from lrsweep.engines.probing import probe_torch
+from lrsweep.settings import FILES, SCHEMAS, Settings, read_settings
+from lrsweep.store import open_store, with_schema
+from lrsweep.store.probing import probe
+
+__all__ = ["Finding", "Level", "bytes_needed", "diagnose"]
+
+DATA = Path("~/.cache/lrsweep/data")
+"""Where workloads keep data by default."""
+
+
+def diagnose(
+    environ: Mapping[str, str],
+    *,
+    study: str | None = None,
+    needed_bytes: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Finding]:
+    """All findings, in the order in which one would look. ``study`` limits what concerns studies to one; its results
+    will take ``needed_bytes``; ``say`` hears what is being asked."""
+    say("the packages and devices")
+    torch = probe_torch()
+    found = [*check_versions(torch), *check_devices(torch), *check_limits(), *check_environment(environ)]
+    settings: list[Settings] = []
+
+    def read() -> list[Finding]:
+        settings.append(read_settings(environ))
+        return []
+
+    found += checked("settings", read)
+    if not settings:  # nothing else can be reached
+        return found
+    [here] = settings
+    say("the results database")
+    found += checked("databases", lambda: _databases(here, study))
+    say("MLflow")
+    found += checked("MLflow", lambda: _tracking(here))
+    say("the disks")
+    return found + check_disk(_folders(here), needed_bytes)
+
+
+def _databases(here: Settings, study: str | None) -> list[Finding]:
+    if here.database_url is None:
+        url = f"sqlite:///{here.home / FILES[0]}"
+    else:
+        url = with_schema(here.database_url, SCHEMAS[0])
+    probed = probe(url)
+    found = check_database(probed)
+    if not (probed.is_there and probed.is_current):
+        return found
+    store = open_store(url)
+    try:
+        return found + check_leases(store, study)
+    finally:
+        store.close()
+
+
+def _tracking(here: Settings) -> list[Finding]:
+    if here.tracking_uri is not None:
+        return check_tracking(here.tracking_uri, is_ours=False)
+    if here.database_url is not None:
+        return check_tracking(with_schema(here.database_url, SCHEMAS[2]), is_ours=True)
+    return check_tracking(f"sqlite:///{here.home / FILES[2]}", is_ours=True)
+
+
+def _folders(here: Settings) -> dict[str, Path]:
+    """The home first: databases, checkpoints and artifacts are there."""
+    return {"the home": here.home, "the data folder": here.data or DATA.expanduser()}

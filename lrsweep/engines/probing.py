@@ -1,0 +1,86 @@
+"""What PyTorch finds on this machine, asked in a process of its own.
+
+It takes seconds to import, may take memory on a GPU, and where a driver or a package does not fit it may fail in ways
+that end a process: whoever asks goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+PATIENCE_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    name: str
+    memory_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class TorchProbed:
+    torch: str | None = None
+    """its version, as it says it; None where it does not import"""
+    cuda: str | None = None
+    """that it was built for"""
+    gpus: Sequence[Gpu] = ()
+    cuda_error: str | None = None
+    """why a build for CUDA finds no GPU"""
+    torchvision_error: str | None = None
+    error: str | None = None
+    """why PyTorch does not import"""
+
+
+def probe_torch(patience_seconds: float = PATIENCE_SECONDS) -> TorchProbed:
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-m", "lrsweep.engines.probing"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=patience_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return TorchProbed(error=f"it did not import within {patience_seconds:.0f} s")
+    answers = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    if ran.returncode or not answers:
+        said = [line for line in ran.stderr.splitlines() if line.strip()] or [f"exit code {ran.returncode}"]
+        return TorchProbed(error=said[-1].strip())
+    read = json.loads(answers[-1])
+    return TorchProbed(**{**read, "gpus": tuple(Gpu(**each) for each in read["gpus"])})
+
+
+def _answer() -> TorchProbed:
+    import torch
+
+    vision = None
+    try:
+        import torchvision  # noqa: F401
+    except Exception as error:  # a build for another PyTorch raises RuntimeError
+        vision = _line(error)
+    built_for = torch.version.cuda
+    gpus, cuda_error = [], None
+    try:
+        if torch.cuda.is_available():
+            for index in range(torch.cuda.device_count()):
+                free, total = torch.cuda.mem_get_info(index)
+                gpus.append(Gpu(torch.cuda.get_device_name(index), total, free))
+        elif built_for is not None:
+            torch.cuda.init()  # type: ignore[no-untyped-call] # says why
+    except Exception as error:
+        cuda_error = _line(error)
+    return TorchProbed(torch.__version__, built_for, tuple(gpus), cuda_error, vision)
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_answer())) + "\n")

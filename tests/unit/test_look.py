@@ -1,0 +1,279 @@
+"""`lrsweep list`, `status`, `show` and `cancel`: what they find in a store, beside a driver or after it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrsweep.cli.cancel import cancel
+from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of
+from lrsweep.cli.show import found_training, show_what
+from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.records import Origin, Status, SweepRow, SweepStatus
+from lrsweep.store import MemoryStore, Store, open_store
+from lrsweep.store.base import Event, Holder
+from lrsweep.sweep.owner import this_owner
+from tests.looked import Typed, a_bench, a_driven_bench, in_a_home, typed
+from tests.scripted import completed, diverged, failed, in_turn, only_sgd
+from tests.sweeps import a_complete_trial, a_training, a_trial
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Six trials of one family, all ended."""
+    return in_a_home(tmp_path / "home", only_sgd(trials=6))
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    return typed(capsys, monkeypatch, home, {})
+
+
+def events_of(kinds_at: list[tuple[str, float]]) -> list[Event]:
+    return [Event(at, "quick", "s", kind, "t", {}) for kind, at in kinds_at]
+
+
+# ── list and status ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_driven_sweep_is_running_and_says_by_whom() -> None:
+    """The bench's lease is held by `a test`, which no machine can know to be dead."""
+    bench = a_driven_bench(only_sgd(trials=6))
+    [standing] = list_studies(bench.store)
+    assert (standing.study, standing.state, standing.driver) == ("quick", "running", "a test")
+    assert (standing.trials_told, standing.trials_wanted, standing.family) == (6, 6, "cosine")
+    assert standing.best == min(trial.value for trial in bench.trials if trial.state.value == "complete")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_cancelled", "is_driven", "said"),
+    [
+        (SweepStatus.RUNNING, False, True, "running"),
+        (SweepStatus.RUNNING, True, True, "ending"),
+        (SweepStatus.RUNNING, False, False, "unfinished"),
+        (SweepStatus.FINISHED, False, False, "finished"),
+        (SweepStatus.STOPPED, False, True, "stopped"),
+        (SweepStatus.CANCELLED, True, False, "cancelled"),
+    ],
+)
+def test_a_state_is_told_by_the_row_and_by_who_holds_the_lease(
+    status: SweepStatus, is_cancelled: bool, is_driven: bool, said: str
+) -> None:
+    """A lease whose process is known to have died is nobody's."""
+    bench = a_bench(only_sgd(trials=6))
+    [row] = bench.store.studies()
+    sweep = SweepRow("s", "quick", row.generation, status, is_cancelled=is_cancelled)
+    standing = standing_of(sweep, row, [], Holder("somebody", 10.0), is_dead=lambda _: not is_driven)
+    assert standing.state == said
+
+
+def test_what_a_larger_value_is_better_for_has_its_largest_as_best() -> None:
+    """By the direction that is stored with the study."""
+    bench = a_driven_bench(only_sgd(trials=6, direction="maximize"))
+    [standing] = list_studies(bench.store)
+    assert standing.best == max(trial.value for trial in bench.trials if trial.state.value == "complete")
+
+
+def test_only_the_sweeps_own_trials_that_have_ended_are_counted() -> None:
+    """One told, one under way, and one that was copied from an earlier generation: one of 60."""
+    row = a_bench(only_sgd(trials=60)).store.studies()[0]
+    trials = [a_complete_trial(0, 0.5), a_trial(1), a_complete_trial(2, 0.4, origin=Origin.COPIED)]
+    standing = standing_of(SweepRow("s", "quick", row.generation), row, trials, None)
+    assert (standing.trials_told, standing.trials_wanted) == (1, 60)
+
+
+def test_status_counts_trainings_by_status_and_shows_the_last_failure() -> None:
+    """Of three trials one fails; its error's last line is what a person looks for."""
+    bench = a_driven_bench(only_sgd(trials=3), in_turn(completed, failed, completed))
+    look = look_at(bench.store, "quick")
+    assert look.trainings["failed"] == 1
+    assert sum(look.trainings.values()) == len(bench.trainings())
+    assert look.failure is not None
+    assert look.failure.line == "RuntimeError: no data"
+    assert look.since is not None
+    assert look.not_mirrored == len(bench.trainings())  # the bench mirrors nothing
+    assert [event.kind for event in look.events][-1] == bench.store.events("quick")[-1].kind
+
+
+def test_the_pace_is_that_of_what_ended_under_the_present_driver() -> None:
+    """Two ends 60 s apart are 60 an hour; one told in that time, and three left: 180 s. Earlier ends do not count."""
+    events = events_of(
+        [("training_ended", 0.0), ("training_ended", 100.0), ("training_ended", 160.0), ("trial_told", 160.0)]
+    )
+    pace = pace_of(events, "s", 50.0, trials_left=3)
+    assert pace is not None
+    assert (pace.trainings_per_hour, pace.seconds_left) == (60.0, 180.0)
+    assert pace_of(events, "s", 150.0, trials_left=3) is None
+    assert pace_of(events, "another", 0.0, trials_left=3) is None
+
+
+def test_the_commands_answer_in_words_and_in_json(run: Typed) -> None:
+    """`list` and `status` on a file: the same numbers in both; nobody drives it, and what to do is said."""
+    [listed] = json.loads(run("list", "--json").out)["studies"]
+    assert (listed["study"], listed["state"], listed["trials_told"]) == ("quick", "unfinished", 6)
+    assert "quick unfinished    6/6" in run("list").out
+    status = json.loads(run("status", "--json").out)
+    assert (status["study"], status["trainings"]["completed"]) == ("quick", sum(status["trainings"].values()))
+    said = run("status", "quick").out
+    assert "trials: 6 of 6 told" in said
+    assert "Nobody drives it" in said
+
+
+def test_a_study_may_be_named_by_its_file(run: Typed, tmp_path: Path) -> None:
+    """The name in the file counts, not the file's."""
+    file = tmp_path / "other.toml"
+    file.write_text('[study]\nname = "quick"\n')
+    assert json.loads(run("status", str(file), "--json").out)["study"] == "quick"
+    file.write_text("[study]\n")
+    refused = run("status", str(file))
+    assert refused.code == 64
+    assert "does not say the name of a study" in refused.err
+
+
+def test_looking_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """A home that is not there is refused in a sentence, and is not there afterwards either."""
+    run = typed(capsys, monkeypatch, tmp_path / "none", {})
+    for command in (["list"], ["status"], ["show", "quick"], ["cancel", "quick"], ["reproduce", "quick", "0:90"]):
+        refused = run(*command)
+        assert refused.code == 64
+        assert "there are no results in" in refused.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_name(run: Typed) -> None:
+    """`quik` may have meant `quick`."""
+    refused = run("status", "quik")
+    assert refused.code == 64
+    assert "Did you mean 'quick'?" in refused.err
+
+
+def test_results_in_postgresql_are_looked_at_like_those_in_a_file(
+    postgres_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any, tmp_path: Path
+) -> None:
+    """An empty database has none, and gets no schema by being asked; with a sweep in it, it is listed."""
+    run = typed(capsys, monkeypatch, tmp_path / "home", {"LRSWEEP_DATABASE_URL": postgres_url})
+    assert "there are no results in that database" in run("list").err
+    assert "there are no results in that database" in run("list").err  # the first look made none
+    store = open_store(postgres_url)
+    a_driven_bench(only_sgd(trials=3), store=store)
+    store.close()
+    [listed] = json.loads(run("list", "--json").out)["studies"]
+    assert (listed["state"], listed["driver"], listed["trials_told"]) == ("running", "a test", 3)
+
+
+# ── show ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_study_is_shown_by_families_with_its_best_as_code(run: Typed) -> None:
+    """The best of the table is the best of the list, and its schedule can be pasted."""
+    shown = json.loads(run("show", "quick", "--json").out)
+    assert [each["family"] for each in shown["families"]] == ["cosine"]
+    assert shown["best"]["value"] == shown["families"][0]["best"]
+    assert f"lrsweep.schedule('cosine').rates(90, peak_lr={shown['best']['peak_lr']!r})" in run("show", "quick").out
+
+
+def test_a_trial_is_shown_with_its_parameters_and_trainings(run: Typed) -> None:
+    """Its peak is that of the full horizon; each training has its rate scale, steps and value."""
+    shown = json.loads(run("show", "quick", "0", "--json").out)
+    assert shown["params"]["cosine.sgd.peak_lr"] == shown["peak_lr"]
+    assert [row["rate_scale"] for row in shown["trainings"]] == pytest.approx([3**0.5, 1.0][: len(shown["trainings"])])
+    said = run("show", "quick", "0").out
+    assert shown["trainings"][0]["training"][:8] in said
+    assert ".rates(90, peak_lr=" in said
+
+
+def test_a_training_is_found_by_the_beginning_of_its_id_and_by_trial_and_horizon(run: Typed) -> None:
+    """Both show the same one, with the rates that were applied."""
+    identity = json.loads(run("show", "quick", "0", "--json").out)["trainings"][0]["training"]
+    by_id, by_place = (json.loads(run("show", "quick", what, "--json").out) for what in (identity[:9], "0:30"))
+    assert by_id == by_place
+    assert by_id["training"] == identity
+    assert len(by_id["rates"]) == 30
+    assert "rates applied" in run("show", "quick", "0:30").out
+
+
+def test_what_is_not_there_is_refused_with_what_there_is() -> None:
+    """A trial without that horizon, a text that is no id, and a beginning that several share."""
+    store = a_driven_bench(only_sgd(trials=6)).store
+    with pytest.raises(SettingsError, match=r"has no training '0:77'\. There are: 0:30"):
+        found_training(store, "quick", "0:77")
+    with pytest.raises(SettingsError, match="neither a trial nor a training 'zzz'"):
+        show_what(store, "quick", "zzz")
+    with pytest.raises(SettingsError, match="have an id that begins with ''"):
+        found_training(store, "quick", "")
+
+
+def test_why_a_training_failed_or_diverged_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """The whole error of one training; its last line beside the trial."""
+    home = in_a_home(tmp_path / "home", only_sgd(trials=2), in_turn(failed, diverged))
+    run = typed(capsys, monkeypatch, home, {})
+    assert "RuntimeError: no data" in run("show", "quick", "0").out
+    assert "Traceback …\nRuntimeError: no data" in run("show", "quick", "0:30").out
+
+
+# ── cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    opened = MemoryStore() if request.param == "memory" else open_store(request.getfixturevalue("sqlite_url"))
+    yield opened
+    opened.close()
+
+
+def test_a_sweep_that_nobody_drives_is_ended_by_the_command(store: Store) -> None:
+    """Under the lease, which is given back; what ran is queued, and cancelling twice is refused."""
+    bench = a_bench(only_sgd(trials=6), store)
+    training = replace(a_training(), sweep_id="sweep-1")
+    store.add_trial(bench.lease, replace(a_trial(0), sweep_id="sweep-1"), [training])
+    store.start_training(bench.lease, training.training_id, device="cpu")
+    store.release_lease(bench.lease)
+    ended = cancel(store, "quick", patience_seconds=1)
+    assert (ended.status, ended.by) == (SweepStatus.CANCELLED, "command")
+    assert [row.status for row in bench.trainings()] == [Status.QUEUED]
+    assert store.holders() == {}
+    assert store.sweep("sweep-1").is_cancelled
+    with pytest.raises(SettingsError, match="is cancelled already"):
+        cancel(store, "quick", patience_seconds=1)
+
+
+def test_a_driver_is_asked_and_waited_for(store: Store) -> None:
+    """It sees the wish in the sweep's row, and ends the sweep itself."""
+    bench = a_bench(only_sgd(trials=6), store)
+
+    def obeys() -> None:
+        while not store.sweep("sweep-1").is_cancelled:
+            pass
+        store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.CANCELLED)
+
+    driver = threading.Thread(target=obeys)
+    driver.start()
+    ended = cancel(store, "quick", patience_seconds=30)
+    driver.join()
+    assert (ended.status, ended.by) == (SweepStatus.CANCELLED, "driver")
+
+
+def test_a_driver_that_does_not_obey_in_time_is_named_and_the_wish_stays(store: Store) -> None:
+    """Exit code 75: the same command may be given again."""
+    a_bench(only_sgd(trials=6), store)
+    with pytest.raises(TryAgain, match="a test has not ended the sweep within 0 s"):
+        cancel(store, "quick", patience_seconds=0)
+    assert store.sweep("sweep-1").is_cancelled
+    assert store.sweep("sweep-1").status is SweepStatus.RUNNING
+
+
+def test_the_lease_of_a_driver_that_died_is_taken_at_once(store: Store) -> None:
+    """A process of this machine that is known to be gone."""
+    bench = a_bench(only_sgd(trials=6), store)
+    store.release_lease(bench.lease)
+    gone = this_owner().replace("process ", "process 9", 1)
+    store.acquire_lease("quick", gone, seconds=600)
+    assert cancel(store, "quick", patience_seconds=0).by == "command"
