@@ -27,6 +27,8 @@ _HOMES = {
     "attach": "lrsweep.integrations.attach",
     "rates_from_torch": "lrsweep.integrations.from_torch",
     "schedule_from_torch": "lrsweep.integrations.from_torch",
+    "suggest": "lrsweep.space.objectives",
+    "results": "lrsweep.frames",
     "LrsweepError": "lrsweep.errors",
     "NeedsMetric": "lrsweep.errors",
     "ScheduleError": "lrsweep.errors",
@@ -47,15 +49,18 @@ __all__ = [
     "grouped_from_json",
     "layerwise",
     "rates_from_torch",
+    "results",
     "schedule",
     "schedule_from_json",
     "schedule_from_params",
     "schedule_from_torch",
     "sequence",
+    "suggest",
 ]
 
 if TYPE_CHECKING:
     from lrsweep.errors import LrsweepError, NeedsMetric, ScheduleError, StudyError
+    from lrsweep.frames import results
     from lrsweep.integrations.attach import attach
     from lrsweep.integrations.from_torch import rates_from_torch, schedule_from_torch
     from lrsweep.schedules import (
@@ -70,6 +75,7 @@ if TYPE_CHECKING:
         schedule_from_params,
         sequence,
     )
+    from lrsweep.space.objectives import suggest
 
 
 def __getattr__(name: str) -> object:

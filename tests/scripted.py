@@ -17,10 +17,11 @@ from lrsweep.records import Outcome, Record, Status, StudyRow, SweepRow, Trainin
 from lrsweep.store import MemoryStore
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.checkpoints import Checkpoints
-from lrsweep.sweep.driver import Driver, Stop
+from lrsweep.sweep.driver import Driver
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.progress import Progress
+from lrsweep.sweep.stopping import Stop
 from tests.sweeps import a_record, a_study
 
 
@@ -74,6 +75,8 @@ class ScriptedExecutor:
         self.is_closed = False
         self.drained: list[str] = []
         """what was in flight when the driver let it end"""
+        self.last_words: list[Record | Lost] = []
+        """what comes while it is drained"""
         self._stays = False
 
     @property
@@ -117,10 +120,11 @@ class ScriptedExecutor:
             self._waiting.pop(0)
         return [*records]
 
-    def drain(self, tick: Callable[[], None]) -> None:
+    def drain(self, tick: Callable[[], None]) -> list[Record | Lost]:
         assert not self.is_closed
         self.drained += self.in_flight
         tick()
+        return [*self.last_words]
 
     def close(self) -> None:
         self._waiting.clear()

@@ -99,6 +99,10 @@ class Checkpoints:
         """by the monotonic clock"""
         self._wait()
 
+    @property
+    def are_kept(self) -> bool:
+        return self._folder is not None
+
     def newest(self) -> Checkpoint | None:
         """The newest that is whole and this training's own; None: the training starts from its first step."""
         if self._folder is None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 
 import torch
 
 from lrsweep.errors import SettingsError
 
 AUTO = "auto"
+
+_GPU_LOST = re.compile(
+    r"^\S.*CUDA error: (?!out of memory|invalid (?:argument|configuration|device ordinal)|no kernel image)",
+    re.MULTILINE,
+)
 
 
 def open_device(name: str) -> torch.device:
@@ -32,6 +38,12 @@ def open_device(name: str) -> torch.device:
         torch.cuda.set_device(device.index or 0)  # streams and graphs belong to the current one
         _repeat_bits()
     return device
+
+
+def is_gpu_lost(error: str) -> bool:
+    """Whether a training failed in a way after which nothing works on the GPU in this process: CUDA tells the same of
+    every call that follows."""
+    return _GPU_LOST.search(error) is not None
 
 
 def _repeat_bits() -> None:

@@ -37,14 +37,25 @@ Stopped = Callable[[], bool]
 """Whether the training is to end now."""
 
 
+class Drained(Exception):
+    """The training was asked to give way; all that it has done is in its checkpoint, and another attempt goes on."""
+
+
 def never() -> bool:
     return False
 
 
 def train(
-    plan: TrainingPlan, workload: Workload, emit: Emit, alive: Alive = nullcontext, stopped: Stopped = never
+    plan: TrainingPlan,
+    workload: Workload,
+    emit: Emit,
+    alive: Alive = nullcontext,
+    stopped: Stopped = never,
+    gives_way: Stopped = never,
 ) -> None:
     """Runs the plan to its end, from its newest checkpoint where there is one; the last record has the outcome.
+
+    Raises Drained after the step at which it ``gives_way``: then there is no outcome.
 
     ``with alive():`` stands around all that may take long without a record, but not around the steps: one that hangs is
     to be found. A training that diverges says by which rule (``lrsweep.engines.divergence``). Exceptions become
@@ -52,7 +63,9 @@ def train(
     """
     recorder = Recorder(plan, str(workload.device), emit)
     try:
-        outcome = _train(plan, workload, recorder, alive, stopped)
+        outcome = _train(plan, workload, recorder, alive, stopped, gives_way)
+    except Drained:
+        raise
     except Exception as error:
         outcome = recorder.outcome(Status.FAILED, error=failure(error, workload.device))
     recorder.end(outcome)
@@ -71,7 +84,9 @@ def end_unbegun(plan: TrainingPlan, workload: Workload, emit: Emit, engine: str 
     recorder.end(outcome)
 
 
-def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Alive, stopped: Stopped) -> Outcome:
+def _train(
+    plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Alive, stopped: Stopped, gives_way: Stopped
+) -> Outcome:
     engine = plan.engine
     if engine.graphs and (why_not := graphed.why_not(plan, workload.device)):
         raise InvalidInput(why_not)
@@ -147,12 +162,15 @@ def _train(plan: TrainingPlan, workload: Workload, recorder: Recorder, alive: Al
             if stopped():
                 reason = recorder.add(losses[recorder.steps : step + 1], applied.rates)
                 return recorder.outcome(Status.DIVERGED if reason else Status.STOPPED, reason=reason)
-            if now >= recorder.due or now >= checkpoints.due:
+            is_leaving = gives_way()
+            if is_leaving or now >= recorder.due or now >= checkpoints.due:
                 if reason := recorder.add(losses[recorder.steps : step + 1], applied.rates):
                     return recorder.outcome(Status.DIVERGED, reason=reason)
-                if now >= checkpoints.due:
+                if checkpoints.are_kept and (is_leaving or now >= checkpoints.due):
                     with alive():
                         checkpoints.save(taken(recorder.seconds, recorder.curve, applied.states, model, optimizer))
+            if is_leaving:
+                raise Drained
 
         done = point
         if reason := recorder.add(losses[recorder.steps : done], applied.rates):

@@ -31,10 +31,11 @@ class Executor(Protocol):
     def poll(self, seconds: float) -> list[Record | Lost]:
         """What has come within that time, in order: all that is there, or nothing."""
 
-    def drain(self, tick: Callable[[], None]) -> None:
-        """Lets the user's scripts save what they have and leave; ``tick`` is called meanwhile, and may raise.
+    def drain(self, tick: Callable[[], None]) -> list[Record | Lost]:
+        """Lets all trainings save what they have and give way; comes back with what they said by then, in order.
 
-        What was in flight is lost afterwards, and so it is for workloads that have nothing to save: at once.
+        It takes one step of a training, and of a user's script the grace that the study gives it. What was in flight
+        and has no outcome then goes on in another attempt. ``tick`` is called meanwhile, and may raise.
         """
 
     def close(self) -> None:

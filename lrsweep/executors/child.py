@@ -1,9 +1,9 @@
 """The engine's process: ``python -m lrsweep.executors.child FD DEVICE DATA SCRATCH``, started by ``LocalExecutor``.
 
 It reads plans from the pipe FD, trains them in order or many at once, and writes records back; the user's own scripts
-run beside each other, and torch is not imported for them. When the pipe closes it ends, because its driver is gone or
-drains it, and whoever drives next will queue the trainings again: at once, or where scripts run as soon as they have
-saved and left.
+run beside each other, and torch is not imported for them. When it is drained it lets go of all trainings, which have
+saved what they have. When the pipe closes it ends, because its driver is gone, and whoever drives next will queue the
+trainings again: at once, or where scripts run as soon as they have saved and left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,20 @@ from lrsweep.engines.command.endings import Cut
 from lrsweep.engines.command.engine import Pulse
 from lrsweep.errors import InvalidInput
 from lrsweep.executors.inbox import Inbox, Message
-from lrsweep.executors.messages import Alive, CannotDescribe, Describe, Lost, Measure, Prepare, Said, Stop, Use
+from lrsweep.executors.messages import (
+    BROKEN,
+    Alive,
+    CannotDescribe,
+    Describe,
+    Drain,
+    Drained,
+    Lost,
+    Measure,
+    Prepare,
+    Said,
+    Stop,
+    Use,
+)
 from lrsweep.executors.trainer import Trainer
 from lrsweep.records import TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
@@ -58,9 +71,17 @@ def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> 
         if _is_script(message):
             scripts.take(message)
             continue
+        if isinstance(message, Drain):
+            scripts.drain()
+            if workloads is not None:
+                workloads.drain()
+            send(Drained())
+            continue
         workloads = workloads or _Workloads(device_name, data, send, inbox)
         if message is None:
             workloads.advance()
+            if workloads.is_broken:
+                os._exit(BROKEN)
         else:
             workloads.take(message)
 
@@ -116,15 +137,22 @@ class _Workloads:
     """Models that are trained in this process."""
 
     def __init__(self, device_name: str, data: Path | None, send: Send, inbox: Inbox) -> None:
-        self._trainer = Trainer(device_name, data, send, inbox.is_stopped)
+        self._trainer = Trainer(device_name, data, send, inbox.is_stopped, inbox.is_drained)
         self._send = send
 
     @property
     def is_busy(self) -> bool:
         return self._trainer.is_busy
 
+    @property
+    def is_broken(self) -> bool:
+        return self._trainer.is_broken
+
     def advance(self) -> None:
         self._trainer.advance()
+
+    def drain(self) -> None:
+        self._trainer.drain()
 
     def take(self, message: Message) -> None:
         match message:

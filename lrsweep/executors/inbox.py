@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import queue
 
-from lrsweep.executors.messages import Describe, Measure, Prepare, Stop, Use
+from lrsweep.executors.messages import Describe, Drain, Measure, Prepare, Stop, Use
 from lrsweep.records import TrainingPlan
 
-Message = Prepare | Describe | TrainingPlan | Use | Stop | Measure
+Message = Prepare | Describe | TrainingPlan | Use | Stop | Measure | Drain
 
 
 class Inbox:
@@ -17,6 +17,7 @@ class Inbox:
     def __init__(self) -> None:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stopped: set[str] = set()
+        self._drains = 0
 
     def put(self, message: Message) -> None:
         match message:
@@ -24,14 +25,23 @@ class Inbox:
                 self._stopped.discard(message.training_id)  # meant an earlier attempt, which had ended by then
             case Stop(training_id):
                 self._stopped.add(training_id)
+            case Drain():
+                self._drains += 1
         self._messages.put(message)
 
     def take(self, *, wait: bool) -> Message | None:
         """The next one; None where there is none and nobody waits."""
         try:
-            return self._messages.get(block=wait)
+            message = self._messages.get(block=wait)
         except queue.Empty:
             return None
+        if isinstance(message, Drain):
+            self._drains -= 1
+        return message
+
+    def is_drained(self) -> bool:
+        """Whether all is to give way: until the taker has come to that message."""
+        return self._drains > 0
 
     def is_stopped(self, training_id: str) -> bool:
         return training_id in self._stopped

@@ -10,6 +10,7 @@ One process that trains one after the other is enough for most; several, or many
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 import time
@@ -19,7 +20,18 @@ from pathlib import Path
 
 from lrsweep.engines.command import concurrency
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
-from lrsweep.executors.messages import Busy, CannotDescribe, Describe, Lost, Measure, Measured, Prepare, Stop
+from lrsweep.executors.messages import (
+    Busy,
+    CannotDescribe,
+    Describe,
+    Drain,
+    Drained,
+    Lost,
+    Measure,
+    Measured,
+    Prepare,
+    Stop,
+)
 from lrsweep.executors.placing import Placing
 from lrsweep.executors.process import EngineProcess, Filled, Launch
 from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
@@ -28,6 +40,8 @@ from lrsweep.scripts.command import command_of
 
 STALL_SECONDS = 300.0
 TICK_SECONDS = 0.1
+DRAIN_SECONDS = 10.0
+"""For the step that a process is in and its checkpoints, after a signal; then it is ended."""
 MOST_MESSAGES = 1000
 """Of one poll, so that processes which tell faster than they are heard do not keep their driver for ever."""
 
@@ -285,29 +299,41 @@ class LocalExecutor:
         return (message,)
 
     def _lost(self, process: EngineProcess, reason: str) -> Sequence[Lost]:
-        running = process.running
+        running = [] if process.gave_up else process.running
         lost = [Lost(training, reason, was_running=training in running) for training in process.in_flight]
-        if told := self._placing.suspect(process):
+        if not process.gave_up and (told := self._placing.suspect(process)):
             self._say(told)
         process.in_flight.clear()
         return lost
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def drain(self, tick: Callable[[], None]) -> None:
-        """Asks the user's scripts to save what they have and leave, and waits until all have: each has its
-        ``stop_grace``. What was in flight is lost then. ``tick`` is called meanwhile, and may raise: ``close`` ends
-        all at once. Nothing happens where no script runs.
+    def drain(self, tick: Callable[[], None]) -> list[Record | Lost]:
+        """Lets all trainings save what they have and give way; comes back with what they said by then, in order.
+
+        A step may be long: a process that has not answered after ``DRAIN_SECONDS`` is ended, and its trainings go on
+        from an older checkpoint. The user's scripts have their ``stop_grace``, which their guards watch.
         """
-        process = self._processes[0]
-        if process.pid is None or not (self._runs_scripts and process.in_flight):
-            return
-        process.hang_up()
-        while not process.has_ended:
+        asked = [process for process in self._used if process.pid is not None and process.in_flight]
+        for process in asked:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` sees the end
+                process.send(Drain())
+        until = math.inf if self._runs_scripts else time.monotonic() + DRAIN_SECONDS
+        said: list[Record | Lost] = []
+        while asked and time.monotonic() < until:
             tick()
-            time.sleep(TICK_SECONDS)
-        process.reap()
-        process.in_flight.clear()
+            for process in _ready(asked, TICK_SECONDS):
+                try:
+                    message = process.receive()
+                except (EOFError, OSError):
+                    asked.remove(process)
+                    continue
+                if isinstance(message, Drained):
+                    asked.remove(process)
+                elif isinstance(message, Record | Lost):
+                    said.append(message)
+        self.close()
+        return said
 
     def close(self) -> None:
         """Ends the processes at once; what was in flight is lost, and it is for the driver to queue it again."""

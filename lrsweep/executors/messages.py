@@ -7,6 +7,9 @@ from pathlib import Path
 
 from lrsweep.records import TrainingPlan, WorkloadSpec
 
+BROKEN = 70
+"""The exit code of a process that ends by itself, because the GPU does nothing more in it."""
+
 
 @dataclass(frozen=True)
 class Prepare:
@@ -71,6 +74,16 @@ class Stop:
     """The training is to end as ``stopped``, whether it runs or waits in the process."""
 
     training_id: str
+
+
+@dataclass(frozen=True)
+class Drain:
+    """All trainings are to save what they have, at their next step, and to give way; scripts within their grace."""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """The answer, after the last record: what has no outcome by now goes on in another attempt."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import IO
 
 from lrsweep.executors.messages import (
+    BROKEN,
     Busy,
     CannotDescribe,
     Describe,
+    Drain,
+    Drained,
     Lost,
     Measure,
     Measured,
@@ -29,8 +32,8 @@ from lrsweep.executors.messages import (
 )
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts
 
-Asked = Prepare | Describe | TrainingPlan | Use | Stop | Measure
-Answer = Record | Lost | WorkloadFacts | CannotDescribe | Measured
+Asked = Prepare | Describe | TrainingPlan | Use | Stop | Measure | Drain
+Answer = Record | Lost | WorkloadFacts | CannotDescribe | Measured | Drained
 
 AHEAD = 1
 """One training runs and one waits in the process, so that the device never idles while the driver thinks."""
@@ -90,6 +93,8 @@ class EngineProcess:
         """training ids in the order in which they begin"""
         self.filled = Filled()
         self.heard_at = 0.0
+        self.gave_up = False
+        """whether it has ended by itself: that is no death of what it had"""
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[object, object] | None = None
         self._errors: IO[bytes] | None = None
@@ -104,10 +109,6 @@ class EngineProcess:
     def connection(self) -> Connection[object, object] | None:
         """To wait on; None where no process runs."""
         return self._connection
-
-    @property
-    def has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
 
     @property
     def silent_seconds(self) -> float:
@@ -195,16 +196,11 @@ class EngineProcess:
                 if isinstance(message, Lost) or message.outcome is not None:
                     self.in_flight.remove(message.training_id)
                 return message
-            case WorkloadFacts() | CannotDescribe() | Measured():
+            case WorkloadFacts() | CannotDescribe() | Measured() | Drained():
                 return message
         return None
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def hang_up(self) -> None:
-        """It ends by itself now; ``reap`` waits for it."""
-        assert self._connection is not None
-        self._connection.close()
 
     def kill(self) -> None:
         if self._process is not None:
@@ -222,9 +218,12 @@ class EngineProcess:
         except subprocess.TimeoutExpired:  # libraries may hang while the interpreter ends
             self._process.kill()
             code = self._process.wait()
+        self.gave_up = code == BROKEN
         self._errors.seek(0)
         tail = self._errors.read().decode(errors="replace").strip()[-ERROR_TAIL:]
         self._errors.close()
         self._process = self._connection = self._errors = None
+        if self.gave_up:
+            return "the engine's process lost its GPU, and a fresh one takes over"
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return f"the engine's process {how}" + (f"; it wrote:\n{tail}" if tail else "")

@@ -8,10 +8,12 @@ One engine has trainings at a time; a plan for another waits until it is idle.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,17 +51,22 @@ class Trainer:
         data: Path | None,
         send: Callable[[object], None],
         is_stopped: Callable[[str], bool],
+        is_drained: Callable[[], bool],
     ) -> None:
         self._alive = Heartbeat(lambda: send(Alive()))
         with self._alive():
+            import lrsweep.engines.device
             import lrsweep.engines.sequential
 
+        self._is_gpu_lost = lrsweep.engines.device.is_gpu_lost
         self._train = lrsweep.engines.sequential.train
+        self._drained = lrsweep.engines.sequential.Drained
         self._end_unbegun = lrsweep.engines.sequential.end_unbegun
         self._device_name = device_name
         self._data = data
         self._send = send
         self._is_stopped = is_stopped
+        self._is_drained = is_drained
         self._loaded: dict[str, Workload] = {}
         self._slots: int | None = None
         self._waiting: deque[TrainingPlan] = deque()
@@ -67,6 +74,8 @@ class Trainer:
         self._benches: Benches | None = None
         self._in_slots = 0
         """trainings that the fused engine has, those that wait for a slot too"""
+        self.is_broken = False
+        """whether the GPU has failed a training in a way that it will fail all others in this process"""
         self._told = (0, 0)
         """its ``steps`` and ``slot_steps``, as they were told last"""
         self._told_at = 0.0
@@ -92,6 +101,13 @@ class Trainer:
                 self._end_unbegun(plan, workload, self._send)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].stop(training_id)
+
+    def drain(self) -> None:
+        """Lets go of all that is here; checkpoints hold what it has done. The sequential engine asks by itself."""
+        self._waiting.clear()
+        if self._fused:
+            self._fused[1].drain()
+            self._in_slots = 0
 
     def measure(self, message: Measure) -> Measured:
         """How fast trainings are trained; nothing else is trained meanwhile."""
@@ -177,7 +193,9 @@ class Trainer:
 
     def _train_alone(self, plan: TrainingPlan) -> None:
         workload = self._workload(plan.workload)
-        self._train(plan, workload, self._send, self._alive, lambda: self._is_stopped(plan.training_id))
+        is_stopped = functools.partial(self._is_stopped, plan.training_id)
+        with suppress(self._drained):
+            self._train(plan, workload, self._heard, self._alive, is_stopped, self._is_drained)
 
     def _emit(self, record: Record) -> None:
         """What the fused engine tells; before its last outcome, after which nobody may listen, how busy it was."""
@@ -185,6 +203,11 @@ class Trainer:
             self._in_slots -= 1
             if self._in_slots == 0:
                 self._say_how_busy()
+        self._heard(record)
+
+    def _heard(self, record: Record) -> None:
+        if record.outcome is not None and record.outcome.error is not None:
+            self.is_broken = self.is_broken or self._is_gpu_lost(record.outcome.error)
         self._send(record)
 
     def _say_how_busy(self) -> None:

@@ -1,4 +1,4 @@
-"""Trainings that fail and engines that die: when a training is held to account, and when a sweep ends by it."""
+"""Trainings that fail and engines that die: when one is trained again, held to account, or ends the sweep."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from collections.abc import Iterable
 from lrsweep.errors import SweepFailed
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.placing import DEATHS_THAT_FAIL
-from lrsweep.records import Status, TrainingRow
+from lrsweep.records import Outcome, Status, TrainingRow
+from lrsweep.sweep.node_faults import node_fault
 
-FAILURES_THAT_STOP = 5
+MOST_RETRIES = 2
+"""Of a training that the machine failed: a fault that stays costs each training so many attempts."""
 
 
 class Failures:
     """Counted over the life of one driver."""
 
-    def __init__(self) -> None:
+    def __init__(self, that_stop: int) -> None:
+        """``that_stop``: how many in a row end the sweep."""
+        self._that_stop = that_stop
         self._deaths: Counter[str] = Counter()
+        self._retries: Counter[str] = Counter()
         self._in_a_row = 0
 
     def fault_of(self, lost: Lost) -> str | None:
@@ -28,13 +33,22 @@ class Failures:
             return None
         return f"{lost.reason}\n(for the {DEATHS_THAT_FAIL}rd time)"
 
+    def passing(self, training_id: str, outcome: Outcome) -> str | None:
+        """Counts a failure by the machine's fault that another attempt may not meet: what it was; None for all else."""
+        if outcome.status is not Status.FAILED or self._retries[training_id] >= MOST_RETRIES:
+            return None
+        fault = node_fault(outcome.error or "")
+        if fault is not None:
+            self._retries[training_id] += 1
+        return fault
+
     def count(self, ended: TrainingRow) -> None:
         """Raises SweepFailed at the last of too many failures in a row."""
         self._in_a_row = self._in_a_row + 1 if ended.status is Status.FAILED else 0
-        if self._in_a_row >= FAILURES_THAT_STOP:
+        if self._in_a_row >= self._that_stop:
+            many = f"{self._that_stop} trainings in a row" if self._that_stop > 1 else "A training"
             raise SweepFailed(
-                f"{FAILURES_THAT_STOP} trainings in a row failed, so the sweep was stopped. "
-                f"The last one:\n{ended.error}\n"
+                f"{many} failed, so the sweep was stopped. The last one:\n{ended.error}\n"
                 "Mend the cause; the same command then goes on with the rest of the budget."
             )
 

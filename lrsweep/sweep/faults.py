@@ -1,6 +1,7 @@
-"""Named points at which a test may kill the process, to see that nothing is lost there.
+"""Named points at which a test may kill the process, or stop it, to see that nothing is lost there.
 
-``LRSWEEP_FAULT=after-commit:3`` sends SIGKILL to this process when it passes ``after-commit`` for the third time.
+``LRSWEEP_FAULT=after-commit:3`` sends SIGKILL to this process when it passes ``after-commit`` for the third time;
+``after-commit:3:stop`` sends SIGSTOP, as a machine does that sleeps: it goes on when somebody sends SIGCONT.
 """
 
 from __future__ import annotations
@@ -12,27 +13,39 @@ from dataclasses import dataclass, field
 
 from lrsweep.errors import SettingsError, did_you_mean
 
-POINTS = ("after-ask", "after-commit", "before-mirror", "mid-mirror")
+POINTS = (
+    "after-create",  # of the sweep, with all that it takes over
+    "after-ask",
+    "after-commit",  # of a training's outcome
+    "after-phase",  # the finals are queued, or a design that is fitted
+    "before-mirror",
+    "mid-mirror",  # MLflow has it, and the store does not know that
+    "mid-drain",  # after each message of a training that gives way
+    "mid-cancel",  # before the sweep is marked as cancelled
+)
+STOP = "stop"
 
 
 @dataclass
 class Faults:
     point: str | None = None
     time: int = 1
+    signum: signal.Signals = signal.SIGKILL
     _passed: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def parsed(cls, text: str | None) -> Faults:
         if not text:
             return cls()
-        point, _, time = text.partition(":")
+        point, _, rest = text.partition(":")
+        time, _, how = rest.partition(":")
         time = time or "1"
-        if point not in POINTS or not time.isdecimal() or int(time) < 1:
+        if point not in POINTS or not time.isdecimal() or int(time) < 1 or how not in ("", STOP):
             raise SettingsError(
-                f"LRSWEEP_FAULT is {text!r}; wanted POINT, or POINT:N for the N-th time from 1, with POINT of "
-                f"{', '.join(POINTS)}.{did_you_mean(point, POINTS)}"
+                f"LRSWEEP_FAULT is {text!r}; wanted POINT, or POINT:N for the N-th time from 1, or POINT:N:{STOP} to "
+                f"stop it there instead of killing it, with POINT of {', '.join(POINTS)}.{did_you_mean(point, POINTS)}"
             )
-        return cls(point, int(time))
+        return cls(point, int(time), signal.SIGSTOP if how else signal.SIGKILL)
 
     def passing(self, point: str) -> None:
         """Called at every named point; ends the process where a test asked for it."""
@@ -40,4 +53,4 @@ class Faults:
         if point == self.point:
             self._passed[point] += 1
             if self._passed[point] == self.time:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.signum)

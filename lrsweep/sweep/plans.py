@@ -9,17 +9,19 @@ from lrsweep.space import candidate
 from lrsweep.study import ResolvedStudy
 
 
-def first_training(study: ResolvedStudy, sweep_id: str, number: int, params: Mapping[str, Json]) -> TrainingRow:
-    """A new trial's training at the lowest rung; its seed is the trial's own, and stays so at every rung."""
+def first_training(
+    study: ResolvedStudy, sweep_id: str, number: int, params: Mapping[str, Json], rung: int = 0
+) -> TrainingRow:
+    """A new trial's training at its first rung; its seed is the trial's own, and stays so at every rung."""
     seed = int(stable_hash([study.seed, study.name, number])[:7], 16)
-    horizon = study.rungs[0]
+    horizon = study.rungs[rung]
     scale = study.rate_scale(str(params["optimizer"]), horizon)
     return TrainingRow(
         training_id=training_id(sweep_id, number, horizon, seed, scale),
         study=study.name,
         trial=number,
         sweep_id=sweep_id,
-        rung=0,
+        rung=rung,
         horizon=horizon,
         seed=seed,
         rate_scale=scale,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lrsweep.executors.messages import Busy
-from lrsweep.records import Direction, Json, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
+from lrsweep.records import Direction, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding, best_trial
 from lrsweep.space import candidate
+from lrsweep.study.budgets import SECONDS_PER_HOUR
+from lrsweep.sweep.finals import Finalist
+from lrsweep.sweep.phases import Phase
+from lrsweep.sweep.trust import RungTrust
 
 if TYPE_CHECKING:
     from lrsweep.store.base import Store
@@ -40,11 +44,18 @@ class Best:
     ``schedule.replay(heard, horizon, peak_lr)`` gives the rates of the training; empty for one that does not"""
     extra: Mapping[str, Json] = field(default_factory=dict)
     """the script's own parameters"""
+    value_key: str = ""
+    """what the value is, where it is not the metric after the last update: ``best_val_acc``, ``steps_to_val_acc``"""
+
+    @property
+    def value_name(self) -> str:
+        return self.value_key or self.metric
 
     def to_json(self) -> dict[str, Json]:
         return {
             "trial": self.trial,
             "value": self.value,
+            "value_of": self.value_name,
             "metric": self.metric,
             "direction": self.direction,
             "family": self.family,
@@ -56,6 +67,30 @@ class Best:
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
             "heard": {str(done): metric for done, metric in self.heard.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep has used: the time in which it holds its devices counts, whatever they do meanwhile."""
+
+    steps: int
+    device_seconds: float
+    money: float | None = None
+    """None where the study names no price"""
+
+    @classmethod
+    def of(cls, study: ResolvedStudy, *, steps: int, seconds: float) -> Cost:
+        device_seconds = seconds * study.devices
+        price = study.budget.price_per_hour
+        return cls(steps, device_seconds, None if price is None else price * device_seconds / SECONDS_PER_HOUR)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "steps": self.steps,
+            "device_seconds": self.device_seconds,
+            "gpu_hours": self.device_seconds / SECONDS_PER_HOUR,
+            "money": self.money,
         }
 
 
@@ -90,6 +125,32 @@ class Progress:
     outage: str | None
     busy: Busy | None = None
     """what the slots of the fused engines have done; None where trainings run one after the other"""
+    phase: Phase = Phase.SEARCH
+    cost: Cost | None = None
+    """of the sweep so far, by all its drivers"""
+    rungs: Sequence[RungTrust] = ()
+    finals: Sequence[Finalist] = ()
+    """the best first; empty before the finals"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "event": "progress",
+            "study": self.study,
+            "sweep": self.sweep_id,
+            "phase": self.phase.value,
+            "trials": self.trials_told,
+            "trials_wanted": self.trials_wanted,
+            "trainings": self.trainings_ended,
+            "seconds": self.seconds,
+            "seconds_left": self.seconds_left,
+            "best": None if self.best is None else {"trial": self.best.trial, "value": self.best.value},
+            "running": [each.training.training_id for each in self.running],
+            "finals_left": sum(each.left for each in self.finals),
+            "cost": self.cost.to_json() if self.cost else None,
+            "occupancy": occupancy(self.busy),
+            "behind": self.behind,
+            "outage": self.outage,
+        }
 
 
 def occupancy(busy: Busy | None) -> float | None:
@@ -122,6 +183,12 @@ class SweepResult:
     """how full the slots of the fused engines were; None where trainings ran one after the other"""
     engine: str | None = None
     """how trainings ran side by side, as ``--engine`` takes it; None for scripts, and where the sweep was only read"""
+    finals: Sequence[Finalist] = ()
+    """the best first"""
+    rungs: Sequence[RungTrust] = ()
+    cost: Cost | None = None
+    exponents: Mapping[str, Json] = field(default_factory=dict)
+    """by optimizer, how the peak rate was raised at the rungs, and what a design has found"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -132,6 +199,10 @@ class SweepResult:
             "trainings": len(self.trainings),
             "steps": sum(training.steps for training in self.trainings),
             "best": self.best.to_json() if self.best else None,
+            "finalists": [finalist.to_json() for finalist in self.finals],
+            "rungs": [rung.to_json() for rung in self.rungs],
+            "cost": self.cost.to_json() if self.cost else None,
+            "exponents": dict(self.exponents),
             "seconds": self.sweep.seconds,
             "startup_seconds": self.startup_seconds,
             "not_mirrored": self.not_mirrored,
@@ -143,20 +214,28 @@ class SweepResult:
 
 def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
     """The best trial of the rows, with the metrics of its training at the full horizon."""
-    trial = best_trial(trials, study.direction)
-    if trial is None or trial.value is None:
-        return None
+    trial = best_trial(trials, study.sense)
+    return None if trial is None else as_best(trial, trainings, study, store)
+
+
+def as_best(trial: TrialRow, trainings: Iterable[TrainingRow], study: ResolvedStudy, store: Store) -> Best:
+    """A trial that has a value at the full horizon; ``trainings`` are its own, and maybe others."""
+    assert trial.value is not None
     point = candidate(trial.params, study)
     full = next(
         row
         for row in trainings
-        if row.trial == trial.number and row.rung == len(study.rungs) - 1 and row.status is Status.COMPLETED
+        if row.trial == trial.number
+        and row.purpose is Purpose.SEARCH
+        and row.rung == len(study.rungs) - 1
+        and row.status is Status.COMPLETED
     )
     return Best(
         trial=trial.number,
         value=trial.value,
         metric=study.metric,
         direction=study.direction,
+        value_key=study.value_key,
         workload=study.workload,
         family=point.schedule.family,
         schedule=point.schedule,

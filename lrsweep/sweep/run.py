@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+from lrsweep.engines.versions import versions, with_versions
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SweepFailed, TrackingUnavailable
 from lrsweep.executors.chosen import crew_for, rest_of
 from lrsweep.executors.engine_option import as_option
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.records import Status, StudyRow, SweepRow, SweepStatus
+from lrsweep.records import StudyRow, SweepRow, SweepStatus
 from lrsweep.scripts import command
 from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, Study
+from lrsweep.sweep import events
+from lrsweep.sweep.beginning import (
+    continued_or_new,
+    is_over,
+    newest_sweep,
+    paced,
+    resolved_in,
+    say_of_another_seed,
+    trials_left,
+    used_up,
+)
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
-from lrsweep.sweep.driver import Driver, Stop
-from lrsweep.sweep.homes import Homes, Options, When
+from lrsweep.sweep.driver import Driver
+from lrsweep.sweep.exponents import FITTED_KEY
+from lrsweep.sweep.finals import standings
+from lrsweep.sweep.halting import OtherRules, places
+from lrsweep.sweep.homes import Homes, Options
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
-from lrsweep.sweep.progress import Best, Progress, SweepResult, best_of
+from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
+from lrsweep.sweep.stopping import Cancelled, Stop
+from lrsweep.sweep.trust import calibrating, rung_trusts
 from lrsweep.sweep.waiting import most_in_flight
+from lrsweep.sweep.warm_start import points_of
 from lrsweep.tracking import RunEnd, Tracker, load_mlflow
 
 STARTUP_LEASE_SECONDS = 120.0
@@ -47,11 +64,13 @@ def run_sweep(
     observe: Callable[[Progress], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     on_ready: Callable[[Stop], None] = lambda _: None,
+    tell: events.Tell = events.nobody,
 ) -> SweepResult:
     """Continues the study's unfinished sweep, or starts one; a finished sweep of the same generation is only read.
 
-    ``say`` gets a sentence where what happens is not what the bare command suggests. ``on_ready`` gets the ``Stop``
-    that a signal handler may set.
+    ``say`` gets a sentence where what happens is not what the bare command suggests, ``tell`` all events of the sweep.
+    ``on_ready`` gets the ``Stop`` that a signal handler may set. A sweep that is cancelled meanwhile comes back as what
+    it had come to.
     """
     began = time.monotonic()
     stop = Stop(began + options.deadline_seconds if options.deadline_seconds is not None else None)
@@ -69,25 +88,28 @@ def run_sweep(
         load_mlflow()
         keep()
         resolved = study.resolved(executor.describe(study.workload, keep))
-        found = _newest(store, resolved)
+        found = newest_sweep(store, resolved)
         if found is not None and options.another == "never":
-            _say_of_another_seed(store, resolved, say)
+            say_of_another_seed(store, resolved, say)
+            if found.status is SweepStatus.FINISHED and is_over(store, found, resolved):
+                say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
+                resolved = resolved_in(found, resolved)
+                return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
+        resolved = paced(resolved, store, executor, keep, say)
         store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
-        is_done = found is not None and found.status is SweepStatus.FINISHED and _is_over(store, found, resolved)
-        if found is not None and is_done and options.another == "never":
-            say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
-            return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
         checkpoints = Checkpoints(homes.checkpoints)
         checkpoints.tidy(store)
         tidy_scratch(homes.scratch)
         copy = open_copy(homes.optuna_url, resolved)
-        tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+        tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
         keep()
-        sweep = _continued_or_new(store, lease, resolved, found, options.another, say)
+        sweep = continued_or_new(store, lease, resolved, found, options.another, say)
+        options.faults.passing("after-create")
+        resolved = resolved_in(sweep, resolved)
         left = math.inf if options.deadline_seconds is None else options.deadline_seconds - (time.monotonic() - began)
         rest = rest_of(
             resolved,
-            trials_left=_trials_left(store, resolved, sweep),
+            trials_left=trials_left(store, resolved, sweep),
             at_once=most_in_flight(resolved.trials),
             seconds=left,
         )
@@ -120,6 +142,8 @@ def run_sweep(
             faults=options.faults,
             observe=observe,
             say=say,
+            tell=tell,
+            points=points_of(sweep),
         )
         startup_seconds = time.monotonic() - began
 
@@ -135,6 +159,13 @@ def run_sweep(
             driver.queue_running_again(reason=type(leaving).__name__)
             _leave(tracker, mirror, driver, sweep, "KILLED")
             raise
+        except Cancelled:
+            driver.queue_running_again(reason="the sweep was cancelled")
+            options.faults.passing("mid-cancel")
+            _leave(tracker, mirror, driver, sweep, "KILLED")
+            sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.CANCELLED)
+            say("the sweep was cancelled; what was finished is kept, and the same command starts another")
+            return _result(store, resolved, sweep, homes, startup_seconds=startup_seconds)
         except SweepFailed:
             driver.queue_running_again(reason="the sweep was stopped")
             _leave(tracker, mirror, driver, sweep, "FAILED")
@@ -148,7 +179,7 @@ def run_sweep(
         else:
             outage = mirror.outage or "it was away for too long."
         if outage is None:  # only now: a sweep is finished when all that it found can be seen
-            sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
+            sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED, settings=used_up(resolved))
         engine = None if study.workload.name == command.NAME else as_option(crew)
         return replace(result, sweep=sweep, outage=outage, occupancy=driver.occupancy, engine=engine)
 
@@ -173,60 +204,7 @@ def _give_back(store: Store, lease: Lease) -> None:
         store.release_lease(lease)
 
 
-def _say_of_another_seed(store: Store, study: ResolvedStudy, say: Callable[[str], None]) -> None:
-    [before] = [row for row in store.studies(study.name) if row.generation == study.generation]
-    if before.spec.get("seed") != study.seed:
-        say(
-            f"study.seed is {study.seed} and was {before.spec.get('seed')}: trials that exist keep theirs, new ones "
-            "take the new one; `--new` starts a sweep of it alone"
-        )
-
-
-def _newest(store: Store, study: ResolvedStudy) -> SweepRow | None:
-    """The newest sweep of the file's generation."""
-    same = [sweep for sweep in store.sweeps(study.name) if sweep.generation == study.generation]
-    return same[-1] if same else None
-
-
-def _continued_or_new(
-    store: Store,
-    lease: Lease,
-    study: ResolvedStudy,
-    found: SweepRow | None,
-    another: When,
-    say: Callable[[str], None],
-) -> SweepRow:
-    """The sweep to drive; a new one has its id committed before the first ask. Others that were left are stopped."""
-    wanted_new = another == "always" or (another == "when over" and found and _is_over(store, found, study))
-    sweeps = store.sweeps(study.name)
-    if found is None and sweeps:
-        say(
-            f"the study's meaning or space has changed since its last sweep (generation {sweeps[-1].generation[:8]}, "
-            f"now {study.generation[:8]}): this is a new sweep; the earlier results stay"
-        )
-    chosen = None if wanted_new else found
-    for left in sweeps:
-        if left.status is SweepStatus.RUNNING and (chosen is None or left.sweep_id != chosen.sweep_id):
-            for row in store.trainings(study.name, sweep_id=left.sweep_id):
-                if row.status is Status.RUNNING:
-                    store.queue_again(lease, row.training_id, reason="another sweep was started")
-            store.update_sweep(lease, left.sweep_id, status=SweepStatus.STOPPED)
-    return chosen or store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation))
-
-
-def _is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
-    """Whether it has used up the budget that the file has now, well or not."""
-    return sweep.status is not SweepStatus.RUNNING and _trials_left(store, study, sweep) == 0
-
-
-def _trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
-    """Of the budget that the file has now."""
-    told = sum(trial.is_told for trial in store.trials(study.name, sweep_id=sweep.sweep_id))
-    return max(0, study.trials - told)
-
-
 def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> SweepRow:
-    row = next(row for row in store.studies(study.name) if row.generation == study.generation)
     params = {
         "workload": study.workload.name,
         "horizon": str(study.horizon),
@@ -236,9 +214,15 @@ def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStu
         "metric": study.metric,
         "direction": study.direction,
     }
-    parent = tracker.open_sweep(sweep, row, params=params)
+    parent = tracker.open_sweep(sweep, study, params=params)
     tracker.end_running(sweep, others=True)  # the lease says that nobody works on what an earlier sweep left
-    return store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.RUNNING, mlflow_run_id=parent)
+    return store.update_sweep(
+        lease,
+        sweep.sweep_id,
+        status=SweepStatus.RUNNING,
+        mlflow_run_id=parent,
+        settings=with_versions(sweep.settings, versions()),
+    )
 
 
 def _leave(tracker: Tracker, mirror: Mirror, driver: Driver, sweep: SweepRow, status: RunEnd) -> None:
@@ -265,15 +249,28 @@ def _close_parent(tracker: Tracker, sweep: SweepRow, status: RunEnd, best: Best 
 def _result(
     store: Store, study: ResolvedStudy, sweep: SweepRow, homes: Homes, *, startup_seconds: float
 ) -> SweepResult:
-    trials = list(store.trials(study.name, sweep_id=sweep.sweep_id))
-    trainings = list(store.trainings(study.name, sweep_id=sweep.sweep_id))
+    generation = store.trials(study.name, generation=study.generation)
+    of_generation = store.trainings(study.name, generation=study.generation)
+    sweeps = [row for row in store.sweeps(study.name) if row.generation == study.generation]
+    trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
+    trainings = [row for row in of_generation if row.sweep_id == sweep.sweep_id]
+    steady = calibrating(generation, places(generation, sweep.sweep_id), len(study.space.families))
+    steps = sum(row.steps for row in trainings)
+    used = study.rate_exponents
     return SweepResult(
         sweep=sweep,
         trials=trials,
         trainings=trainings,
-        families=by_family(trials, study.direction),
+        families=by_family(trials, study.sense),
         best=best_of(trials, trainings, study, store),
         home=str(homes.folder),
         startup_seconds=startup_seconds,
         not_mirrored=sum(not training.is_mirrored for training in trainings),
+        finals=standings(study, trials, trainings),
+        rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
+        cost=Cost.of(study, steps=steps, seconds=sweep.seconds),
+        exponents={
+            "used": {name: used.get(name, study.default_exponent(name)) for name in study.space.optimizers},
+            "fitted": sweep.settings.get(FITTED_KEY, {}),
+        },
     )

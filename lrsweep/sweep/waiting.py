@@ -75,6 +75,14 @@ class Waiting:
         heapq.heappush(self._heap, (*urgency, self._came, row.training_id))
         self._came += 1
 
+    def __contains__(self, training_id: str) -> bool:
+        return any(each[-1] == training_id for each in self._heap)
+
+    def remove(self, training_id: str) -> None:
+        """It is to run no more."""
+        self._heap = [each for each in self._heap if each[-1] != training_id]
+        heapq.heapify(self._heap)
+
     def next(self) -> str:
         """Takes out the training that is to run next: its id."""
         return heapq.heappop(self._heap)[-1]

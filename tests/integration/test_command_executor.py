@@ -178,7 +178,8 @@ def test_a_script_that_was_lost_with_its_engine_goes_on_where_it_was(
 
 
 def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: Callable[..., LocalExecutor]) -> None:
-    """Two of them: both have left, by themselves and with a checkpoint, when it returns; the engine has ended too."""
+    """Two of them: both have left, by themselves and with a checkpoint, when it returns, and what they said by then has
+    come; the engine has ended too."""
     command = Command(QUADRATIC.command, steps=40, concurrency=2, stop_grace=PATIENCE)
     executor = started()
     for name in "ab":
@@ -186,10 +187,14 @@ def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: C
     reports = [tmp_path / name / "reports.jsonl" for name in "ab"]
     wait_until(lambda: all(each.exists() and '"step": 10' in each.read_text() for each in reports), "no report came")
     ticks: list[int] = []
-    executor.drain(lambda: ticks.append(len(executor.in_flight)))
+    said = executor.drain(lambda: ticks.append(len(executor.in_flight)))
     assert [(tmp_path / name / "checkpoint" / "saved.json").exists() for name in "ab"] == [True, True]
     assert (executor.pid, executor.in_flight) == (None, ())
-    assert set(ticks) == {2}
+    assert ticks[0] == 2
+    assert ticks == sorted(ticks, reverse=True)
+    left = [each for each in said if isinstance(each, Lost)]
+    assert {each.training_id: each.was_running for each in left} == {"a": False, "b": False}
+    assert all("asked to stop and left after" in each.reason or "preempted" in each.reason for each in left)
     assert ends(_trained_on(executor, command, tmp_path)) == dict.fromkeys("ab", Status.COMPLETED)
 
 

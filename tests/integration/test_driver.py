@@ -21,7 +21,7 @@ from lrsweep.records import Curve, EngineSettings, Outcome, Record, Status, Swee
 from lrsweep.scripts.command import TOO_LATE, Command
 from lrsweep.study.extra import Choices
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
-from lrsweep.sweep.driver import Stop
+from lrsweep.sweep.stopping import Stop
 from tests.scripted import Bench, Dies, End, ScriptedExecutor, Stays, completed, diverged, failed, in_turn, only_sgd
 from tests.sweeps import a_record, a_study, a_training, a_trial
 

@@ -245,7 +245,7 @@ ASKED = """
 import lrsweep
 def main():
     try:
-        lrsweep.attach(peak_lr=0.1, total_steps=50, settings={"width": 8})
+        lrsweep.attach(peak_lr=0.1, total_steps=50, settings={"width": 8}, schedule="linear")
     except Exception:
         print("caught")
     print("went on")
@@ -264,6 +264,7 @@ def test_asked_for_facts_it_answers_and_ends(tmp_path: Path, rank: str) -> None:
     if rank == "0":
         assert found is not None
         assert (found.peak_lr, found.total_steps, found.settings) == (0.1, 50, {"width": 8})
+        assert found.schedule == {"family": "linear", "floor": 0.0, "warmup": 0.0}
     else:
         assert found is None
 

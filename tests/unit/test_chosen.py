@@ -71,7 +71,7 @@ def test_another_question_is_measured_for_itself(tmp_path: Path) -> None:
 def test_other_evaluations_are_measured_for_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter as many: each takes its time between the updates."""
     asked(fast(), tmp_path / "engines.json")
-    monkeypatch.setattr("lrsweep.study.values.EVALUATIONS_PER_TRAINING", 5)
+    monkeypatch.setattr("lrsweep.study.resolved.EVALUATIONS_PER_TRAINING", 5)
     measurer = fast()
     asked(measurer, tmp_path / "engines.json")
     assert len(measurer.tried) > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lrsweep.executors.inbox import Inbox, Message
-from lrsweep.executors.messages import Stop, Use
+from lrsweep.executors.messages import Drain, Stop, Use
 from tests.trainings import PLAN
 
 
@@ -29,3 +29,15 @@ def test_a_stop_is_known_at_once_and_meant_for_one_attempt() -> None:
     assert not inbox.is_stopped("other")
     inbox.put(replace(PLAN, attempt=2))
     assert not inbox.is_stopped("t")
+
+
+def test_a_drain_is_known_at_once_and_over_when_it_is_taken_up() -> None:
+    """A training that was sent before it gives way, one that is sent after it is trained."""
+    inbox = Inbox()
+    inbox.put(PLAN)
+    inbox.put(Drain())
+    assert inbox.is_drained()
+    assert inbox.take(wait=True) == PLAN
+    assert inbox.is_drained()
+    assert inbox.take(wait=True) == Drain()
+    assert not inbox.is_drained()

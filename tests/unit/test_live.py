@@ -14,15 +14,15 @@ import torch
 from rich.console import Console
 
 import lrsweep
+from lrsweep.cli.commands.running import run
 from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
-from lrsweep.cli.main import run
 from lrsweep.errors import DeadlinePassed
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.scripts.command import Command
 from lrsweep.selection import by_family
 from lrsweep.space import candidate, suggest
-from lrsweep.study import OPTIMIZERS, SpaceSpec, Study
+from lrsweep.study import OPTIMIZERS, BudgetSpec, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
 from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
@@ -31,7 +31,7 @@ STUDY = Study(
     name="quick",
     workload=WorkloadSpec("digits"),
     space=SpaceSpec(("cosine",), ("sgd",)),
-    trials=60,
+    budget=BudgetSpec(trials=60),
     source="quick.toml",
 )
 HOMES = Homes(Path("/data/[lr]"), "", "", "", None)

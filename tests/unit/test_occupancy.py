@@ -12,7 +12,7 @@ from rich.console import Console
 from lrsweep.cli.live import Display
 from lrsweep.executors.messages import Busy
 from lrsweep.records import Status, SweepRow, WorkloadSpec
-from lrsweep.study import SpaceSpec, Study
+from lrsweep.study import BudgetSpec, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Progress, Running, SweepResult, occupancy
 from tests.sweeps import a_training, a_trial
@@ -42,7 +42,8 @@ RESULT = SweepResult(SweepRow("s", "quick", "g"), [], [], [], None, "/data", 1.0
 
 def shown(progress: Progress, *, terminal: bool) -> str:
     console = Console(file=io.StringIO(), record=True, width=120, force_terminal=terminal)
-    study = Study("quick", WorkloadSpec("digits"), SpaceSpec(("cosine",), ("sgd",)), trials=96, source="quick.toml")
+    space = SpaceSpec(("cosine",), ("sgd",))
+    study = Study("quick", WorkloadSpec("digits"), space, budget=BudgetSpec(trials=96), source="quick.toml")
     display = Display(console, study, Homes(Path("/data"), "", "", "", None))
     with display:
         display.show(progress)

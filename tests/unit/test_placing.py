@@ -241,7 +241,7 @@ def test_slots_that_memory_took_are_told(tmp_path: Path) -> None:
     """By the process, once, before a training ends; those to come are trained in the same engine."""
     (tmp_path / "short.py").write_text(SHORT_OF_MEMORY)
     sent: list[object] = []
-    trainer = Trainer("cpu", None, sent.append, lambda _: False)
+    trainer = Trainer("cpu", None, sent.append, lambda _: False, lambda: False)
     trainer.use(4)
     for plan in plans("abcde"):
         spec = WorkloadSpec(f"{tmp_path / 'short.py'}:Short")
@@ -261,7 +261,7 @@ def test_slots_that_memory_took_are_told(tmp_path: Path) -> None:
 def test_memory_that_runs_out_in_a_measurement_is_told_by_its_name(tmp_path: Path) -> None:
     """By which its driver knows that another time there may be more."""
     (tmp_path / "short.py").write_text(SHORT_OF_MEMORY)
-    trainer = Trainer("cpu", None, lambda _: None, lambda _: False)
+    trainer = Trainer("cpu", None, lambda _: None, lambda _: False, lambda: False)
     spec = WorkloadSpec(f"{tmp_path / 'short.py'}:Short")
     measured = trainer.measure(Measure(tuple(replace(plan, workload=spec) for plan in plans("abcd")), 4, 2.0))
     assert measured.reason == "out of memory: it holds no more than 2 trainings at once"

@@ -18,7 +18,9 @@ from lrsweep.tracking.points import (
     curve_points,
     curve_table,
     final_points,
+    is_as_planned,
     metric_name,
+    planned_points,
 )
 
 
@@ -215,4 +217,37 @@ def test_a_rate_that_a_script_reports_stands_beside_the_plans() -> None:
         "0,1.0,,,",
         "1,1.0,,,",
         "2,,,0.5,1",
+    ]
+
+
+def test_planned_rates_stand_at_the_steps_of_the_applied_ones() -> None:
+    """All of them from the first step, whatever was sent before, and never beyond the plan."""
+    planned = np.linspace(1.0, 0.0, 1000)
+    curve = made((planned[:500] / 2).tolist())
+    steps = [point.step for point in curve_points(curve, 1000, since=0, ended=True) if point.key == "lr"]
+    beside = list(planned_points(curve, planned, ended=True))
+    assert [point.step for point in beside] == steps
+    assert beside[-1] == Point("lr_planned", planned[499], 499)
+    assert list(planned_points(made([0.1] * 5), planned[:3], ended=True))[-1].step == 2
+
+
+def test_rates_are_as_planned_but_for_their_last_digits() -> None:
+    """A script's own arithmetic is not a deviation; another rate at one step is, and so is a step too many."""
+    planned = np.array([0.1, 0.2, 0.0])
+    assert is_as_planned(made([0.1, 0.2 + 1e-9]), planned)
+    assert is_as_planned(made([]), planned)
+    assert not is_as_planned(made([0.1, 0.201]), planned)
+    assert not is_as_planned(made([0.1, float("nan")]), planned)
+    assert not is_as_planned(made([0.1, 0.2, 0.0, 0.0]), planned)
+
+
+def test_a_table_of_planned_rates_has_them_in_a_column_of_their_own() -> None:
+    """Blank where the curve goes on after the plan, and beside an evaluation after the last step."""
+    rows = curve_table(made([0.1, 0.2, 0.3], {3: 5.0}), np.array([0.5, 0.25])).splitlines()
+    assert rows == [
+        "step,lr,lr_planned,train_loss,val_loss",
+        "0,0.1,0.5,0,",
+        "1,0.2,0.25,1,",
+        "2,0.3,,2,",
+        "3,,,,5",
     ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrsweep.redaction import public_link, shown, without_secrets
+from lrsweep.redaction import masked_command, public_link, shown, without_secrets
 
 SECRET_URI = "postgresql+psycopg://me:s%40cret@127.0.0.1:1/db?options=-csearch_path%3Dmlflow"
 COMMON = "postgresql://postgres:postgres@postgres:5432/postgres"
@@ -138,3 +138,27 @@ def test_no_quoted_password_is_left(password: str, in_front: bool) -> None:
 def test_a_printed_link_names_nobody(uri: str, wanted: str) -> None:
     """Neither user, token nor password; a browser asks for them. An @ in the path is no user's."""
     assert public_link(uri) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("python train.py --password hunter2 --lr 0.1", "hunter2"),
+        ("python train.py --api-key='a b' --lr 0.1", "a b"),
+        ("WANDB_API_KEY=a1b2 python train.py --lr 0.1", "a1b2"),
+        ("curl -H 'Authorization: Bearer a1b2' && python train.py --lr 0.1", "a1b2"),
+        ("python train.py --store https://host/x?access_token=a1b2&n=1 --lr 0.1", "a1b2"),
+        ("python train.py --db postgresql://ann:a1b2@host/db --lr 0.1", "a1b2"),
+    ],
+)
+def test_a_command_line_is_shown_without_its_secrets(line: str, secret: str) -> None:
+    """The rest stays: it says how a training was run."""
+    masked = masked_command(line)
+    assert secret not in masked
+    assert masked.endswith("--lr 0.1")
+
+
+def test_what_is_no_secret_of_a_command_line_stays() -> None:
+    """Names that only begin like a secret's, and switches without a value."""
+    line = "python train.py --tokenizer bert --max-tokens 512 --use-auth --lr {peak_lr}"
+    assert masked_command(line) == line

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import optuna
 import pytest
 
@@ -10,7 +12,7 @@ from lrsweep.records import OptimizerSpec
 from lrsweep.schedules import Schedule
 from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS
-from lrsweep.tracking.rows import training_params
+from lrsweep.tracking.rows import FamilyBest, family_table, training_params
 from tests.sweeps import a_study, a_training
 
 SEARCHED = [name for name in lrsweep.family_names() if name not in ("table", "function")]
@@ -92,3 +94,13 @@ def test_a_scripts_own_parameters_stand_under_their_names() -> None:
         "extra.depth": "4",
     }
     assert found["optimizer"] == "script"
+
+
+def test_the_table_of_families_can_be_read_back() -> None:
+    """A schedule is JSON with commas and quotes in it; a family without a value has blanks."""
+    schedule = lrsweep.schedule("wsd", cooldown=0.25)
+    best = FamilyBest("wsd", 8, 3, 4, 1, 0, value=0.25, trial=7, peak_lr=0.1, optimizer="sgd", schedule=schedule)
+    first, second = csv.DictReader(family_table([best, FamilyBest("step", 2, 0, 2, 0, 0)], "val_loss").splitlines())
+    assert (first["val_loss"], first["trial"], first["halted"]) == ("0.25", "7", "4")
+    assert lrsweep.schedule_from_json(first["schedule"]) == schedule
+    assert (second["family"], second["val_loss"], second["schedule"]) == ("step", "", "")

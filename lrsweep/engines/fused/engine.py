@@ -73,6 +73,16 @@ class FusedEngine:
         """Ends the training before the next step, if it is here."""
         self._stopped.add(training_id)
 
+    def drain(self) -> None:
+        """Sends and saves what every slot has done, and lets go of all trainings without an outcome, but for those
+        that have diverged: another attempt goes on from there."""
+        self._waiting.clear()
+        if self._bank is None:
+            return
+        for slot in self._send_losses(self._running):
+            self._save(slot)
+            self._leave(slot)
+
     @property
     def is_idle(self) -> bool:
         return not self._waiting and not self._running
@@ -362,8 +372,12 @@ class FusedEngine:
             return None
 
     def _save_if_due(self, slot: int) -> None:
+        if time.monotonic() >= self._in(slot).checkpoints.due:
+            self._save(slot)
+
+    def _save(self, slot: int) -> None:
         occupant = self._in(slot)
-        if time.monotonic() >= occupant.checkpoints.due:
+        if occupant.checkpoints.are_kept:
             with self._alive():
                 occupant.save(self._numbers.model_of(slot), self._numbers.optimizer_of(slot))
 

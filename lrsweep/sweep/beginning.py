@@ -1,0 +1,146 @@
+"""Which sweep a driver drives: the one that was left, or a new one with all that is settled when it begins."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from lrsweep.executors.choosing import Measurer
+from lrsweep.executors.chosen import measuring_plans
+from lrsweep.records import Crew, Json, Status, SweepRow, SweepStatus
+from lrsweep.scripts import command
+from lrsweep.store.base import Lease, Store
+from lrsweep.store.rules import REMOVED_TRIALS
+from lrsweep.study import ResolvedStudy
+from lrsweep.study.budgets import FEWEST_CALIBRATION_TRIALS, pace
+from lrsweep.sweep.exponents import frozen_for
+from lrsweep.sweep.halting import RATE_EXPONENTS_KEY
+from lrsweep.sweep.homes import When
+from lrsweep.sweep.warm_start import POINTS_KEY, warm_start
+
+MEASURED_SECONDS = 1.0
+FINISHED_KEY = "finished_budget"
+"""Where a sweep's settings hold the budget that it has used up, in a unit that is no number of trials."""
+
+
+def newest_sweep(store: Store, study: ResolvedStudy) -> SweepRow | None:
+    """Of the file's generation."""
+    same = [sweep for sweep in store.sweeps(study.name) if sweep.generation == study.generation]
+    return same[-1] if same else None
+
+
+def resolved_in(sweep: SweepRow, study: ResolvedStudy) -> ResolvedStudy:
+    """With the exponents that the sweep has frozen; one of an earlier release had the optimizers' defaults."""
+    return replace(study, rate_exponents=dict(sweep.settings.get(RATE_EXPONENTS_KEY, {})))
+
+
+def is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
+    """Whether it has used up the budget that the file has now, well or not; a cancelled one is not continued."""
+    if sweep.status is SweepStatus.RUNNING:
+        return sweep.is_cancelled
+    if sweep.status is SweepStatus.CANCELLED:
+        return True
+    if study.budget.trials is not None:
+        return trials_left(store, study, sweep) == 0
+    return sweep.status is SweepStatus.FINISHED and sweep.settings.get(FINISHED_KEY) == used_up(study)[FINISHED_KEY]
+
+
+def used_up(study: ResolvedStudy) -> dict[str, Json]:
+    """What a finished sweep's settings say of its budget: seconds, steps and money do not follow from its rows."""
+    spec = study.spec()
+    budget = {name: value for name, value in spec["budget"].items() if name not in ("trials", "total_steps")}
+    return {FINISHED_KEY: {"budget": budget, "selection": spec["selection"]}}
+
+
+def trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
+    """Of the budget that the file has now."""
+    trials = store.trials(study.name, sweep_id=sweep.sweep_id)
+    told = sum(trial.is_told and trial.origin.counts for trial in trials) + int(sweep.settings.get(REMOVED_TRIALS, 0))
+    return max(0, study.trials - told)
+
+
+def say_of_another_seed(store: Store, study: ResolvedStudy, say: Callable[[str], None]) -> None:
+    [before] = [row for row in store.studies(study.name) if row.generation == study.generation]
+    if before.spec.get("seed") != study.seed:
+        say(
+            f"study.seed is {study.seed} and was {before.spec.get('seed')}: trials that exist keep theirs, new ones "
+            "take the new one; `--new` starts a sweep of it alone"
+        )
+
+
+def continued_or_new(
+    store: Store,
+    lease: Lease,
+    study: ResolvedStudy,
+    found: SweepRow | None,
+    another: When,
+    say: Callable[[str], None],
+) -> SweepRow:
+    """The sweep to drive; a new one has its id committed before the first ask. Others that were left are stopped."""
+    is_cancelled = found is not None and (found.is_cancelled or found.status is SweepStatus.CANCELLED)
+    wanted_new = another == "always" or (another == "when over" and found and is_over(store, found, study))
+    sweeps = store.sweeps(study.name)
+    if found is None and sweeps:
+        say(
+            f"the study's meaning or space has changed since its last sweep (generation {sweeps[-1].generation[:8]}, "
+            f"now {study.generation[:8]}): this is a new sweep; the earlier results stay"
+        )
+    if is_cancelled and not wanted_new:
+        say("the last sweep was cancelled: this is a new one; the earlier results stay")
+    chosen = None if wanted_new or is_cancelled else found
+    for left in sweeps:
+        if left.status is SweepStatus.RUNNING and (chosen is None or left.sweep_id != chosen.sweep_id):
+            for row in store.trainings(study.name, sweep_id=left.sweep_id):
+                if row.status is Status.RUNNING:
+                    store.queue_again(lease, row.training_id, reason="another sweep was started")
+            status = SweepStatus.CANCELLED if left.is_cancelled else SweepStatus.STOPPED
+            store.update_sweep(lease, left.sweep_id, status=status)
+    return _created(store, lease, study, say) if chosen is None else _warmed(store, lease, study, chosen, say)
+
+
+def _created(store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str], None]) -> SweepRow:
+    """The exponents are frozen, and what earlier generations found is taken over."""
+    same = {row.generation for row in store.studies(study.name) if row.meaning == study.meaning}
+    earlier = [sweep for sweep in store.sweeps(study.name) if sweep.generation in same]
+    settings = {RATE_EXPONENTS_KEY: frozen_for(study, earlier)}
+    sweep = store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation, settings=settings))
+    return _warmed(store, lease, study, sweep, say)
+
+
+def _warmed(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow, say: Callable[[str], None]) -> SweepRow:
+    """A sweep that has asked nothing yet takes over what it may: its driver can have died as it was created."""
+    if POINTS_KEY in sweep.settings or any(
+        row.origin.counts for row in store.trials(study.name, sweep_id=sweep.sweep_id)
+    ):
+        return sweep
+    begun = warm_start(store, lease, study, sweep)
+    if str(begun):
+        say(str(begun))
+    return begun.sweep
+
+
+def paced(
+    study: ResolvedStudy, store: Store, measurer: Measurer, tick: Callable[[], None], say: Callable[[str], None]
+) -> ResolvedStudy:
+    """A study whose budget is time or money with what that comes to, by the newest sweep of such trainings, else by a
+    short measurement. How fast a script is shows only as it trains; until then the clock alone says when it is over.
+    """
+    if not study.needs_pace:
+        return study
+    workload = study.spec()["workload"]
+    alike = {row.generation for row in store.studies(study.name) if row.spec.get("workload") == workload}
+    for sweep in reversed(store.sweeps(study.name)):
+        found = pace(sweep, store.trainings(study.name, sweep_id=sweep.sweep_id)) if sweep.generation in alike else None
+        if found is not None:
+            return study.paced(found)
+    if study.workload.name != command.NAME:
+        [measured] = measurer.measure(Crew(), measuring_plans(study, 1), MEASURED_SECONDS, tick)
+        if measured.updates:
+            known = study.paced(measured.updates / measured.seconds)
+            say(
+                f"measured {measured.updates / measured.seconds:,.0f} updates a second: the budget pays for about "
+                f"{known.trials} trials"
+            )
+            return known
+    return replace(study, trials=max(FEWEST_CALIBRATION_TRIALS, len(study.space.families)))

@@ -1,0 +1,102 @@
+"""What a driver knows of its sweep: read back from the committed rows when it begins, and kept up by what it hears."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lrsweep.records import Curve, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow
+from lrsweep.scripts import command
+from lrsweep.store.base import Lease, Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.halting import OtherRules, Reached, calibrates, is_behind_anywhere, places
+from lrsweep.sweep.rungs import Rungs
+from lrsweep.sweep.search import Search
+from lrsweep.sweep.tally import Tally
+from lrsweep.sweep.trust import FIRST_RUNG_KEY
+from lrsweep.sweep.waiting import Untold, Waiting, most_in_flight
+
+
+@dataclass
+class State:
+    """Shared by the driver, which asks and submits, and by who handles what comes."""
+
+    study: ResolvedStudy
+    tally: Tally
+    search: Search
+    places: dict[int, int]
+    """trial -> how many of the generation came before it"""
+    reached: Reached
+    rungs: Rungs
+    waiting: Waiting
+    untold: Untold
+    curves: dict[str, Curve] = field(default_factory=dict)
+    """of what is in flight"""
+
+    def wait(self, row: TrainingRow) -> None:
+        """It is to run when there is room."""
+        self.tally.put_training(row)
+        self.waiting.add(row)
+        if row.purpose is Purpose.SEARCH:
+            self.untold.add(row.trial)
+
+    def calibrates(self, trial: TrialRow) -> bool:
+        return calibrates(trial, self.places[trial.number], len(self.study.space.families))
+
+
+def recovered(
+    study: ResolvedStudy,
+    sweep: SweepRow,
+    store: Store,
+    lease: Lease,
+    *,
+    takes: int,
+    points: Iterable[Mapping[str, Json]] = (),
+) -> State:
+    """Reads back everything committed; trainings that an earlier driver left running are queued again.
+
+    ``takes``: how many plans an idle executor has room for. ``points`` are asked for before the search draws its own.
+    """
+    generation = store.trials(study.name, generation=study.generation)
+    sweeps = [row for row in store.sweeps(study.name) if row.generation == study.generation]
+    others = OtherRules(study, [row for row in sweeps if row.sweep_id != sweep.sweep_id])
+    reached, tally = Reached(study, others), Tally(study.sense)
+    by_number = {trial.number: trial for trial in generation}
+    for trial in generation:
+        if trial.sweep_id == sweep.sweep_id:
+            tally.put_trial(trial)
+    by_trial: dict[int, list[TrainingRow]] = defaultdict(list)
+    left: list[TrainingRow] = []
+    for found in store.trainings(study.name, generation=study.generation):
+        row = found
+        if row.sweep_id == sweep.sweep_id:
+            if row.status is Status.RUNNING:
+                row = store.queue_again(lease, row.training_id, reason="its driver ended")
+            if row.status is Status.QUEUED:
+                left.append(row)
+            tally.put_training(row)
+        by_trial[row.trial].append(row)
+        reached.add(by_number[row.trial], row)
+    found_places = places(generation, sweep.sweep_id)
+    rungs = Rungs(study, others, dropped=int(sweep.settings.get(FIRST_RUNG_KEY, 0)))
+    rungs.recover(generation, found_places, by_trial)
+    runs_scripts = study.workload.name == command.NAME
+    state = State(
+        study=study,
+        tally=tally,
+        search=Search(study, generation, by_trial, sweep_id=sweep.sweep_id, points=points),
+        places=found_places,
+        reached=reached,
+        rungs=rungs,
+        waiting=Waiting(takes=takes),
+        # for scripts it is the study file that says how many run at a time
+        untold=Untold(None if runs_scripts else most_in_flight(study.trials)),
+    )
+    for row in left:  # now that all values are known
+        trial = by_number[row.trial]
+        is_behind = row.purpose is Purpose.SEARCH and is_behind_anywhere(trial, by_trial[row.trial], reached)
+        if is_behind and state.calibrates(trial):
+            state.untold.goes_on_to_calibrate(row.trial)
+        state.wait(row)
+    return state
