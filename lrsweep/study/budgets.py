@@ -18,8 +18,9 @@ from lrsweep.records import Status, SweepRow, TrainingRow
 from lrsweep.study.specs import TIMED, BudgetSpec, SelectionSpec
 
 FEWEST_CALIBRATION_TRIALS = 8
+"""With fewer nothing is concluded from them."""
 CALIBRATION_EVERY = 10
-"""The first of a generation's trials, or as many as it has families, and later one in ten run all rungs."""
+"""One trial in ten runs all rungs."""
 
 FEWEST_FINALISTS = 2
 """One alone is compared with nobody."""
@@ -36,19 +37,17 @@ class SearchCost:
     rungs: tuple[int, ...]
     """horizons in updates, shortest first"""
     reduction_factor: int
-    families: int
     halts: bool = True
     """False: every trial runs all rungs"""
 
     def reached(self, trials: float) -> tuple[float, ...]:
-        """How many of the trials are trained at each rung: one in ``reduction_factor`` goes on, and calibrating ones do
-        whatever their value.
+        """How many of the trials are trained at each rung: calibrating ones go on whatever their value, of the others
+        one in ``reduction_factor``.
 
-        >>> SearchCost((200, 600), 3, families=8).reached(38)
-        (38.0, 20.0)
+        >>> SearchCost((200, 600), 3).reached(40)
+        (40.0, 16.0)
         """
-        first = min(trials, max(FEWEST_CALIBRATION_TRIALS, self.families)) if self.halts else trials
-        calibrating = first + (trials - first) / CALIBRATION_EVERY
+        calibrating = trials / CALIBRATION_EVERY if self.halts else trials
         others = trials - calibrating
         return tuple(calibrating + others / self.reduction_factor**rung for rung in range(len(self.rungs)))
 
@@ -56,16 +55,16 @@ class SearchCost:
         """Updates of so many trials. A training that diverges ends early and is repeated at its own rate: the two are
         counted as one.
 
-        >>> SearchCost((200, 600), 3, families=8).steps(38)
-        19600.0
+        >>> SearchCost((200, 600), 3).steps(40)
+        17600.0
         """
         return sum(count * horizon for count, horizon in zip(self.reached(trials), self.rungs, strict=True))
 
     def trials(self, steps: float) -> int:
         """The most trials that so many updates pay for; at least one.
 
-        >>> SearchCost((200, 600), 3, families=8).trials(19_600)
-        38
+        >>> SearchCost((200, 600), 3).trials(17_600)
+        40
         """
         low, high = 1, max(1, math.floor(steps / self.rungs[0]))
         while low < high:
@@ -99,20 +98,26 @@ def allotted(
     devices: int = 1,
 ) -> Allotment | None:
     """None for a budget in time or money where it is not known how many updates a second all devices make together."""
-    share = kept_share(selection)
+    horizon = cost.rungs[-1]
     if budget.trials is not None:
         search = cost.steps(budget.trials)
+        share = kept_share(selection, search / (1 - selection.share), horizon)
         return Allotment(budget.trials, search, math.ceil(search / (1 - share)))
-    total = _total_steps(budget, cost.rungs[-1], steps_per_second, devices)
+    total = _total_steps(budget, horizon, steps_per_second, devices)
     if total is None:
         return None
-    trials = cost.trials(total * (1 - share))
+    trials = cost.trials(total * (1 - kept_share(selection, total, horizon)))
     return Allotment(trials, cost.steps(trials), total)
 
 
-def kept_share(selection: SelectionSpec) -> float:
-    """Where no finalists are trained, nothing is kept for them."""
-    return selection.share if selection.finalists else 0.0
+def kept_share(selection: SelectionSpec, total_steps: float, horizon: int) -> float:
+    """Of the whole budget. Where it would not pay for two finalists nothing is kept, and the search gets all of it.
+
+    >>> kept_share(SelectionSpec(), 15 * 600, 600), kept_share(SelectionSpec(), 14 * 600, 600)
+    (0.4, 0.0)
+    """
+    count, _ = finalists(selection.share * total_steps, horizon, selection, candidates=FEWEST_FINALISTS)
+    return selection.share if count else 0.0
 
 
 def _total_steps(budget: BudgetSpec, horizon: int, steps_per_second: float | None, devices: int) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from lrsweep.records import Json
 from lrsweep.study import budgets
 from lrsweep.study.resolved import ResolvedStudy
+from lrsweep.study.specs import BudgetSpec
 
 FEWEST_TRIALS_OF_A_FAMILY = 8
 """On the first rung: with fewer a family's best rate is a matter of luck, and so is its place."""
@@ -74,7 +75,7 @@ def plan(study: ResolvedStudy, *, steps_per_second: float | None = None, deviati
         return None
     reached = cost.reached(found.trials)
     finalists, seeds = budgets.finalists(found.final_steps, study.horizon, selection, candidates=found.trials)
-    if not budgets.kept_share(selection):
+    if not budgets.kept_share(selection, found.total_steps, study.horizon):
         finalists = seeds = 0
     resolvable = None
     if finalists:
@@ -137,10 +138,11 @@ def _few_trials(study: ResolvedStudy, made: Plan) -> str | None:
     if fewest >= FEWEST_TRIALS_OF_A_FAMILY:
         return None
     wanted = FEWEST_TRIALS_OF_A_FAMILY * families
-    share = budgets.kept_share(study.selection)
+    needed = budgets.allotted(BudgetSpec(trials=wanted), study.selection, study.cost)
+    assert needed is not None
     enough = budgets.in_unit_of(
         study.budget,
-        study.cost.steps(wanted) / (1 - share),
+        needed.total_steps,
         study.horizon,
         trials=wanted,
         steps_per_second=made.steps_per_second,
@@ -159,7 +161,6 @@ def _no_finalists(study: ResolvedStudy, made: Plan) -> str | None:
     wanted = budgets.FEWEST_FINALISTS * study.selection.seeds
     if not study.selection.share:
         return f"selection.share is 0: no finalists are trained, and the best is the luckiest. Keep {wanted} trainings."
-    paid = made.total_steps - made.search_steps
     steps = wanted * study.horizon / study.selection.share
     enough = budgets.in_unit_of(
         study.budget,
@@ -169,8 +170,8 @@ def _no_finalists(study: ResolvedStudy, made: Plan) -> str | None:
         steps_per_second=made.steps_per_second,
     )
     return (
-        f"the share for finalists pays for {paid / study.horizon:.1f} trainings, and two finalists with "
-        f"{study.selection.seeds} seeds each need {wanted}: none are trained, and the best is the luckiest. {enough} "
+        f"the share for finalists would not pay for the {wanted} trainings of two finalists with "
+        f"{study.selection.seeds} seeds each: all goes to the search, and the best is the luckiest. {enough} "
         "would do, or fewer selection.seeds."
     )
 

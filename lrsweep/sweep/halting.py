@@ -1,18 +1,20 @@
 """What follows when a training ends: the trial goes to its next rung, repeats this one, or is told. Pure functions, and
 the values that they compare.
 
-Halving happens inside a family, because a rung ranks the points of one family well and the families only roughly. Two
-values of a rung are compared only where their peak rates were raised by the same rule; at the full horizon nothing is
-raised, so there the values of all sweeps of a generation are comparable.
+Halving happens inside a family, because a rung ranks the points of one family well and the families only roughly. Of
+all families together it is only asked whether a value is in the better half: otherwise each family's first trials
+would go on, however far they are behind. Two values of a rung are compared only where their peak rates were raised by
+the same rule; at the full horizon nothing is raised, so there the values of all sweeps of a generation are comparable.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from lrsweep.records import (
     Direction,
@@ -29,10 +31,13 @@ from lrsweep.records import (
 from lrsweep.selection import cost
 from lrsweep.store.base import TrialEnd
 from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
-from lrsweep.study.budgets import CALIBRATION_EVERY, FEWEST_CALIBRATION_TRIALS
+from lrsweep.study.budgets import CALIBRATION_EVERY
 
 RATE_EXPONENTS_KEY = "rate_exponents"
 """Where a sweep's settings hold the exponents that it has frozen."""
+
+OF_ALL = 2
+"""One in so many of all families' values may go on, if it leads its family too."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,14 @@ class OtherRules:
         return not math.isclose(ours, theirs)
 
 
+class Rivals(NamedTuple):
+    """Values that other trials reached at a rung, the best first."""
+
+    of_family: Sequence[float]
+    of_all: Sequence[float]
+    """those of its family among them"""
+
+
 class Reached:
     """The values that trials have reached, by family and rung; kept in order, so that none is looked at one by one.
 
@@ -75,25 +88,26 @@ class Reached:
         self._study = study
         self._others = others or OtherRules(study)
         self._values: dict[tuple[str, int], list[float]] = defaultdict(list)
+        self._of_all: dict[int, list[float]] = defaultdict(list)
 
     def add(self, trial: TrialRow, row: TrainingRow) -> None:
         value = row.metrics.get(self._study.value_key)
         if row.purpose is not Purpose.SEARCH or row.status is not Status.COMPLETED or value is None:
             return
         if not self._others.hold_for(trial, row):
-            insort(self._values[_family(trial), row.rung], value, key=lambda each: cost(each, self._study.sense))
+            for values in (self._values[_family(trial), row.rung], self._of_all[row.rung]):
+                insort(values, value, key=lambda each: cost(each, self._study.sense))
 
-    def by(self, family: str, rung: int) -> Sequence[float]:
-        """The best first."""
-        return self._values[family, rung]
+    def by(self, family: str, rung: int) -> Rivals:
+        return Rivals(self._values[family, rung], self._of_all[rung])
 
     def is_behind(self, trial: TrialRow, row: TrainingRow) -> bool:
         """Whether a completed training that is among these has a value that the others of now would halt."""
         value = row.metrics.get(self._study.value_key)
-        rivals = [*self._values[_family(trial), row.rung]]
-        if value is None or value not in rivals:
+        among = self.by(_family(trial), row.rung)
+        if value is None or value not in among.of_family:
             return False
-        rivals.remove(value)
+        rivals = Rivals(_without(value, among.of_family), _without(value, among.of_all))
         return not goes_on(value, rivals, self._study.sense, self._study.search.reduction_factor)
 
 
@@ -101,15 +115,15 @@ def after(
     ended: TrainingRow,
     study: ResolvedStudy,
     *,
-    rivals: Sequence[float],
+    rivals: Rivals,
     calibrates: bool,
     scale: float,
     halted: bool | None = None,
 ) -> Next:
     """What follows the outcome of ``ended``, a training of the search.
 
-    ``rivals`` are the values that other trials of its family reached at its rung, the best first; ``scale`` is the rate
-    scale of the trial's next rung. ``halted`` is the word of a pruner that is not ours; then the rivals do not matter.
+    ``rivals`` are the values that other trials reached at its rung; ``scale`` is the rate scale of the trial's next
+    rung. ``halted`` is the word of a pruner that is not ours; then the rivals do not matter.
     """
     value = ended.metrics.get(study.value_key)
     if ended.status is Status.FAILED:
@@ -127,49 +141,37 @@ def after(
     return Next(tell=TrialEnd(TrialState.PRUNED, value))
 
 
-def goes_on(
-    value: float, rivals: Sequence[float], direction: Direction = "minimize", factor: int = REDUCTION_FACTOR
-) -> bool:
-    """Whether the value is among the best ``1 / factor`` of its family's so far, itself included, or is the best.
+def goes_on(value: float, rivals: Rivals, direction: Direction = "minimize", factor: int = REDUCTION_FACTOR) -> bool:
+    """Whether the value is among the best ``1 / factor`` of its family's so far and in the better half of all, itself
+    included; where that is less than one place, the best has it.
 
-    The rivals come the best first. Whoever comes first in a family goes on: each family reaches the full horizon.
-
-    >>> goes_on(0.2, [0.1]), goes_on(0.2, [0.1, 0.3, 0.4, 0.5, 0.6]), goes_on(0.2, [0.1, 0.3, 0.4], factor=2)
-    (False, True, True)
+    >>> family = [0.1, 0.3, 0.4, 0.5, 0.6]
+    >>> goes_on(0.2, Rivals(family, family)), goes_on(0.2, Rivals(family, [*[0.05] * 6, *family]))
+    (True, False)
     """
+    return _leads(value, rivals.of_family, direction, factor) and _leads(value, rivals.of_all, direction, OF_ALL)
+
+
+def _leads(value: float, rivals: Sequence[float], direction: Direction, factor: int) -> bool:
     places = max(1, (len(rivals) + 1) // factor)
     return bisect_left(rivals, cost(value, direction), key=lambda rival: cost(rival, direction)) < places
 
 
-def places(trials: Iterable[TrialRow], sweep_id: str) -> dict[int, int]:
-    """Number -> how many trials of the generation came before it, for those that were told and for the sweep's own.
-
-    Only trials that a sweep trained have a place. One that another sweep left unfinished will never say anything: it
-    takes no place from later ones, and has none here, so that the sweep's next trial comes at ``len(places)``.
-    """
-    found: dict[int, int] = {}
-    told = 0
-    unfinished: Counter[str] = Counter()
-    for trial in sorted((trial for trial in trials if trial.origin.counts), key=lambda trial: trial.number):
-        if trial.is_told or trial.sweep_id == sweep_id:
-            found[trial.number] = told + unfinished[trial.sweep_id]
-        if trial.is_told:
-            told += 1
-        else:
-            unfinished[trial.sweep_id] += 1
-    return found
+def _without(value: float, values: Sequence[float]) -> list[float]:
+    place = values.index(value)
+    return [*values[:place], *values[place + 1 :]]
 
 
-def calibrates(trial: TrialRow, place: int, families: int) -> bool:
-    """Whether a trial runs all rungs whatever its value: the generation's first trials, and later a random tenth.
+def calibrates(trial: TrialRow) -> bool:
+    """Whether a trial runs all rungs whatever its value: one of each ten, drawn by lot.
 
     Only on these can the rank correlation between a rung and the full horizon be measured without bias. The baseline
     is one of them, for what the user runs today is compared at the full horizon.
     """
-    if trial.origin is Origin.BASELINE or place < max(FEWEST_CALIBRATION_TRIALS, families):
+    if trial.origin is Origin.BASELINE:
         return True
-    number = int(stable_hash(["calibration", trial.study, trial.number]), 16)
-    return number % CALIBRATION_EVERY == 0
+    turn, place = divmod(trial.number, CALIBRATION_EVERY)
+    return place == int(stable_hash(["calibration", trial.study, turn]), 16) % CALIBRATION_EVERY
 
 
 def is_behind_anywhere(trial: TrialRow, trainings: Sequence[TrainingRow], reached: Reached) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lrsweep.records import Json, Purpose, Status, TrainingRow, TrialRow, TrialState
@@ -77,9 +77,9 @@ class RungTrust:
         }
 
 
-def calibrating(trials: Sequence[TrialRow], places: Mapping[int, int], families: int) -> list[TrialRow]:
-    """Those that run all rungs whatever their value, of trials that have a place (see ``halting.places``)."""
-    return [trial for trial in trials if trial.number in places and calibrates(trial, places[trial.number], families)]
+def calibrating(trials: Iterable[TrialRow]) -> list[TrialRow]:
+    """Those that run all rungs whatever their value, of trials that sweeps train themselves."""
+    return [trial for trial in trials if trial.origin.counts and calibrates(trial)]
 
 
 def rung_trusts(

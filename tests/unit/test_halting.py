@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,22 +15,27 @@ from lrsweep.sweep.halting import (
     Next,
     OtherRules,
     Reached,
+    Rivals,
     after,
     calibrates,
     goes_on,
     is_behind_anywhere,
-    places,
     rung_step,
     rung_values,
 )
-from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
+from tests.sweeps import a_study, a_training, a_trial
 
 STUDY = a_study()
 """rungs of 30 and 90 steps"""
 
 
-def following(ended: TrainingRow, *, rivals: Any = (), calibrating: bool = False) -> Next:
-    return after(ended, STUDY, rivals=rivals, calibrates=calibrating, scale=1.0)
+def alone(rivals: Sequence[float]) -> Rivals:
+    """There is one family."""
+    return Rivals(rivals, rivals)
+
+
+def following(ended: TrainingRow, *, rivals: Sequence[float] = (), calibrating: bool = False) -> Next:
+    return after(ended, STUDY, rivals=alone(rivals), calibrates=calibrating, scale=1.0)
 
 
 def test_a_failed_training_fails_its_trial() -> None:
@@ -72,7 +77,7 @@ def test_the_last_rung_completes_the_trial_with_its_value() -> None:
 def test_a_study_of_one_rung_completes_at_its_first() -> None:
     """A horizon under 30 steps has no shorter one."""
     ended = a_training(value=0.5, horizon=20, rate_scale=1.0)
-    result = after(ended, a_study(horizon=20), rivals=[0.1] * 9, calibrates=False, scale=1.0)
+    result = after(ended, a_study(horizon=20), rivals=alone([0.1] * 9), calibrates=False, scale=1.0)
     assert result == Next(tell=TrialEnd(TrialState.COMPLETE, 0.5))
 
 
@@ -108,14 +113,29 @@ def test_a_leading_or_calibrating_trial_goes_on_to_the_next_rung(rivals: list[fl
 )
 def test_the_best_third_of_a_family_goes_on(value: float, rivals: list[float], expected: bool) -> None:
     """The trial itself counts among its family; places are rounded down, but never to none."""
-    assert goes_on(value, rivals) is expected
+    assert goes_on(value, alone(rivals)) is expected
+
+
+@pytest.mark.parametrize(
+    ("of_all", "expected"),
+    [
+        ([0.4, 0.6], False),  # three have one place
+        ([0.4, 0.6, 0.7], True),  # four have two
+        ([0.3, 0.4, 0.6, 0.7], False),  # five have two
+        ([0.3, 0.4, 0.6, 0.7, 0.8], True),
+    ],
+)
+def test_the_best_of_a_family_in_the_worse_half_of_all_is_halted(of_all: list[float], expected: bool) -> None:
+    """Here it is the only one of its family; in the better half it still has to lead its family."""
+    assert goes_on(0.5, Rivals([], of_all)) is expected
+    assert not goes_on(0.5, Rivals([0.4], of_all))
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(2, True), (4, False)])
 def test_the_reduction_factor_says_how_many_go_on(factor: int, expected: bool) -> None:
     """The second of four: one in two goes on, or one in four."""
     study = replace(STUDY, search=SearchSpec(reduction_factor=factor))
-    result = after(a_training(value=0.5), study, rivals=[0.4, 0.6, 0.7], calibrates=False, scale=1.0)
+    result = after(a_training(value=0.5), study, rivals=alone([0.4, 0.6, 0.7]), calibrates=False, scale=1.0)
     assert (result.tell is None) is expected
 
 
@@ -131,9 +151,10 @@ def test_the_values_of_a_family_come_the_best_first(direction: Direction, expect
     reached.add(a_trial(5, family="linear"), a_training(5, value=0.375))
     reached.add(a_trial(6), a_training(6, status=Status.DIVERGED, metrics={"val_loss": 0.3}))
     reached.add(a_trial(7), a_training(7, value=0.3, metrics={"val_acc": 0.3}))
-    assert list(reached.by("cosine", 0)) == expected
-    assert list(reached.by("cosine", 1)) == [0.125]
-    assert list(reached.by("plateau", 0)) == []
+    assert list(reached.by("cosine", 0).of_family) == expected
+    assert list(reached.by("cosine", 1).of_family) == [0.125]
+    assert list(reached.by("plateau", 0).of_family) == []
+    assert list(reached.by("plateau", 0).of_all) == sorted([*expected, 0.375], reverse=direction == "maximize")
 
 
 @pytest.mark.parametrize("purpose", [Purpose.FINAL, Purpose.FIT])
@@ -142,7 +163,7 @@ def test_what_the_search_does_not_hear_of_is_nobodys_rival(purpose: Purpose) -> 
     reached = Reached(STUDY)
     row = a_training(rung=1, value=0.1, purpose=purpose)
     reached.add(a_trial(0), row)
-    assert list(reached.by("cosine", 1)) == []
+    assert reached.by("cosine", 1) == ([], [])
     assert rung_values([row], "val_loss", 3) == {}
     assert not reached.is_behind(a_trial(0), row)
 
@@ -153,7 +174,7 @@ def test_the_values_of_an_objective_are_compared_by_its_own_name_and_sense() -> 
     reached = Reached(study)
     for number, steps in enumerate([30.0, 10.0, 20.0]):
         reached.add(a_trial(number), a_training(number, value=0.0, metrics={"steps_to_val_acc": steps, "val_acc": 1.0}))
-    assert list(reached.by("cosine", 0)) == [10.0, 20.0, 30.0]
+    assert list(reached.by("cosine", 0).of_family) == [10.0, 20.0, 30.0]
     slow = a_training(3, value=0.0, metrics={"steps_to_val_acc": 25.0, "val_acc": 1.0})
     result = after(slow, study, rivals=reached.by("cosine", 0), calibrates=False, scale=1.0)
     assert result == Next(tell=TrialEnd(TrialState.PRUNED, 25.0))
@@ -169,8 +190,8 @@ def test_rung_values_are_compared_only_where_rates_were_raised_alike() -> None:
         trial = a_trial(number, optimizer=optimizer, sweep_id=sweep)
         for rung in (0, 1):
             reached.add(trial, a_training(number, rung, value=number + rung / 2, sweep_id=sweep))
-    assert list(reached.by("cosine", 0)) == [1.0, 2.0, 3.0]
-    assert list(reached.by("cosine", 1)) == [0.5, 1.5, 2.5, 3.5]
+    assert reached.by("cosine", 0) == alone([1.0, 2.0, 3.0])
+    assert reached.by("cosine", 1) == alone([0.5, 1.5, 2.5, 3.5])
 
 
 def test_a_calibrating_trial_is_behind_where_the_others_of_now_would_halt_it() -> None:
@@ -184,17 +205,27 @@ def test_a_calibrating_trial_is_behind_where_the_others_of_now_would_halt_it() -
     assert not is_behind_anywhere(a_trial(5), [a_training(5)], reached)
 
 
+def test_a_calibrating_trial_in_the_worse_half_of_all_is_behind() -> None:
+    """Alone in its family, and the second of three: two others and itself have one place."""
+    reached = Reached(STUDY)
+    for number, value in enumerate([0.4, 0.6]):
+        reached.add(a_trial(number), a_training(number, value=value))
+    trial, row = a_trial(2, family="wsd"), a_training(2, value=0.5)
+    reached.add(trial, row)
+    assert is_behind_anywhere(trial, [row], reached)
+
+
 @pytest.mark.parametrize(("halted", "expected"), [(True, True), (False, False)])
 def test_the_word_of_optunas_pruner_is_final(halted: bool, expected: bool) -> None:
     """It halts the best of its family, and lets the worst go on."""
     rivals = [0.6, 0.7] if halted else [0.1, 0.2]
-    result = after(a_training(value=0.5), STUDY, rivals=rivals, calibrates=False, scale=1.0, halted=halted)
+    result = after(a_training(value=0.5), STUDY, rivals=alone(rivals), calibrates=False, scale=1.0, halted=halted)
     assert (result.tell is not None) is expected
 
 
 def test_a_calibrating_trial_runs_all_rungs_whatever_optunas_pruner_says() -> None:
     """It then goes on only to calibrate."""
-    result = after(a_training(value=0.5), STUDY, rivals=[], calibrates=True, scale=1.0, halted=True)
+    result = after(a_training(value=0.5), STUDY, rivals=alone([]), calibrates=True, scale=1.0, halted=True)
     assert [row.rung for row in result.queue] == [1]
     assert result.only_calibrates
 
@@ -211,7 +242,7 @@ def test_each_of_three_rungs_prunes() -> None:
         while row is not None:
             trained[row.rung] += 1
             ended = replace(row, attempt=1, status=Status.COMPLETED, metrics={"val_loss": value})
-            rivals = list(reached.by("cosine", row.rung))
+            rivals = Rivals(*map(list, reached.by("cosine", row.rung)))
             result = after(ended, study, rivals=rivals, calibrates=False, scale=1.0)
             reached.add(a_trial(number), ended)
             row = result.queue[0] if result.queue else None
@@ -225,48 +256,27 @@ def test_a_trial_that_starts_above_a_dropped_rung_goes_the_rest_of_the_way() -> 
     """From the second of three rungs to the full horizon, judged by the values of its own rung."""
     study = replace(a_study(horizon=900), search=SearchSpec(rungs=3))
     started = a_training(5, rung=1, horizon=300, value=0.5)
-    [onward] = after(started, study, rivals=[0.6], calibrates=False, scale=1.0).queue
+    [onward] = after(started, study, rivals=alone([0.6]), calibrates=False, scale=1.0).queue
     assert (onward.rung, onward.horizon) == (2, 900)
-    assert after(started, study, rivals=[0.4], calibrates=False, scale=1.0).tell == TrialEnd(TrialState.PRUNED, 0.5)
+    halted = after(started, study, rivals=alone([0.4]), calibrates=False, scale=1.0)
+    assert halted.tell == TrialEnd(TrialState.PRUNED, 0.5)
 
 
-@pytest.mark.parametrize(("families", "first"), [(2, 8), (8, 8), (12, 12)])
-def test_the_first_trials_of_a_generation_calibrate(families: int, first: int) -> None:
-    """Eight, or as many as there are families."""
-    assert all(calibrates(a_trial(10_000 + place), place, families) for place in range(first))
-    assert not all(calibrates(a_trial(10_000 + place), place, families) for place in range(first, first + 50))
-
-
-def test_later_a_random_tenth_calibrates() -> None:
-    """300 of 3,000 within five standard deviations (82), and other ones in another study."""
+def test_one_trial_of_each_ten_calibrates() -> None:
+    """Drawn by lot: it is not always the same of the ten, and others calibrate in another study."""
     trial = a_trial(0)
-    mine = {number for number in range(3_000) if calibrates(replace(trial, number=number), 8, 8)}
-    other = replace(trial, study="slow")
-    theirs = {number for number in range(3_000) if calibrates(replace(other, number=number), 8, 8)}
-    assert abs(len(mine) - 300) < 82
-    assert len(mine & theirs) < 82
+    mine = [number for number in range(300) if calibrates(replace(trial, number=number))]
+    theirs = [number for number in range(300) if calibrates(replace(trial, number=number, study="slow"))]
+    assert [number // 10 for number in mine] == [number // 10 for number in theirs] == list(range(30))
+    assert len({number % 10 for number in mine}) > 5
+    assert len(set(mine) & set(theirs)) < 15
 
 
 def test_the_baseline_always_calibrates() -> None:
     """What the user runs today reaches the full horizon in every sweep, also in the second of its generation."""
     numbers = range(100, 120)
-    assert all(calibrates(a_trial(number, origin=Origin.BASELINE), 50, 8) for number in numbers)
-    assert not all(calibrates(a_trial(number), 50, 8) for number in numbers)
-
-
-def test_trials_that_no_sweep_trained_have_no_place() -> None:
-    """Copied ones, and those that another sweep left unfinished, which take no place from later ones either."""
-    trials = [
-        a_complete_trial(0, 0.1, sweep_id="old"),
-        a_trial(1, sweep_id="old"),
-        a_complete_trial(2, 0.3, sweep_id="old"),
-        a_complete_trial(3, 0.2, origin=Origin.COPIED),
-        a_complete_trial(4, 0.2, origin=Origin.FOREIGN),
-        a_complete_trial(5, 0.2, origin=Origin.BASELINE),
-        a_trial(6),
-        a_trial(7),
-    ]
-    assert places(trials, "s") == {0: 0, 2: 2, 5: 2, 6: 3, 7: 4}
+    assert all(calibrates(a_trial(number, origin=Origin.BASELINE)) for number in numbers)
+    assert not all(calibrates(a_trial(number)) for number in numbers)
 
 
 def test_rungs_stand_at_the_steps_that_optunas_pruners_see() -> None:
@@ -303,5 +313,5 @@ def test_the_values_of_a_trial_stand_at_the_steps_of_its_rungs() -> None:
 def test_of_a_maximised_metric_the_largest_third_goes_on(value: float, rivals: list[float], expected: bool) -> None:
     """Two have one place. Six have two: 0.5 is the third of them, 0.7 the second."""
     study = a_study(direction="maximize")
-    result = after(a_training(value=value), study, rivals=rivals, calibrates=False, scale=1.0)
+    result = after(a_training(value=value), study, rivals=alone(rivals), calibrates=False, scale=1.0)
     assert (result.tell is None) is expected

@@ -20,55 +20,49 @@ from lrsweep.study.budgets import (
     smallest_difference,
 )
 
-COST = SearchCost((200, 600), 3, families=8)
+COST = SearchCost((200, 600), 3)
 SELECTION = SelectionSpec()
 
 
 def test_trials_that_calibrate_run_all_rungs_and_of_the_others_one_in_three() -> None:
-    """Of 38 the first 8 and a tenth of 30 calibrate; 27 / 3 = 9 of the others go on: 20. Three rungs: 11 + 27 / 9."""
-    assert COST.reached(38) == (38.0, 20.0)
-    assert SearchCost((60, 180, 540), 3, families=8).reached(38) == (38.0, 20.0, 14.0)
-    assert COST.steps(38) == 38 * 200 + 20 * 600
-
-
-def test_few_trials_all_calibrate_and_many_families_calibrate_more() -> None:
-    """Six trials are under eight; of twelve families each has one."""
-    assert COST.reached(6) == (6.0, 6.0)
-    assert SearchCost((200, 600), 3, families=12).reached(12) == (12.0, 12.0)
+    """Of 40 four calibrate; 36 / 3 = 12 of the others go on: 16. Three rungs: 4 + 36 / 9."""
+    assert COST.reached(40) == (40.0, 16.0)
+    assert SearchCost((60, 180, 540), 3).reached(40) == (40.0, 16.0, 8.0)
+    assert COST.steps(40) == 40 * 200 + 16 * 600
 
 
 def test_without_a_pruner_every_trial_runs_all_rungs() -> None:
     """And without rungs a trial is a training."""
     assert replace(COST, halts=False).reached(38) == (38.0, 38.0)
-    assert SearchCost((600,), 3, families=8).steps(10) == 6000
+    assert SearchCost((600,), 3).steps(10) == 6000
 
 
 def test_updates_pay_for_as_many_trials_as_their_cost_says() -> None:
     """One update less, one trial less; and one trial is always asked."""
-    assert (COST.trials(19_600), COST.trials(19_599), COST.trials(1)) == (38, 37, 1)
+    assert (COST.trials(17_600), COST.trials(17_599), COST.trials(1)) == (40, 39, 1)
 
 
 def test_trials_are_those_of_the_search_and_the_finalists_share_comes_on_top() -> None:
-    """19,600 updates are 60 % of 32,667."""
-    assert allotted(BudgetSpec(trials=38), SELECTION, COST) == Allotment(38, 19_600.0, 32_667)
+    """17,600 updates are 60 % of 29,334."""
+    assert allotted(BudgetSpec(trials=40), SELECTION, COST) == Allotment(40, 17_600.0, 29_334)
 
 
 @pytest.mark.parametrize(
     "budget",
     [
-        BudgetSpec(trainings=54.445),
-        BudgetSpec(steps=32_667),
-        BudgetSpec(wall_clock=326.67),
-        BudgetSpec(gpu_hours=2 * 326.67 / 3600),
-        BudgetSpec(money=2 * 326.67 / 3600 * 3, price_per_hour=3.0),
+        BudgetSpec(trainings=48.89),
+        BudgetSpec(steps=29_334),
+        BudgetSpec(wall_clock=293.34),
+        BudgetSpec(gpu_hours=2 * 293.34 / 3600),
+        BudgetSpec(money=2 * 293.34 / 3600 * 3, price_per_hour=3.0),
     ],
     ids=lambda budget: budget.kind,
 )
 def test_every_other_unit_is_the_whole(budget: BudgetSpec) -> None:
     """100 updates a second on two devices: the same budget in five units."""
     found = allotted(budget, SELECTION, COST, steps_per_second=100, devices=2)
-    assert found == Allotment(38, 19_600.0, 32_667)
-    assert found.final_steps == 13_067
+    assert found == Allotment(40, 17_600.0, 29_334)
+    assert found.final_steps == 11_734
 
 
 def test_a_budget_in_time_says_nothing_without_a_pace() -> None:
@@ -79,8 +73,18 @@ def test_a_budget_in_time_says_nothing_without_a_pace() -> None:
 
 def test_without_finalists_the_search_has_it_all() -> None:
     """Nothing is kept for nobody."""
-    found = allotted(BudgetSpec(steps=19_600), replace(SELECTION, finalists=0), COST)
-    assert found == Allotment(38, 19_600.0, 19_600)
+    found = allotted(BudgetSpec(steps=17_600), replace(SELECTION, finalists=0), COST)
+    assert found == Allotment(40, 17_600.0, 17_600)
+
+
+def test_a_share_that_pays_for_no_two_finalists_is_not_kept() -> None:
+    """40 % of 15 trainings are six; of 14 they are fewer, and the search has all: 19 trials, and not 12."""
+    fifteen, fourteen = (allotted(BudgetSpec(trainings=each), SELECTION, COST) for each in (15, 14))
+    assert fifteen is not None
+    assert fourteen is not None
+    assert (fifteen.trials, fourteen.trials) == (12, 19)
+    of_trials = [allotted(BudgetSpec(trials=each), SELECTION, COST) for each in (13, 12)]
+    assert of_trials == [Allotment(13, 5720.0, 9534), Allotment(12, 5280.0, 5280)]
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,12 @@ FACTS = WorkloadFacts(
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-def a_study(budget: str = "trials = 38", more: str = "") -> ResolvedStudy:
+def a_study(budget: str = "trials = 40", more: str = "") -> ResolvedStudy:
     text = f'[study]\nname = "q"\nworkload = "digits"\n[budget]\n{budget}\n{more}\n'
     return parse_study(text, "s.toml").resolved(FACTS)
 
 
-def planned(budget: str = "trials = 38", more: str = "", **known: float) -> Plan:
+def planned(budget: str = "trials = 40", more: str = "", **known: float) -> Plan:
     found = plan(a_study(budget, more), **known)
     assert found is not None
     return found
@@ -53,13 +53,13 @@ def planned(budget: str = "trials = 38", more: str = "", **known: float) -> Plan
 TWO = '[space]\nfamilies = ["cosine", "wsd"]'
 
 
-def test_a_plan_of_38_trials() -> None:
-    """19,600 updates of 38 and 20 trainings, 60 % of 32,667; the rest is 21 trainings: 6 finalists with 3 seeds."""
+def test_a_plan_of_40_trials() -> None:
+    """17,600 updates of 40 and 16 trainings, 60 % of 29,334; the rest is 19 trainings: 6 finalists with 3 seeds."""
     found = planned(more=TWO)
-    assert (found.trials, found.rungs, found.search_trainings, found.search_steps) == (38, (200, 600), 58.0, 19_600.0)
-    assert found.families == (("cosine", (19.0, 10.0)), ("wsd", (19.0, 10.0)))
-    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (6, 3, 10_800, 32_667)
-    assert found.trainings == pytest.approx(54.445)
+    assert (found.trials, found.rungs, found.search_trainings, found.search_steps) == (40, (200, 600), 56.0, 17_600.0)
+    assert found.families == (("cosine", (20.0, 8.0)), ("wsd", (20.0, 8.0)))
+    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (6, 3, 10_800, 29_334)
+    assert found.trainings == pytest.approx(48.89)
     assert found.resolvable is not None
     assert found.resolvable.in_deviations == pytest.approx(3.07, abs=0.01)
     assert (found.resolvable.in_metric, found.cost, found.warnings) == (None, None, ())
@@ -67,23 +67,23 @@ def test_a_plan_of_38_trials() -> None:
 
 def test_trials_that_do_not_come_out_even_go_to_the_first_families() -> None:
     """38 of 8 are five or four."""
-    counts = {name: at[0] for name, at in planned().families}
+    counts = {name: at[0] for name, at in planned("trials = 38").families}
     assert list(counts.values()) == [5, 5, 5, 5, 5, 5, 4, 4]
 
 
 def test_a_pace_and_a_price_make_hours_and_money() -> None:
-    """32,667 updates at 10 a second are 0.9074 hours."""
-    found = planned("trials = 38\nprice_per_hour = 2.0", TWO, steps_per_second=10.0)
+    """29,334 updates at 10 a second are 0.8148 hours."""
+    found = planned("trials = 40\nprice_per_hour = 2.0", TWO, steps_per_second=10.0)
     assert found.cost is not None
-    assert found.cost.seconds == pytest.approx(3266.7)
-    assert found.cost.gpu_hours == pytest.approx(0.9074, abs=1e-4)
-    assert found.cost.money == pytest.approx(1.8148, abs=1e-4)
+    assert found.cost.seconds == pytest.approx(2933.4)
+    assert found.cost.gpu_hours == pytest.approx(0.8148, abs=1e-4)
+    assert found.cost.money == pytest.approx(1.6297, abs=1e-4)
 
 
 def test_a_timed_budget_is_planned_once_the_pace_is_known() -> None:
-    """326.67 seconds at 100 a second are the 38 trials; without a pace nothing follows."""
-    assert plan(a_study("wall_clock = 326.67")) is None
-    assert planned("wall_clock = 326.67", steps_per_second=100.0).trials == 38
+    """293.34 seconds at 100 a second are the 40 trials; without a pace nothing follows."""
+    assert plan(a_study("wall_clock = 293.34")) is None
+    assert planned("wall_clock = 293.34", steps_per_second=100.0).trials == 40
 
 
 def test_a_known_spread_of_seeds_puts_the_difference_in_units_of_the_metric() -> None:
@@ -102,45 +102,46 @@ def test_a_known_spread_of_seeds_puts_the_difference_in_units_of_the_metric() ->
 
 
 def test_families_with_few_trials_are_warned_of_with_what_would_do() -> None:
-    """64 trials are 13.6 that calibrate and 50.4 / 3 others at 600: 31,040 updates, 60 % of 86.2 trainings."""
+    """64 trials are 6.4 that calibrate and 57.6 / 3 others at 600: 28,160 updates, 60 % of 78.2 trainings."""
     [warning] = planned().warnings
     assert warning == (
-        "a family gets 4 first-rung trials, and under 8 its best is mostly luck: trials = 64, or 4 families, "
+        "a family gets 5 first-rung trials, and under 8 its best is mostly luck: trials = 64, or 5 families, "
         "would give "
         "each 8."
     )
-    [in_trainings] = planned("trainings = 54.445").warnings
-    assert "trainings = 87, or 4 families," in in_trainings
-    assert planned("trials = 64").warnings == planned("trainings = 87").warnings == ()
-    assert "trainings = 86" not in in_trainings
-    assert planned("trainings = 85").warnings != ()
+    [in_trainings] = planned("trainings = 48.89").warnings
+    assert "trainings = 79, or 5 families," in in_trainings
+    assert planned("trials = 64").warnings == planned("trainings = 79").warnings == ()
+    assert "trainings = 78" not in in_trainings
+    assert planned("trainings = 78").warnings != ()
 
 
 def test_a_share_that_pays_for_no_two_finalists_is_warned_of() -> None:
-    """Six trials leave 5.3 trainings, and two finalists with three seeds need six."""
-    found = planned("trials = 6", TWO)
+    """12 trials are 8.8 trainings, 60 % of 14.7: the rest is 5.9, and two finalists with three seeds need six."""
+    found = planned("trials = 12", TWO)
     assert (found.finalists, found.seeds, found.final_steps, found.resolvable) == (0, 0, 0, None)
     few, none = found.warnings
-    assert few.startswith("a family gets 3 first-rung trials")
+    assert few.startswith("a family gets 6 first-rung trials")
+    assert found.total_steps == found.search_steps == 5280
     assert none == (
-        "the share for finalists pays for 5.3 trainings, and two finalists with 3 seeds each need 6: none are trained, "
-        "and the best is the luckiest. trials = 7 would do, or fewer selection.seeds."
+        "the share for finalists would not pay for the 6 trainings of two finalists with 3 seeds each: all goes to the "
+        "search, and the best is the luckiest. trials = 13 would do, or fewer selection.seeds."
     )
-    assert planned("trials = 7", TWO).finalists == 2
+    assert planned("trials = 13", TWO).finalists == 2
 
 
 def test_who_wants_no_finalists_is_not_warned() -> None:
     """All of the budget is the search's."""
-    found = planned("steps = 19600", f"{TWO}\n[selection]\nfinalists = 0")
-    assert (found.trials, found.finalists, found.warnings) == (38, 0, ())
-    [told] = planned("trials = 38", f"{TWO}\n[selection]\nshare = 0").warnings
+    found = planned("steps = 17600", f"{TWO}\n[selection]\nfinalists = 0")
+    assert (found.trials, found.finalists, found.warnings) == (40, 0, ())
+    [told] = planned("trials = 40", f"{TWO}\n[selection]\nshare = 0").warnings
     assert told.startswith("selection.share is 0: no finalists are trained")
 
 
 def test_a_deadline_that_comes_first_is_told() -> None:
     """The sweep is continued by the same command."""
-    [told] = planned("trials = 38", f'{TWO}\n[run]\ndeadline = "10m"', steps_per_second=10.0).warnings
-    assert told == "run.deadline comes after 600 s, and the budget takes 3267 s: the same command continues."
+    [told] = planned("trials = 40", f'{TWO}\n[run]\ndeadline = "10m"', steps_per_second=10.0).warnings
+    assert told == "run.deadline comes after 600 s, and the budget takes 2933 s: the same command continues."
 
 
 # ── what the results say ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,10 +169,10 @@ def with_a_sweep(study: ResolvedStudy, *, seconds: float, name: str | None = Non
 
 def test_the_pace_and_the_spread_are_those_of_the_newest_sweep() -> None:
     """1,800 updates in 18 seconds; values 0.02 apart deviate by 0.01414, and 0.5 is no final."""
-    study = a_study("wall_clock = 326.67", TWO)
+    study = a_study("wall_clock = 293.34", TWO)
     asked = asked_plan(study, with_a_sweep(study, seconds=18.0), None)
     assert asked.plan is not None
-    assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "its newest sweep", 38)
+    assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "its newest sweep", 40)
     assert asked.plan.resolvable is not None
     assert asked.plan.resolvable.in_metric == pytest.approx(3.07 * 0.01414, rel=0.01)
     given = asked_plan(study, with_a_sweep(study, seconds=18.0), 200.0)
@@ -181,7 +182,7 @@ def test_the_pace_and_the_spread_are_those_of_the_newest_sweep() -> None:
 
 def test_another_study_of_the_same_workload_knows_the_pace_but_not_the_spread() -> None:
     """Its values may mean something else; another workload knows neither."""
-    study = a_study("wall_clock = 326.67", TWO)
+    study = a_study("wall_clock = 293.34", TWO)
     other = asked_plan(study, with_a_sweep(replace(study, name="other"), seconds=18.0, name="other"), None)
     assert other.plan is not None
     assert other.plan.steps_per_second == 100.0
@@ -210,18 +211,18 @@ def shown(asked: Asked) -> str:
 
 def test_people_see_a_table_and_the_sums() -> None:
     """What is not known says how it can be."""
-    study = a_study("trials = 38\nprice_per_hour = 2.0", TWO)
+    study = a_study("trials = 40\nprice_per_hour = 2.0", TWO)
     text = shown(asked_plan(study, None, 10.0))
     assert text.splitlines()[:4] == [
-        "q: trials = 38, price_per_hour = 2",
+        "q: trials = 40, price_per_hour = 2",
         "family  at 200  at 600",
-        "cosine      19      10",
-        "wsd         19      10",
+        "cosine      20       8",
+        "wsd         20       8",
     ]
     assert "finalists: up to 6 with 3 fresh seeds each, 10,800 steps" in text
-    assert "in all: 32,667 steps, as many as 54.4 trainings of 600" in text
-    assert "time: 54 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:54" in text
-    assert "0.91 device hours, 1.81 in money" in text
+    assert "in all: 29,334 steps, as many as 48.9 trainings of 600" in text
+    assert "time: 49 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:48" in text
+    assert "0.81 device hours, 1.63 in money" in text
     assert "time and money: unknown. Give --steps-per-second" in shown(asked_plan(a_study(more=TWO), None, None))
     assert "depends on the pace. Give --steps-per-second" in shown(asked_plan(a_study("gpu_hours = 1"), None, None))
 
@@ -229,9 +230,9 @@ def test_people_see_a_table_and_the_sums() -> None:
 def test_programs_get_one_object() -> None:
     """The same figures; a budget that waits for a pace says so too."""
     found = json.loads(json.dumps(asked_plan(a_study(more=TWO), None, 10.0).to_json(NOW)))
-    assert found["families"] == [{"family": "cosine", "trials": [19, 10]}, {"family": "wsd", "trials": [19, 10]}]
-    assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (38, 6, 3, 32_667)
-    assert (found["ends_at"], found["cost"]["money"]) == ("2026-11-21T12:54:26+00:00", None)
+    assert found["families"] == [{"family": "cosine", "trials": [20, 8]}, {"family": "wsd", "trials": [20, 8]}]
+    assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (40, 6, 3, 29_334)
+    assert (found["ends_at"], found["cost"]["money"]) == ("2026-11-21T12:48:53+00:00", None)
     waiting = asked_plan(a_study("gpu_hours = 1"), None, None).to_json(NOW)
     assert waiting["plan"] is None
     assert "--steps-per-second" in waiting["how_to_learn_the_pace"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lrsweep.records import Direction, Purpose, Status, SweepRow, TrainingRow, TrialRow, TrialState
+from lrsweep.records import Direction, Origin, Purpose, Status, SweepRow, TrainingRow, TrialRow, TrialState
 from lrsweep.selection.statistics import Interval
 from lrsweep.study import SearchSpec
 from lrsweep.sweep.halting import OtherRules
@@ -215,10 +215,8 @@ def test_the_sentence_names_rung_n_correlation_interval_and_what_follows() -> No
     }
 
 
-def test_the_calibrating_trials_are_those_with_an_early_place_and_a_tenth_of_the_others() -> None:
-    """Trials without a place are none of them."""
+def test_the_calibrating_trials_are_those_of_the_ten_that_sweeps_train() -> None:
+    """Copied ones ran no rungs."""
     trials = [a_trial(number) for number in range(100)]
-    placed = {number: number for number in range(1, 100)}
-    found = [trial.number for trial in calibrating(trials, placed, 2)]
-    assert found[:7] == [1, 2, 3, 4, 5, 6, 7]
-    assert 2 < len(found[7:]) < 25
+    assert len(calibrating(trials)) == 10
+    assert calibrating([replace(trial, origin=Origin.COPIED) for trial in trials]) == []
