@@ -17,13 +17,14 @@ NEWEST_DEMO = $(lastword $(sort $(wildcard $(DEMOS)/*)))
 BENCHMARKS ?= $(sort $(patsubst tests/benchmarks/%.py,%,$(wildcard tests/benchmarks/[a-z]*.py)) \
 	$(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 
-.PHONY: help install demo ui test check format licences bench constraints clean
+.PHONY: help install demo ui test chaos check format licences bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a real sweep of 60 trials, in a fresh home (LRSWEEP_HOME, if set)"
 	@echo "make ui           MLflow on that home, else on the newest demo"
 	@echo "make test         every check and every test"
+	@echo "make chaos        every fault there is a test of, and 30 sweeps killed at random (CHAOS_SEED=7 replays them)"
 	@echo "make check        the static part: format, lint, types, imports"
 	@echo "make format       formats the code and mends what the linter can"
 	@echo "make licences     the licence of each dependency"
@@ -64,6 +65,11 @@ ui: $(STAMP)
 # Whole files beside each other: half of a sweep's time is start-up and waiting.
 test: check $(PEERS)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# One after the other: a machine that is too busy would make the moments of the kills alike.
+chaos: $(STAMP)
+	$(BIN)/pytest tests/chaos -m "chaos or not chaos"
+	$(BIN)/python -m tests.chaos.random_kills
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

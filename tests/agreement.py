@@ -14,9 +14,11 @@ import optuna
 
 from lrsweep.records import Status, TrainingRow, TrialRow, TrialState
 from lrsweep.settings import make_homes, read_settings
-from lrsweep.store import open_store
+from lrsweep.store import Store, open_store
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from lrsweep.sweep.stored import resolved_from
 from lrsweep.tracking import load_mlflow
+from tests.history import assert_history
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,17 +32,28 @@ MLFLOW_STATUS = {
 }
 
 
-def assert_agreement(home: Path, study: str, *, trials: int, environ: Mapping[str, str] = MappingProxyType({})) -> None:
-    """The finished sweep of the study in that home (and those settings), seen through its three databases."""
-    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home)} | dict(environ)))
-    store = open_store(homes.results_url)
+@contextmanager
+def results(home: Path, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[Store]:
+    """The store of that home and those settings."""
+    store = open_store(make_homes(read_settings({"LRSWEEP_HOME": str(home)} | dict(environ))).results_url)
     try:
+        yield store
+    finally:
+        store.close()
+
+
+def assert_agreement(home: Path, study: str, *, trials: int, environ: Mapping[str, str] = MappingProxyType({})) -> None:
+    """The finished sweep of the study in that home (and those settings), seen through its three databases, and told by
+    its history."""
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(home)} | dict(environ)))
+    with results(home, environ) as store:
+        *_, generation = store.studies(study)
+        *_, sweep = store.sweeps(study)
+        assert_history(store, study, value_key=resolved_from(generation, sweep).value_key)
         rows, trainings = list(store.trials(study)), list(store.trainings(study))
         curves = {row.training_id: store.curve(row.training_id) for row in trainings}
         events = Counter(event.kind for event in store.events(study))
         told = Counter(event.data["trial"] for event in store.events(study) if event.kind == "trial_told")
-    finally:
-        store.close()
 
     assert [row.number for row in rows] == list(range(trials))
     assert all(row.state is not TrialState.RUNNING for row in rows)
@@ -70,7 +83,7 @@ def assert_optuna_agrees(url: str, rows: list[TrialRow]) -> None:
     for row in rows:
         copy = copies[row.number]
         assert copy.state.is_finished()
-        assert copy.params == dict(row.params)
+        assert copy.params == (dict(row.params) if row.distributions else {})  # a baseline may lie outside the space
         if row.state is TrialState.COMPLETE:
             assert copy.value == row.value
 
@@ -89,7 +102,7 @@ def assert_mlflow_agrees(uri: str, study: str, trainings: list[TrainingRow]) -> 
             rates = client.get_metric_history(run.info.run_id, "lr")
             steps = [point.step for point in rates]
             assert len(steps) == len(set(steps))
-            assert max(steps) == row.steps - 1
+            assert max(steps, default=-1) == row.steps - 1
             assert np.isfinite([point.value for point in rates]).all()
         parents = {run.data.tags["mlflow.parentRunId"] for run in nested.values()}
         assert parents == {run.info.run_id for run in runs if run.info.run_id not in nested}

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts
 from lrsweep.tracking import Tracker
@@ -52,10 +53,10 @@ optimizer = "sgd"
 """
 
 
-def a_study(folder: Path, *, trials: int = 6) -> Path:
+def a_study(folder: Path, *, trials: int = 6, text: str = STUDY) -> Path:
     """A baseline, two families, two rungs; it ends with finals."""
     file = folder / "tiny.toml"
-    file.write_text(STUDY.format(trials=trials))
+    file.write_text(text.format(trials=trials))
     return file
 
 
@@ -93,6 +94,9 @@ class QuickExecutor(ScriptedExecutor):
         return super().drain(tick)
 
 
+STALL = "STALL"
+"""Set to a number of seconds: the engines are real, and so silent at most."""
+
 SLOW = {"PACE": "0.3"}
 """For what a test does from outside meanwhile."""
 PRELOAD = ["pytest", "tests.drivers", "lrsweep.sweep.run", "lrsweep.cli.sweeping", "mlflow", "optuna", "matplotlib"]
@@ -102,13 +106,15 @@ def _live(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) ->
     from lrsweep import cli
 
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(folder / name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     os.environ.clear()
     os.environ.update(environ)
-    os.chdir(folder)
+    os.chdir(folder.parent)
     sys.argv = ["lrsweep", *arguments]
-    pytest.MonkeyPatch().setattr("lrsweep.sweep.run.LocalExecutor", QuickExecutor)
+    stall = os.environ.pop(STALL, None)
+    executor = QuickExecutor if stall is None else partial(LocalExecutor, stall_seconds=float(stall))
+    pytest.MonkeyPatch().setattr("lrsweep.sweep.run.LocalExecutor", executor)
     cli.main()
     sys.exit(0)
 
@@ -145,22 +151,24 @@ class Home:
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     trials: int = 6
+    path: Path = Path()
+    """of results and copies; a folder in ``folder`` unless it is told"""
+    study: str = STUDY
     _started: int = 0
 
     def __post_init__(self) -> None:
+        self.path = self.folder / "home" if self.path == Path() else self.path
         self.path.mkdir(parents=True)
         if not self.environ:
             shutil.copy(_empty_mlflow(), self.path / "mlflow.db")
-        a_study(self.folder, trials=self.trials)
-
-    @property
-    def path(self) -> Path:
-        return self.folder / "home"
+        a_study(self.folder, trials=self.trials, text=self.study)
 
     def start(self, *options: str, fault: str = "", **environ: str) -> Driver:
         self._started += 1
         folder = self.folder / f"driver-{self._started}"
         folder.mkdir()
+        for name in ("out", "err"):
+            (folder / name).touch()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("LRSWEEP_", "MLFLOW_"))}
@@ -168,16 +176,17 @@ class Home:
         arguments = ["run", str(self.folder / "tiny.toml"), *options]
         process = context.Process(target=_live, args=(arguments, {**outer, **own, **self.environ, **environ}, folder))
         process.start()
+        atexit.register(process.kill)  # a stopped one that a failed test leaves would be waited for
         return Driver(process, folder)
 
-    def run(self, *options: str, fault: str = "", **environ: str) -> Ran:
-        return self.start(*options, fault=fault, **environ).wait()
+    def run(self, *options: str, fault: str = "", seconds: float = 120, **environ: str) -> Ran:
+        return self.start(*options, fault=fault, **environ).wait(seconds)
 
     def shrink(self) -> None:
         """The budget becomes what the sweep has asked so far, and two trials more."""
         with results(self.path, self.environ) as store:
             self.trials = len(store.trials("tiny")) + 2
-        a_study(self.folder, trials=self.trials)
+        a_study(self.folder, trials=self.trials, text=self.study)
 
     def finish(self) -> dict[str, Any]:
         """The same command again, to its end; then everything must agree. What it answered."""
@@ -206,5 +215,5 @@ def _empty_mlflow() -> Path:
 
 def until(condition: Callable[[], bool], driver: Driver) -> None:
     """Waits for what a driver does; it must not end before."""
-    wait_for(lambda: condition() or driver.process.exitcode is not None, seconds=60)
+    wait_for(lambda: condition() or driver.process.exitcode is not None, seconds=200)
     assert driver.process.exitcode is None, driver.wait().err

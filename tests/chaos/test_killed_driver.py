@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.agreement import assert_agreement
+from lrsweep.records import SweepStatus
+from tests.agreement import assert_agreement, results
 from tests.commands import lrsweep, query, start_lrsweep, wait_for, write_study
+from tests.drivers import SLOW, Home, a_study, until
+from tests.history import assert_history
 
 RUNNING = "SELECT count(*) FROM lrs_training WHERE status = 'running'"
 OUTCOMES = "FROM lrs_training WHERE status NOT IN ('queued', 'running')"
@@ -28,32 +31,70 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fault", ["after-ask:3", "after-commit:4", "before-mirror:2", "mid-mirror:3"])
+POINTS = [
+    "after-phase:1",
+    *(
+        pytest.param(each, marks=pytest.mark.chaos)
+        for each in (
+            "after-create:1",
+            "after-ask:3",
+            "after-commit:4",
+            "after-commit:13",
+            "before-mirror:2",
+            "mid-mirror:3",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", POINTS)
 def test_the_same_command_continues_a_killed_sweep(tmp_path: Path, fault: str) -> None:
     """Killed at each named point, then run again: every trial has one result, and the three databases agree."""
-    study, home = write_study(tmp_path), tmp_path / "home"
-    killed = lrsweep("run", str(study), home=home, environ={"LRSWEEP_FAULT": fault})
-    assert killed.code == -signal.SIGKILL
-
-    again = lrsweep("run", str(study), "--json", home=home)
-
-    assert again.code == 0, again.err
-    assert again.answer["trials"] == 4
-    assert again.answer["status"] == "finished"
-    assert_agreement(home, "tiny", trials=4)
+    home = Home(tmp_path)
+    assert home.run(fault=fault).code == -signal.SIGKILL
+    assert home.finish()["trials"] == home.trials
 
 
+@pytest.mark.chaos
 def test_a_sweep_killed_again_and_again_still_ends(tmp_path: Path) -> None:
-    """Three kills at three points in one sweep; the fourth start ends it, as one sweep."""
-    study, home = write_study(tmp_path, trials=6), tmp_path / "home"
-    for fault in ("after-commit:2", "mid-mirror:2", "after-ask:2"):
-        killed = lrsweep("run", str(study), home=home, environ={"LRSWEEP_FAULT": fault})
+    """Four kills at four points in one sweep; the fifth start ends it, as one sweep."""
+    home = Home(tmp_path)
+    for fault in ("after-ask:2", "after-commit:2", "mid-mirror:2", "after-phase:1"):
+        killed = home.run(fault=fault)
         assert killed.code == -signal.SIGKILL, killed.err
+    home.finish()
+    assert query(home.path, "SELECT count(*) FROM lrs_sweep") == 1
 
-    again = lrsweep("run", str(study), "--json", home=home)
 
-    assert again.code == 0, again.err
-    assert_agreement(home, "tiny", trials=6)
+@pytest.mark.chaos
+def test_a_driver_that_is_killed_as_it_drains_loses_nothing(tmp_path: Path) -> None:
+    """A signal, and SIGKILL at the first word of a training that gives way."""
+    home = Home(tmp_path, trials=200)
+    driver = home.start(fault="mid-drain:1", **SLOW)
+    until(lambda: query(home.path, f"SELECT count(*) {OUTCOMES}") >= 2, driver)
+    driver.send(signal.SIGTERM)
+    assert driver.wait().code == -signal.SIGKILL
+    home.shrink()
+    home.finish()
+
+
+@pytest.mark.chaos
+def test_a_driver_that_is_killed_as_its_sweep_is_cancelled_leaves_it_cancelled(tmp_path: Path) -> None:
+    """The same command marks it, and begins another beside it, whose trials have the next numbers."""
+    home = Home(tmp_path, trials=200)
+    driver = home.start(fault="mid-cancel:1", **SLOW)
+    until(lambda: query(home.path, f"SELECT count(*) {OUTCOMES}") >= 2, driver)
+    with results(home.path) as store:
+        [sweep] = store.sweeps("tiny")
+        store.ask_to_cancel(sweep.sweep_id)
+    assert driver.wait().code == -signal.SIGKILL
+    a_study(home.folder, trials=2)
+    assert home.run().code == 0
+    with results(home.path) as store:
+        assert_history(store, "tiny")
+        first, second = store.sweeps("tiny")
+        assert (first.sweep_id, first.status) == (sweep.sweep_id, SweepStatus.CANCELLED)
+        assert second.status is SweepStatus.FINISHED
 
 
 def test_a_driver_of_two_fused_processes_is_killed_and_loses_nothing(tmp_path: Path) -> None:
