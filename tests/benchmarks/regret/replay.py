@@ -1,0 +1,74 @@
+"""Every method on one workload, many times over: picks with their regrets, by method and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrsweep.errors import SweepFailed
+from tests.benchmarks.regret import methods, ours
+from tests.benchmarks.regret.methods import RIVALS, Pick
+from tests.benchmarks.regret.pool import Pool, study_of
+from tests.benchmarks.regret.table import Table
+
+OURS = "lrsweep"
+WITHOUT_FINALS = ", no finals"
+"""After a method's name: the same, but its whole budget goes to the search, and its best value is its pick."""
+NAMES = (OURS, *(rival.name for rival in RIVALS))
+
+NOTHING_FOUND = 1.0
+"""The regret of a method that has not ended one trial: no better than the pool's median point."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One method, with one seed, on one budget."""
+
+    workload: str
+    method: str
+    seed: int
+    trainings: float
+    """the budget"""
+    spent: float
+    """what it came to, in trainings too"""
+    regret: float
+
+
+def replay(workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
+    table = Table.read(workload)
+    pool = Pool(table)
+    found = [_ours(table, pool, trainings, seed, has_finals) for trainings in budgets for has_finals in (True, False)]
+    most = max(budgets)
+    study = study_of(table, trainings=most, seed=seed)
+    for rival in RIVALS:
+        tried = methods.search(rival, table, pool, study, steps=round(most * table.horizon), seed=seed)
+        for trainings in budgets:
+            for has_finals in (True, False):
+                try:
+                    picked = methods.pick(tried, table, study, trainings=trainings, has_finals=has_finals)
+                except LookupError:
+                    picked = None
+                name = rival.name + ("" if has_finals else WITHOUT_FINALS)
+                found.append(_replay(table, name, trainings, seed, picked))
+    return found
+
+
+def _ours(table: Table, pool: Pool, trainings: float, seed: int, has_finals: bool) -> Replay:
+    more = "" if has_finals else "[selection]\nfinalists = 0\n"
+    study = study_of(table, trainings=trainings, seed=seed, more=more)
+    try:
+        picked = ours.pick(table, pool, study)
+    except (LookupError, SweepFailed):  # none of very few trials came to an end
+        picked = None
+    return _replay(table, OURS + ("" if has_finals else WITHOUT_FINALS), trainings, seed, picked)
+
+
+def _replay(table: Table, method: str, trainings: float, seed: int, picked: Pick | None) -> Replay:
+    return Replay(
+        workload=table.meta["workload"],
+        method=method,
+        seed=seed,
+        trainings=trainings,
+        spent=trainings if picked is None else picked.spent / table.horizon,
+        regret=NOTHING_FOUND if picked is None else min(NOTHING_FOUND, table.regret(picked.point)),
+    )
