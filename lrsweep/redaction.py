@@ -8,7 +8,8 @@ and this runs while an error is being told. Where it is doubtful what belongs to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 HIDDEN = "***"
@@ -44,17 +45,47 @@ def without_secrets(text: str, uri: str) -> str:
     secrets = {match["secret"] for pattern in _IN_ADDRESS for match in pattern.finditer(uri)}
     for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         text = _hidden(text, _patterns_of(secret))
-    return _hidden(text, _IN_TEXT)
+    return _hidden(text, (*_TOKENS, *_IN_TEXT))
+
+
+def masked(text: str) -> str:
+    """An error or a value without what looks like a secret, whoever's it is: passwords in addresses, tokens of known
+    shapes, and what is set under a name that ends as a secret's does.
+
+    >>> masked("401 for https://ann:secret@host/x?access_token=a1b2")
+    '401 for https://ann:***@host/x?access_token=***'
+    """
+    return _hidden(text, (*_ASSIGNED, *_TOKENS, *_IN_TEXT))
+
+
+def masked_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """For those who may read results and may not log in where a script does.
+
+    >>> masked_values({"hub_token": "a1b2", "width": 8})
+    {'hub_token': '***', 'width': 8}
+    """
+    return {
+        name: HIDDEN if names_a_secret(name) else masked(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
+def names_a_secret(name: str) -> bool:
+    """
+    >>> names_a_secret("hub_token"), names_a_secret("tokenizer")
+    (True, False)
+    """
+    return re.fullmatch(_NAME_OF_A_SECRET, name, re.IGNORECASE) is not None
 
 
 def masked_command(line: str) -> str:
-    """A command line without what looks like a secret: passwords in addresses, and the values of options, variables
-    and parameters whose name ends as a secret's does.
+    """A command line without what looks like a secret: all of ``masked``, and the values of options whose name ends as
+    a secret's does. What follows ``-p`` is a password unless it is a number, a path or in braces.
 
     >>> masked_command("TOKEN=a1b2 python train.py --api-key='x y' --password q --max-tokens 512 --lr {peak_lr}")
     'TOKEN=*** python train.py --api-key=*** --password *** --max-tokens 512 --lr {peak_lr}'
     """
-    return _hidden(line, (*_IN_COMMAND, *_IN_TEXT))
+    return masked(_hidden(line, _IN_COMMAND))
 
 
 def _hidden(text: str, patterns: Iterable[re.Pattern[str]]) -> str:
@@ -81,14 +112,27 @@ def _patterns_of_addresses(*, begin: str, end: str) -> tuple[re.Pattern[str], ..
 _IN_ADDRESS = _patterns_of_addresses(begin="[?&]", end="")
 _IN_TEXT = _patterns_of_addresses(begin=r"\b", end=r"\s'\"")  # a blank may stand in an address, but ends one in a text
 
-_NAME_OF_A_SECRET = r"[\w.\-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|key|credentials?|auth)"  # noqa: S105 (a pattern)
+_NAME_OF_A_SECRET = r"[\w.\-]*(?:pass|pw|passw(?:or)?d|passphrase|pwd|secret|token|key|credentials?|auth)"  # noqa: S105 (a pattern)
 _VALUE = r"(?P<secret>'[^']*'|\"[^\"]*\"|(?!--)[^\s&;'\"]+)"
-_IN_COMMAND = (
+_ASSIGNED = (
     re.compile(rf"(?i)(?P<before>(?<![\w.\-]){_NAME_OF_A_SECRET}\s*=\s*){_VALUE}"),
+    re.compile(rf"(?i)(?P<before>['\"]{_NAME_OF_A_SECRET}['\"]\s*:\s*){_VALUE}"),
+    re.compile(rf"(?i)(?P<before>\bbearer\s+){_VALUE}"),
+)
+_IN_COMMAND = (
     re.compile(rf"(?i)(?P<before>(?<!\S)-{_NAME_OF_A_SECRET}\s+){_VALUE}"),
-    re.compile(rf"(?i)(?P<before>\b(?:bearer|basic)\s+){_VALUE}"),
+    re.compile(rf"(?P<before>(?<!\S)-p\s+)(?![\d.]+(?:\s|$))(?![^\s'\"]*[/{{]){_VALUE}"),
+    re.compile(rf"(?i)(?P<before>\bbasic\s+){_VALUE}"),
 )
 """``--max-tokens`` ends as no secret's name; an option such as ``--sort-key`` is hidden too, which does no harm."""
+
+_TOKENS = (
+    re.compile(r"(?P<before>(?<![\w\-])(?:hf_|gh[opsur]_|github_pat_|glpat-|xox[abeprs]-))(?P<secret>[\w\-]{10,})"),
+    re.compile(r"(?P<before>(?<![\w\-])sk-)(?P<secret>(?=[\w\-]*\d)[\w\-]{16,})"),  # a name has seldom a digit there
+    re.compile(r"(?P<before>\b(?:AKIA|ASIA))(?P<secret>[0-9A-Z]{16})\b"),
+    re.compile(r"(?P<before>\beyJ)(?P<secret>[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)*)"),
+)
+"""Of Hugging Face, GitHub, GitLab, Slack, OpenAI and its like, AWS, and JSON Web Tokens."""
 
 
 def _patterns_of(secret: str) -> tuple[re.Pattern[str], ...]:

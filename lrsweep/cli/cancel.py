@@ -13,7 +13,9 @@ from lrsweep.cli.reading import chosen_sweep
 from lrsweep.errors import LeaseHeld, SettingsError, TryAgain
 from lrsweep.records import Json, Status, SweepRow, SweepStatus
 from lrsweep.store.base import Lease, Store
+from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.owner import is_dead, this_owner
+from lrsweep.sweep.syncing import sync
 
 LOOK_EVERY = 0.2
 LEASE_SECONDS = 30.0
@@ -72,6 +74,13 @@ def cancel(
                 "soon as its driver looks; where that hangs, end that process and give the same command again."
             )
         time.sleep(LOOK_EVERY)
+
+
+def close_run(homes: Homes, ended: Cancelled, say: Callable[[str], None]) -> None:
+    """What a driver would have done at the end: MLflow gets what it lacks, and the sweep's run there is ended."""
+    for each in sync(homes, ended.study, sweep_id=ended.sweep, say=say, show=lambda _: None):
+        if each.outage is not None:
+            say(f"MLflow has not heard of it: {each.outage} `lrsweep sync` sends the rest and ends the sweep's run.")
 
 
 def _lease(store: Store, study: str) -> Lease:

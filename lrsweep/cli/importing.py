@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import cast
 
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Direction
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import open_store
-from lrsweep.study import load_study
+from lrsweep.study import TIMED, ResolvedStudy, load_study
+from lrsweep.sweep.beginning import paced
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.importing import Imported, Stranger, from_optuna, import_trials
 from lrsweep.sweep.owner import is_dead, this_owner
@@ -25,6 +28,7 @@ def import_into(
     settings: Settings,
     *,
     metric: str | None,
+    direction: Direction | None = None,
     same_metric: bool,
     say: Callable[[str], None],
 ) -> Imported:
@@ -35,28 +39,44 @@ def import_into(
         url, name = "", rest
     elif kind != "optuna" or not (url and separator and name):
         raise SettingsError(f"the source of an import is {WANTED}")  # not shown: a password may stand anywhere in it
+    if kind == "optuna" and (metric or direction):
+        raise SettingsError("--metric and --direction are of MLflow's runs; a study of Optuna's says both itself")
     study = load_study(into or name)
     homes = make_homes(settings)
-    executor = LocalExecutor("cpu", data=homes.data)
-    try:
+    with ExitStack() as stack:
+        # only what a budget in time or money comes to depends on the device
+        executor = LocalExecutor("auto" if study.budget.kind in TIMED else "cpu", data=homes.data)
+        stack.callback(executor.close)
         resolved = study.resolved(executor.describe(study.workload))
-    finally:
-        executor.close()
-    strangers: list[Stranger]
-    direction: Direction
-    if kind == "optuna":
-        strangers, direction = from_optuna(url, name)
-    else:
-        strangers, direction = _from_mlflow(homes, name, metric or resolved.value_key), resolved.sense
-    store = open_store(homes.results_url)
-    try:
+        strangers: list[Stranger]
+        better: Direction
+        if kind == "optuna":
+            strangers, better = from_optuna(url, name)
+        else:
+            wanted = metric or resolved.value_key
+            better = _better(wanted, direction, resolved)
+            strangers = _from_mlflow(homes, name, wanted)
+        store = open_store(homes.results_url)
+        stack.callback(store.close)
         lease = store.acquire_lease(resolved.name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
-        try:
-            return import_trials(store, lease, resolved, strangers, direction, same_metric=same_metric, say=say)
-        finally:
-            store.release_lease(lease)
-    finally:
-        store.close()
+        stack.callback(store.release_lease, lease)
+        resolved = paced(resolved, store, executor, lambda: None, say)
+        return import_trials(store, lease, resolved, strangers, better, same_metric=same_metric, say=say)
+
+
+def _better(metric: str, direction: Direction | None, study: ResolvedStudy) -> Direction:
+    """Which way the metric is better: of its own the study knows it."""
+    known = {study.metric: study.direction, study.value_key: study.sense}.get(metric)
+    if known is None and direction is None:
+        raise SettingsError(
+            f"--metric {metric}: the study compares {study.value_key}, and does not say which way {metric} is better. "
+            "Add --direction minimize or --direction maximize."
+        )
+    if known is not None and direction not in (None, known):
+        raise SettingsError(
+            f"--direction is {direction}, and the study says {known} of {metric}; leave --direction out"
+        )
+    return known or cast(Direction, direction)
 
 
 def _from_mlflow(homes: Homes, experiment: str, metric: str) -> list[Stranger]:
@@ -75,5 +95,7 @@ def told(found: Imported) -> list[str]:
         lines.append(f"{found.tried} points were imported: the next run of the study tries them first")
     if found.known:
         lines.append(f"{found.known} had been imported before")
+    if found.is_over and (found.kept or found.tried):
+        lines.append("the study's sweep is finished: `lrsweep run --new` starts another one, which takes them up")
     lines += [f"{count} left out: {reason}" for reason, count in found.refused.items()]
     return lines or ["there was nothing to import"]

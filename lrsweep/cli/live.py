@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lrsweep.cli.sweep_drawing import budget_of, cost_line, finals_table, phase_line, rungs_line
+from lrsweep.cli.sweep_drawing import budget_of, cost_line, finals_table, mean_of, phase_line, rungs_line
 from lrsweep.records import Status
 from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
@@ -93,17 +93,19 @@ class Display:
         self._console.print(families_table(result.families, result.best))
         ended = len(result.trainings)
         self._console.print(
-            f"{len(result.trials)} trials, {ended} trainings, "
+            f"{result.own_trials} trials, {ended} trainings, "
             f"{sum(each.steps for each in result.trainings):,} steps in "
             f"{result.sweep.seconds:.1f} s (and {result.startup_seconds:.1f} s to start)",
             highlight=False,
         )
         self._console.print(best_lines(result.best), highlight=False, soft_wrap=True)
+        if result.finals:
+            self._console.print()
+            self._console.print(finals_table(result.finals))
+            self._console.print()
         for line in (rungs_line(result.rungs), cost_line(result.cost)):
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
-        if result.finals:
-            self._console.print(finals_table(result.finals))
         if result.outage is not None:
             self.say(
                 f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage} "
@@ -270,9 +272,10 @@ def families_table(families: Sequence[FamilyStanding], best: Best | None) -> Tab
 
 
 def _best_line(best: Best) -> str:
+    value = f"{best.value_name} {best.value:.4f}" if best.final is None else mean_of(best.final)
     return (
         f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
-        f"{best.value_name} {best.value:.4f}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
+        f"{value}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
     )
 
 
@@ -281,8 +284,14 @@ def best_lines(best: Best | None) -> str:
         return "No training reached the full horizon, so there is no best schedule."
     return (
         f"\n{_best_line(best)}\n\n    {escape(pasteable(best))}\n\n{_how_it_is_fed(best)}"
-        f"for {escape(_trained_with(best))}. Best of its trials on one seed each: partly luck, see the README."
+        f"for {escape(_trained_with(best))}. {_how_sure(best)}"
     )
+
+
+def _how_sure(best: Best) -> str:
+    if best.final is None:
+        return "Best of its trials on one seed each: partly luck, see the README."
+    return "First of the finalists by fresh seeds; whether it is better than the next, their intervals say:"
 
 
 def _how_it_is_fed(best: Best) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
-from lrsweep.records import Direction, Json, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import Json, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection import best_trial
 from lrsweep.store.base import Event, Holder, Store
 from lrsweep.sweep.owner import is_dead
+from lrsweep.sweep.stored import sense_of, value_key_of
 
 EVENTS_SHOWN = 5
 PACE_FROM = 50
@@ -134,7 +135,7 @@ def standing_of(
 ) -> Standing:
     """A lease whose process is known to have died is nobody's: it only has not expired yet."""
     own = [trial for trial in trials if trial.origin.counts]
-    best = best_trial(trials, sense_of(study.spec))
+    best = best_trial(trials, sense_of(study))
     driver = None if holder is None or is_dead(holder.owner) else holder.owner
     return Standing(
         study=sweep.study,
@@ -146,7 +147,7 @@ def standing_of(
         best=None if best is None else best.value,
         family=None if best is None else str(best.params["family"]),
         best_trial=None if best is None else best.number,
-        metric=value_key_of(study.spec),
+        metric=value_key_of(study),
         began_at=sweep.created_at,
         seconds=sweep.seconds,
     )
@@ -178,20 +179,6 @@ def trials_wanted(spec: Mapping[str, Json]) -> int | None:
     """That the search asks, whatever unit the budget has; None where a row does not say it."""
     wanted = spec.get("trials") or spec.get("budget", {}).get("trials")
     return None if wanted is None else int(wanted)
-
-
-def sense_of(spec: Mapping[str, Json]) -> Direction:
-    """Which way the value of a trial is better, as ``ResolvedStudy.sense`` says it."""
-    if spec.get("objective", {}).get("kind") == "target" or spec.get("direction") != "maximize":
-        return "minimize"
-    return "maximize"
-
-
-def value_key_of(spec: Mapping[str, Json]) -> str:
-    """What the value of a trial is called, as ``ResolvedStudy.value_key`` says it."""
-    metric = str(spec.get("metric", "value"))
-    kind = spec.get("objective", {}).get("kind", "last")
-    return {"last": metric, "best": f"best_{metric}", "target": f"steps_to_{metric}"}[kind]
 
 
 def _state(sweep: SweepRow, *, is_driven: bool) -> str:

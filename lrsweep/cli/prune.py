@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from lrsweep.cli.db import size_of
+from lrsweep.cli.reading import results
 from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
-from lrsweep.settings import Settings, make_homes, results_url
-from lrsweep.store import Store, open_store
-from lrsweep.store.probing import probe
+from lrsweep.settings import Settings, make_homes
+from lrsweep.store import Store
 from lrsweep.sweep.removing import KEPT, Kept, Removal, all_results, old_results, remove
 from lrsweep.tracking import Tracker
 
@@ -47,35 +47,22 @@ def kept_of(given: str) -> tuple[Kept, ...]:
 def prune(settings: Settings, *, older_than: str, keep: str, is_dry: bool, say: Say) -> list[Removal]:
     """What went, or would go."""
     seconds, kept = seconds_of_age(older_than), kept_of(keep)
-    store = _open(settings)
-    try:
+    with results(settings) as store:
         removals = old_results(store, before=time.time() - seconds, keep=kept)
         if not removals:
             say(f"nothing is older than {older_than} but what is kept")
         _show(removals, say)
         return removals if is_dry else _carry_out(store, settings, removals, say)
-    finally:
-        store.close()
 
 
 def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, say: Say) -> list[Removal]:
     """Of a whole study, or of one sweep; asks first."""
-    store = _open(settings)
-    try:
+    with results(settings) as store:
         removals = all_results(store, study, sweep)
         _show(removals, say)
         if not is_sure:
             _ask(study)
         return _carry_out(store, settings, removals, say, is_skipping=False)
-    finally:
-        store.close()
-
-
-def _open(settings: Settings) -> Store:
-    url = results_url(settings)
-    if not probe(url).is_there:
-        raise SettingsError(f"there are no results in {settings.home if settings.database_url is None else url} yet.")
-    return open_store(url)
 
 
 def _show(removals: Sequence[Removal], say: Say) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.records import StudyRow, SweepRow
-from lrsweep.settings import FILES, SCHEMAS, Settings
-from lrsweep.store import Store, open_store, with_schema
+from lrsweep.settings import Settings, results_url
+from lrsweep.store import Store, open_store
 from lrsweep.store.probing import probe
 
 
@@ -29,12 +29,6 @@ def results(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def results_url(settings: Settings) -> str:
-    if settings.database_url is not None:
-        return with_schema(settings.database_url, SCHEMAS[0])
-    return f"sqlite:///{settings.home / FILES[0]}"
 
 
 def newest_sweeps(store: Store) -> Mapping[str, SweepRow]:

@@ -16,7 +16,7 @@ from lrsweep.space import candidate
 from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import Finalist, standings
-from lrsweep.sweep.halting import OtherRules, places
+from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.progress import Best, best_of
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
@@ -126,7 +126,7 @@ def _study(store: Store, sweep: SweepRow) -> StudyShown:
     trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
     trainings = [each for each in of_generation if each.sweep_id == sweep.sweep_id]
     sweeps = [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation]
-    steady = calibrating(generation, places(generation, sweep.sweep_id), len(study.space.families))
+    steady = calibrating(generation)
     return StudyShown(
         standing=standing_of(sweep, row, trials, store.holders().get(sweep.study)),
         study=study,

@@ -56,6 +56,13 @@ def finals_table(finals: Sequence[Finalist]) -> Table:
     return table
 
 
+def mean_of(finalist: Finalist) -> str:
+    """``decide_loss 0.0789 (0.0668 to 0.0909, 5 seeds)``."""
+    assert finalist.mean is not None
+    between = "" if finalist.interval is None else f"{finalist.interval.low:.4f} to {finalist.interval.high:.4f}, "
+    return f"{finalist.metric} {finalist.mean:.4f} ({between}{finalist.n} {'seed' if finalist.n == 1 else 'seeds'})"
+
+
 def phase_line(progress: Progress) -> str:
     """Nothing while it searches."""
     if progress.phase is Phase.SEARCH:

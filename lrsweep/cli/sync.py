@@ -48,7 +48,10 @@ def _line(each: Synced) -> str:
     if each.driver is not None:
         return f"{where}: driven by {each.driver}, which sends its {each.left} trainings itself"
     rest = f", {each.left} left" if each.left else ""
-    return f"{where}: {each.sent} trainings sent{rest}"
+    if each.unknown:
+        rest += f" ({each.unknown} are of an earlier release's trials, which this one cannot read)"
+    done = f"{each.sent} trainings sent{rest}" if each.sent or rest or not each.is_closed else "its run was ended"
+    return f"{where}: {done}{', and it is finished' if each.is_finished else ''}"
 
 
 def _check_known(homes: Homes, study: str) -> None:

@@ -23,7 +23,7 @@ from lrsweep.doctor.machine import bytes_needed, check_devices, check_disk, chec
 from lrsweep.doctor.tracking import check_tracking
 from lrsweep.doctor.versions import check_versions
 from lrsweep.engines.probing import probe_torch
-from lrsweep.settings import FILES, SCHEMAS, Settings, read_settings
+from lrsweep.settings import FILES, SCHEMAS, Settings, read_settings, results_url
 from lrsweep.store import open_store, with_schema
 from lrsweep.store.probing import probe
 
@@ -64,10 +64,7 @@ def diagnose(
 
 
 def _databases(here: Settings, study: str | None) -> list[Finding]:
-    if here.database_url is None:
-        url = f"sqlite:///{here.home / FILES[0]}"
-    else:
-        url = with_schema(here.database_url, SCHEMAS[0])
+    url = results_url(here)
     probed = probe(url)
     found = check_database(probed)
     if not (probed.is_there and probed.is_current):

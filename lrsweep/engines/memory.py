@@ -45,6 +45,12 @@ def chain(error: BaseException) -> Sequence[BaseException]:
 def _shortage(error: BaseException, device: torch.device) -> str | None:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or any(told in text for told in NO_GPU_MEMORY):
+        if device.type != "cuda":  # without a GPU's driver its numbers cannot be asked for
+            first, _, _ = text.partition("\n")
+            return (
+                f"{OUT_OF_MEMORY}: {first} This training is on {device}, so the workload itself "
+                "uses the device whose memory is meant: take a smaller batch or model there."
+            )
         asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
         total = torch.cuda.get_device_properties(device).total_memory
         return (

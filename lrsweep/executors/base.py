@@ -26,7 +26,8 @@ class Executor(Protocol):
         """Takes the plan; what comes of it comes from ``poll``."""
 
     def stop(self, training_id: str) -> None:
-        """The training is to end as ``stopped``; nothing happens if it is not in flight, or is a user's script."""
+        """The training is to end as ``stopped``, a user's script within its grace; nothing happens if it is not in
+        flight."""
 
     def poll(self, seconds: float) -> list[Record | Lost]:
         """What has come within that time, in order: all that is there, or nothing."""

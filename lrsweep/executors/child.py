@@ -77,6 +77,10 @@ def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> 
                 workloads.drain()
             send(Drained())
             continue
+        if isinstance(message, Stop):
+            scripts.stop(message.training_id)
+            if workloads is None:
+                continue
         workloads = workloads or _Workloads(device_name, data, send, inbox)
         if message is None:
             workloads.advance()
@@ -122,6 +126,9 @@ class _Scripts:
             case Describe(spec, folder):
                 tick = Pulse(self._alive).tick
                 self._send(_answer(spec, lambda: describe(command_of(spec), os.environ, folder, tick)))
+
+    def stop(self, training_id: str) -> None:
+        self._engine.stop(training_id)
 
     def drain(self) -> None:
         self._engine.drain()

@@ -70,7 +70,8 @@ class LocalExecutor:
         # as it is now: what libraries set for this process alone is not for the user's scripts
         self._environ = dict(os.environ if environ is None else environ)
         self.stall_seconds = stall_seconds
-        """how long an engine may be silent; it says that it lives while it loads, evaluates, or runs scripts"""
+        """how long an engine may be silent once it has started; it says that it lives while it loads, evaluates, or
+        runs scripts"""
         self._say = say
         self._warned: set[str] = set()
         """what the processes have said: each may meet the same, and a new one in the place of a lost one again"""
@@ -189,10 +190,10 @@ class LocalExecutor:
         while True:
             while not _ready([process], TICK_SECONDS):
                 tick()
-                if process.silent_seconds > self.stall_seconds:
+                if process.silent_seconds > (patience := process.patience(self.stall_seconds)):
                     self.close()
                     raise TryAgain(
-                        f"workload {question.workload.name!r} said nothing for {self.stall_seconds:.0f} s as it loaded"
+                        f"workload {question.workload.name!r} said nothing for {patience:.0f} s as it loaded"
                     )
             answer = process.receive()
             if answer is not None:
@@ -243,9 +244,10 @@ class LocalExecutor:
                     assert isinstance(answer, Measured)
                     answers[asked.index(process)] = answer
             for process in left:
-                if process.pid is not None and process.silent_seconds > self.stall_seconds:
+                patience = process.patience(self.stall_seconds)
+                if process.pid is not None and process.silent_seconds > patience:
                     process.kill()
-                    answers[asked.index(process)] = _cannot(f"it made no step for {self.stall_seconds:.0f} s")
+                    answers[asked.index(process)] = _cannot(f"it made no step for {patience:.0f} s")
         return [answers[number] for number in range(len(asked))]
 
     # ── trainings ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,9 +257,8 @@ class LocalExecutor:
         self._placing.take(plan, self._used)
 
     def stop(self, training_id: str) -> None:
-        """The training is to end as ``stopped``, running or waiting. Others are not known; a user's script goes on."""
-        if self._runs_scripts:
-            return
+        """The training is to end as ``stopped``, running or waiting; a user's script within its ``stop_grace``. Others
+        are not known."""
         for process in self._used:
             if training_id in process.in_flight:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `poll` sees the end
@@ -279,11 +280,10 @@ class LocalExecutor:
                 messages += self._heard(process)
             ready = _ready(self._used, 0.0)
         for process in self._used:
-            if process.in_flight and process.silent_seconds > self.stall_seconds:
+            patience = process.patience(self.stall_seconds)
+            if process.in_flight and process.silent_seconds > patience:
                 process.kill()
-                messages += self._lost(
-                    process, f"the engine made no step for {self.stall_seconds:.0f} s and was killed"
-                )
+                messages += self._lost(process, f"the engine made no step for {patience:.0f} s and was killed")
         return messages
 
     def _heard(self, process: EngineProcess) -> Sequence[Record | Lost]:

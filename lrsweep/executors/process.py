@@ -17,6 +17,7 @@ from typing import IO
 
 from lrsweep.executors.messages import (
     BROKEN,
+    Alive,
     Busy,
     CannotDescribe,
     Describe,
@@ -40,6 +41,8 @@ AHEAD = 1
 FEWEST_AHEAD = 2
 """Of a process that trains many at once, where several may end at the same step."""
 
+STARTUP_SECONDS = 300.0
+"""Before its first word a process imports torch and loads a workload, for minutes where the machine is busy."""
 ENDING_SECONDS = 10.0
 ERROR_TAIL = 2000
 
@@ -100,6 +103,7 @@ class EngineProcess:
         self._errors: IO[bytes] | None = None
         self._told: int | None = None
         """the slots that it was told to use"""
+        self._has_answered = False
 
     @property
     def pid(self) -> int | None:
@@ -113,6 +117,10 @@ class EngineProcess:
     @property
     def silent_seconds(self) -> float:
         return time.monotonic() - self.heard_at
+
+    def patience(self, seconds: float) -> float:
+        """How long it may be silent that, once it has started, may be so for as many seconds."""
+        return seconds if self._has_answered else max(seconds, STARTUP_SECONDS)
 
     @property
     def capacity(self) -> int:
@@ -155,6 +163,7 @@ class EngineProcess:
         theirs.close()
         self._connection = ours
         self._told = None
+        self._has_answered = False
         self.heard_at = time.monotonic()
 
     def send(self, message: Asked) -> None:
@@ -185,6 +194,7 @@ class EngineProcess:
         assert self._connection is not None
         message = self._connection.recv()
         self.heard_at = time.monotonic()
+        self._has_answered |= not isinstance(message, Said | Alive)  # which come while it loads, too
         match message:
             case Said(text):
                 self._say(text)

@@ -28,9 +28,8 @@ from sqlalchemy.engine import Connection, Engine
 from lrsweep.errors import SettingsError, StoreUnavailable
 from lrsweep.records import Json
 from lrsweep.store.addresses import shown
-from lrsweep.store.faults import while_opening
 from lrsweep.store.migrating import migrate, refuse_newer
-from lrsweep.store.opening import open_engine, prepare, version_of
+from lrsweep.store.opening import engine_at, prepare, version_of
 from lrsweep.store.transactions import writing
 
 FORMAT = 1
@@ -62,7 +61,7 @@ def back_up(url: str, file: Path) -> Backup:
         raise SettingsError(f"{file} is there already, and a backup is not written over. Name another file.")
     fresh = file.with_name(f"{file.name}.new{os.getpid()}")
     try:
-        with _engine(url) as engine, _snapshot(engine) as connection:
+        with engine_at(url) as engine, _snapshot(engine) as connection:
             version = version_of(connection)
             if version is None:
                 raise SettingsError(f"there are no results in {shown(engine.url)}: nothing to back up.")
@@ -140,7 +139,7 @@ def restore(url: str, file: Path) -> Backup:
         with zipfile.ZipFile(file) as archive:
             backup = _manifest(archive, file)
             _verify(archive, backup, file)
-            with _engine(url) as engine, writing(engine).begin() as connection:
+            with engine_at(url) as engine, writing(engine).begin() as connection:
                 prepare(connection)
                 _refuse_results(connection)
                 _fill(connection, archive, backup)
@@ -233,13 +232,3 @@ def _rows(table: sa.Table, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 def _is_postgresql(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
-
-
-@contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = open_engine(url)
-    try:
-        with while_opening(engine.url):
-            yield engine
-    finally:
-        engine.dispose()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,6 +51,17 @@ def open_engine(url: str) -> Engine:
             engine.dispose()
             raise
     return engine
+
+
+@contextmanager
+def engine_at(url: str) -> Iterator[Engine]:
+    """``open_engine`` for the length of one piece of work, a database's errors in our words."""
+    engine = open_engine(url)
+    try:
+        with while_opening(engine.url):
+            yield engine
+    finally:
+        engine.dispose()
 
 
 def ensure_schemas(url: str, names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from lrsweep.records import Origin, Status, TrialState
 from lrsweep.store import models
 from lrsweep.store.addresses import shown
 from lrsweep.store.base import Holder
-from lrsweep.store.faults import while_opening
 from lrsweep.store.migrating import migrate, refuse_newer, refuse_version
-from lrsweep.store.opening import open_engine, prepare, version_of
+from lrsweep.store.opening import engine_at, prepare, version_of
 from lrsweep.store.sql import live_holders
 from lrsweep.store.transactions import writing
 
@@ -40,7 +39,7 @@ class Upgraded:
 
 def upgrade_store(url: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> Upgraded:
     """Migrates to the newest schema, or does nothing. Raises LeaseHeld while somebody who lives drives a study."""
-    with _engine(url) as engine, writing(engine).begin() as connection:
+    with engine_at(url) as engine, writing(engine).begin() as connection:
         prepare(connection)
         before = version_of(connection)
         if before is None:
@@ -99,7 +98,7 @@ class Checked:
 
 def check_store(url: str) -> Checked | None:
     """Reads everything once and changes nothing; None where there are no tables."""
-    with _engine(url) as engine, engine.begin() as connection:
+    with engine_at(url) as engine, engine.begin() as connection:
         version = version_of(connection)
         if version is None:
             return None
@@ -186,13 +185,3 @@ def _disagreements(connection: Connection) -> Iterator[str]:
 
 def _counts(connection: Connection, query: sa.Select[Any]) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in connection.execute(query)}
-
-
-@contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = open_engine(url)
-    try:
-        with while_opening(engine.url):
-            yield engine
-    finally:
-        engine.dispose()

@@ -8,10 +8,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from lrsweep.records import Json
-from lrsweep.store.faults import while_opening
 from lrsweep.store.migrating import refuse_version
 from lrsweep.store.models import training
-from lrsweep.store.opening import open_engine, version_of
+from lrsweep.store.opening import engine_at, version_of
 
 By = Literal["trial", "training"]
 NOT_SHOWN = ("mirrored_attempt", "mirrored_steps", "mirrored_status")
@@ -20,24 +19,20 @@ NOT_SHOWN = ("mirrored_attempt", "mirrored_steps", "mirrored_status")
 
 def rows_of(url: str, study: str, by: By) -> list[dict[str, Json]]:
     """A flat row each, by number; metrics and settings are columns of their own, ``metrics.val_loss``."""
-    engine = open_engine(url)
-    try:
-        with while_opening(engine.url), engine.begin() as connection:
-            version = version_of(connection)
-            if version is None:
-                return []
-            refuse_version(connection, version)
-            if by == "trial":
-                query = sa.text("SELECT * FROM lrs_trials WHERE study = :study ORDER BY number")
-                found = connection.execute(query, {"study": study})
-            else:
-                c = training.c
-                shown = [column for column in c if column.name not in NOT_SHOWN]
-                order = (c.trial, c.rung, c.horizon, c.seed, c.training_id)
-                found = connection.execute(sa.select(*shown).where(c.study == study).order_by(*order))
-            return [_flat(dict(row)) for row in found.mappings()]
-    finally:
-        engine.dispose()
+    with engine_at(url) as engine, engine.begin() as connection:
+        version = version_of(connection)
+        if version is None:
+            return []
+        refuse_version(connection, version)
+        if by == "trial":
+            query = sa.text("SELECT * FROM lrs_trials WHERE study = :study ORDER BY number")
+            found = connection.execute(query, {"study": study})
+        else:
+            c = training.c
+            shown = [column for column in c if column.name not in NOT_SHOWN]
+            order = (c.trial, c.rung, c.horizon, c.seed, c.training_id)
+            found = connection.execute(sa.select(*shown).where(c.study == study).order_by(*order))
+        return [_flat(dict(row)) for row in found.mappings()]
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Json]:

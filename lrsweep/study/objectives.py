@@ -28,6 +28,14 @@ class Objective:
         """
         return {"last": metric, "best": f"best_{metric}", "target": f"steps_to_{metric}"}[self.kind]
 
+    def sense(self, direction: Direction) -> Direction:
+        """Which way the *value* is better, where the metric is better this way: the fewest updates to a target are.
+
+        >>> Objective().sense("maximize"), Objective("target", 0.9).sense("maximize")
+        ('maximize', 'minimize')
+        """
+        return "minimize" if self.kind == "target" else direction
+
     def value(self, curve: Curve, metric: str, direction: Direction, horizon: int) -> float | None:
         """The value of a completed training with this curve; None where the metric is not in it.
 

@@ -12,9 +12,10 @@ from pydantic import Field, ValidationInfo
 from lrsweep.errors import ScheduleError
 from lrsweep.records import Json
 from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
-from lrsweep.scripts.command import OPTIMIZER
+from lrsweep.scripts.command import OPTIMIZER, Command
+from lrsweep.scripts.command_line import LR_TABLE, placeholders
 from lrsweep.study.baselines import AskedBaseline
-from lrsweep.study.commands import Around, Duration, Table, around_of
+from lrsweep.study.commands import Around, Duration, Table, around_of, unheard
 from lrsweep.study.fields import not_storable
 from lrsweep.study.lines import Place
 from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS
@@ -124,6 +125,8 @@ class BaselineTable(Table):
 
 
 SOURCES = ("family", "file", "scheduler")
+REACTIVE_SCHEDULER = "ReduceLROnPlateau"
+"""The one of PyTorch's that hears a metric."""
 
 
 def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
@@ -146,7 +149,7 @@ def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
     found: Schedule | None = None
     if not problems:
         found, told = _read_schedule(table, around)
-        problems += told
+        problems += told or _unheard(table, found, around.command)
     if problems:
         refuse(problems)
     return AskedBaseline(
@@ -198,6 +201,33 @@ def _read_schedule(table: BaselineTable, around: Around) -> tuple[Schedule | Non
     except UnicodeDecodeError:
         return None, [(("file",), f"{table.file!r} is no text. Wanted is what a schedule's to_json() wrote.")]
     return None, []
+
+
+def _unheard(table: BaselineTable, found: Schedule | None, command: Command | None) -> list[tuple[Place, str]]:
+    """What the script would not hear of the baseline, and train something else in its place."""
+    if command is None:
+        return []
+    source = next(name for name in SOURCES if getattr(table, name) is not None)
+    reacts = table.scheduler == REACTIVE_SCHEDULER if found is None else found.needs_metric
+    if reacts and (reason := unheard(command)):
+        named = table.scheduler if found is None else found.family
+        return [((source,), f"{named!r} cannot be the baseline here: {reason}")]
+    if command.follows != "flags":
+        return []
+    known = listed(command.families)
+    if found is None:
+        text = "the script makes its rates of flags, and a scheduler of PyTorch's has none."
+        return [((source,), f"{text} Take one of {known} as family.")]
+    if found.family not in command.families:
+        text = f"the script has no flags for {found.family!r}, so it would not hear of it. Take one of {known}, or add"
+        return [((source,), f"{text} its flags under [study.workload.families].")]
+    reached = {*placeholders(command.command), *placeholders(command.families[found.family])}
+    silent = [] if LR_TABLE in reached else [name for name in table.settings or {} if name not in reached]
+    if not silent:
+        return []
+    places, it = listed(f"{{{name}}}" for name in silent), "them" if len(silent) > 1 else "it"
+    text = f"{places} in neither the command nor the flags of {found.family!r}: the script would not hear {it}."
+    return [(("settings",), f"{text} Add {it} there, or take {it} out.")]
 
 
 # ── [tracking] ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -78,7 +78,7 @@ class ResolvedStudy:
     @property
     def sense(self) -> Direction:
         """Which way the *value* is better: time to a target is better small, whatever the metric."""
-        return "minimize" if self.objective.kind == "target" else self.direction
+        return self.objective.sense(self.direction)
 
     @property
     def evaluations(self) -> int:
@@ -102,7 +102,7 @@ class ResolvedStudy:
     @property
     def cost(self) -> SearchCost:
         halts = self.search.pruner.name != "none"
-        return SearchCost(self.rungs, self.search.reduction_factor, len(self.space.families), halts)
+        return SearchCost(self.rungs, self.search.reduction_factor, halts)
 
     @property
     def devices(self) -> int:

@@ -24,8 +24,8 @@ class Plugin:
     settings: Mapping[str, Json] = field(default_factory=dict)
 
 
-SAMPLERS = ("auto", "tpe", "gp", "qmc", "random", "cmaes")
-PRUNERS = ("halving", "none", "median", "percentile", "successive_halving", "hyperband")
+SAMPLERS = ("auto", "tpe", "tpe_by_family", "gp", "qmc", "random", "cmaes")
+PRUNERS = ("halving", "none", "median", "percentile", "successive_halving", "hyperband", "threshold")
 """What a file may name without a dotted path."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from lrsweep.executors.choosing import Measurer
@@ -22,6 +22,9 @@ from lrsweep.sweep.warm_start import POINTS_KEY, warm_start
 MEASURED_SECONDS = 1.0
 FINISHED_KEY = "finished_budget"
 """Where a sweep's settings hold the budget that it has used up, in a unit that is no number of trials."""
+
+DRIVEN_KEY = "driven_budget"
+"""Where they hold the budget that its driver had used up when the copies were still to be brought up to date."""
 
 
 def newest_sweep(store: Store, study: ResolvedStudy) -> SweepRow | None:
@@ -51,6 +54,17 @@ def used_up(study: ResolvedStudy) -> dict[str, Json]:
     spec = study.spec()
     budget = {name: value for name, value in spec["budget"].items() if name not in ("trials", "total_steps")}
     return {FINISHED_KEY: {"budget": budget, "selection": spec["selection"]}}
+
+
+def driven_out(spec: Mapping[str, Json]) -> dict[str, Json]:
+    """What a sweep's settings say once nothing is left to train; ``spec`` is the study's."""
+    return {DRIVEN_KEY: {name: spec.get(name) for name in ("budget", "selection")}}
+
+
+def is_driven_out(sweep: SweepRow, spec: Mapping[str, Json]) -> bool:
+    """Whether all that an unfinished sweep lacks is in the copies; a larger budget would continue it."""
+    is_left = sweep.status is SweepStatus.RUNNING and not sweep.is_cancelled
+    return is_left and sweep.settings.get(DRIVEN_KEY) == driven_out(spec)[DRIVEN_KEY]
 
 
 def trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
@@ -96,10 +110,10 @@ def continued_or_new(
                     store.queue_again(lease, row.training_id, reason="another sweep was started")
             status = SweepStatus.CANCELLED if left.is_cancelled else SweepStatus.STOPPED
             store.update_sweep(lease, left.sweep_id, status=status)
-    return _created(store, lease, study, say) if chosen is None else _warmed(store, lease, study, chosen, say)
+    return created(store, lease, study, say) if chosen is None else _warmed(store, lease, study, chosen, say)
 
 
-def _created(store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str], None]) -> SweepRow:
+def created(store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str], None]) -> SweepRow:
     """The exponents are frozen, and what earlier generations found is taken over."""
     same = {row.generation for row in store.studies(study.name) if row.meaning == study.meaning}
     earlier = [sweep for sweep in store.sweeps(study.name) if sweep.generation in same]

@@ -19,6 +19,7 @@ from lrsweep.executors.messages import Busy
 from lrsweep.records import Curve, Json, Origin, Status, SweepRow, TrainingRow, TrialRow
 from lrsweep.scripts import command
 from lrsweep.store.base import Lease, Store
+from lrsweep.store.rules import REMOVED_TRIALS
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import events
 from lrsweep.sweep.checkpoints import Checkpoints
@@ -28,7 +29,7 @@ from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.handling import Handler
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
-from lrsweep.sweep.phases import Budget, Phases, phase_of
+from lrsweep.sweep.phases import Budget, Phase, Phases, phase_of
 from lrsweep.sweep.plans import first_training, next_plan
 from lrsweep.sweep.progress import Best, Cost, Progress, Running, as_best, occupancy
 from lrsweep.sweep.recovery import State, recovered
@@ -81,7 +82,8 @@ class Driver:
         self._state: State
         self._tally = Tally(study.sense)
         self._runs_scripts = study.workload.name == command.NAME
-        self._budget = Budget(study, seconds_before=sweep.seconds)
+        removed = int(sweep.settings.get(REMOVED_TRIALS, 0))
+        self._budget = Budget(study, seconds_before=sweep.seconds, trials_removed=removed)
         self._phases = Phases(study, sweep.sweep_id, store, lease, say)
         self._stopped: set[str] = set()
         """trainings that the executor was told to end"""
@@ -231,7 +233,6 @@ class Driver:
         self._store.add_trial(self._lease, trial, [first])
         if asked is not None:
             self._state.search.accept(number, asked)
-        self._state.places[number] = len(self._state.places)
         self._tally.put_trial(trial)
         self._tally.put_training(first)
         self._state.untold.add(number)
@@ -268,7 +269,6 @@ class Driver:
         tally = self._tally
         in_flight = [tally.trainings[each] for each in self._executor.in_flight]
         running = [row for row in in_flight if row.status is Status.RUNNING] or in_flight[:1]
-        pace = (tally.told - self._told_before) / self.seconds if self.seconds else 0.0
         return Progress(
             study=self._study.name,
             sweep_id=self._sweep.sweep_id,
@@ -277,7 +277,7 @@ class Driver:
             trainings_ended=tally.ended,
             steps_done=tally.steps - self._steps_before,
             seconds=self.seconds,
-            seconds_left=(self._study.trials - tally.told) / pace if pace else None,
+            seconds_left=self._seconds_left(),
             families=tally.families,
             best=self._best_so_far(),
             running=[Running(row, tally.trials[row.trial]) for row in running],
@@ -289,6 +289,16 @@ class Driver:
             rungs=self._state.rungs.trusts,
             finals=self._standings(),
         )
+
+    def _seconds_left(self) -> float | None:
+        """By the pace so far: of the budget, finals included, and where the search has ended of what is queued."""
+        tally = self._tally
+        pace = (tally.steps - self._steps_before) / self.seconds if self.seconds else 0.0
+        if not pace:
+            return None
+        queued = sum(row.horizon for row in tally.unsearched.values() if not row.status.is_outcome)
+        to_come = self._study.total_steps - tally.steps if self._phases.now is Phase.SEARCH else 0
+        return max(queued, to_come) / pace
 
     def _best_so_far(self) -> Best | None:
         """Built anew only when another trial leads: a curve may have to be read for it."""

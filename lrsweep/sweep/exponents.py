@@ -164,7 +164,10 @@ def _training(study: ResolvedStudy, trial: TrialRow, rung: int, seed: int, facto
 
 
 def _fit(study: ResolvedStudy, designs: Sequence[tuple[TrialRow, Sequence[TrainingRow]]]) -> Fit:
-    """The mean over trials. Misfits of one horizon are pooled, since one parabola leaves few points to judge by."""
+    """The mean over trials. Misfits of one horizon are pooled, since one parabola leaves few points to judge by. Where
+    the trials lie further apart than misfits explain, each family has an exponent of its own, and the interval is that
+    of their mean: with two trials it is seldom narrow then.
+    """
     pairs: dict[int, tuple[Optimum, Optimum]] = {}
     refused: list[str] = []
     for trial, rows in designs:
@@ -181,12 +184,16 @@ def _fit(study: ResolvedStudy, designs: Sequence[tuple[TrialRow, Sequence[Traini
     if not pairs:
         return Fit(None, None, (), tuple(refused))
     lever = math.log(study.horizon / study.rungs[0])
-    exponent = sum(short.at - full.at for short, full in pairs.values()) / len(pairs) / lever
+    shifts = [short.at - full.at for short, full in pairs.values()]
+    middle = sum(shifts) / len(shifts)
     parts = [_pooled(curves) for curves in zip(*pairs.values(), strict=True)]
     variance = sum(of_mean for of_mean, _ in parts)
     # Satterthwaite: how many degrees of freedom a sum of two estimated variances has
     degrees = variance**2 / sum(of_mean**2 / freedom for of_mean, freedom in parts) if variance else math.inf
-    reach = t_quantile(degrees) * math.sqrt(variance) / lever
+    apart = sum((shift - middle) ** 2 for shift in shifts) / len(shifts) / max(1, len(shifts) - 1)
+    if apart > variance:
+        variance, degrees = apart, len(shifts) - 1
+    exponent, reach = middle / lever, t_quantile(degrees) * math.sqrt(variance) / lever
     interval = Interval(exponent - reach, exponent + reach)
     return Fit(min(1.0, max(0.0, exponent)), interval, tuple(pairs), tuple(refused))
 

@@ -1,7 +1,6 @@
-"""Named points at which a test may kill the process, or stop it, to see that nothing is lost there.
+"""Named points at which a test may kill the process, to see that nothing is lost there.
 
-``LRSWEEP_FAULT=after-commit:3`` sends SIGKILL to this process when it passes ``after-commit`` for the third time;
-``after-commit:3:stop`` sends SIGSTOP, as a machine does that sleeps: it goes on when somebody sends SIGCONT.
+``LRSWEEP_FAULT=after-commit:3`` sends SIGKILL to this process when it passes ``after-commit`` for the third time.
 """
 
 from __future__ import annotations
@@ -23,29 +22,26 @@ POINTS = (
     "mid-drain",  # after each message of a training that gives way
     "mid-cancel",  # before the sweep is marked as cancelled
 )
-STOP = "stop"
 
 
 @dataclass
 class Faults:
     point: str | None = None
     time: int = 1
-    signum: signal.Signals = signal.SIGKILL
     _passed: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def parsed(cls, text: str | None) -> Faults:
         if not text:
             return cls()
-        point, _, rest = text.partition(":")
-        time, _, how = rest.partition(":")
+        point, _, time = text.partition(":")
         time = time or "1"
-        if point not in POINTS or not time.isdecimal() or int(time) < 1 or how not in ("", STOP):
+        if point not in POINTS or not time.isdecimal() or int(time) < 1:
             raise SettingsError(
-                f"LRSWEEP_FAULT is {text!r}; wanted POINT, or POINT:N for the N-th time from 1, or POINT:N:{STOP} to "
-                f"stop it there instead of killing it, with POINT of {', '.join(POINTS)}.{did_you_mean(point, POINTS)}"
+                f"LRSWEEP_FAULT is {text!r}; wanted POINT, or POINT:N for the N-th time from 1, with POINT of "
+                f"{', '.join(POINTS)}.{did_you_mean(point, POINTS)}"
             )
-        return cls(point, int(time), signal.SIGSTOP if how else signal.SIGKILL)
+        return cls(point, int(time))
 
     def passing(self, point: str) -> None:
         """Called at every named point; ends the process where a test asked for it."""
@@ -53,4 +49,4 @@ class Faults:
         if point == self.point:
             self._passed[point] += 1
             if self._passed[point] == self.time:
-                os.kill(os.getpid(), self.signum)
+                os.kill(os.getpid(), signal.SIGKILL)

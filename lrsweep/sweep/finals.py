@@ -174,7 +174,7 @@ def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> int:
     left = study.total_steps - spent
     if study.budget.trials is None:
         return left
-    return max(left, int(kept_share(study.selection) * study.total_steps))
+    return max(left, int(kept_share(study.selection, study.total_steps, study.horizon) * study.total_steps))
 
 
 def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:

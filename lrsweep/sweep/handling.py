@@ -15,7 +15,7 @@ from lrsweep.sweep import events
 from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.failures import Failures
 from lrsweep.sweep.faults import Faults
-from lrsweep.sweep.halting import Next, after
+from lrsweep.sweep.halting import Next, after, calibrates
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.recovery import State
 from lrsweep.sweep.trust import FIRST_RUNG_KEY
@@ -124,7 +124,7 @@ class Handler:
         ended = self._commit(row, outcome, following, trial)
         if row.purpose is Purpose.SEARCH:
             self._state.reached.add(trial, ended)
-            if self._state.calibrates(trial):
+            if calibrates(trial):
                 self._state.rungs.trained(trial, ended)
         if following.only_calibrates:
             self._state.untold.goes_on_to_calibrate(trial.number)
@@ -168,7 +168,7 @@ class Handler:
             ended,
             study,
             rivals=self._state.reached.by(str(trial.params["family"]), ended.rung),
-            calibrates=self._state.calibrates(trial),
+            calibrates=calibrates(trial),
             scale=study.rate_scale(str(trial.params["optimizer"]), next_rung),
             halted=halted,
         )
@@ -179,7 +179,7 @@ class Handler:
         self._tell(events.trial(trial))
         if (now := self._tally.leader_of(str(trial.params["family"]))) is not leader and now is not None:
             self._tell(events.family(now))
-        if not self._state.calibrates(trial):
+        if not calibrates(trial):
             return
         dropped = self._state.rungs.told(trial)
         if dropped is not None:  # a rung that is shown to mislead is left out by new trials, for the rest of the sweep

@@ -7,7 +7,6 @@ budget. Its value stays where the user vouches that it is comparable; else the b
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import optuna
 from optuna.trial import TrialState as OptunaState
 
 from lrsweep.errors import InvalidInput, ScheduleError, StoreUnavailable
-from lrsweep.records import Direction, Json, Origin, StudyRow, SweepRow, TrialRow, TrialState
+from lrsweep.records import Direction, Json, Origin, StudyRow, SweepStatus, TrialRow, TrialState
 from lrsweep.redaction import shown, without_secrets
 from lrsweep.schedules import Schedule, family_names, schedule_from_params
 from lrsweep.schedules.params import value_of
@@ -27,7 +26,8 @@ from lrsweep.space import Candidate, distributions_at, distributions_to_json, pa
 from lrsweep.store import normalised
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, mode_of
-from lrsweep.sweep.warm_start import SHARE_OF_POINTS, first_of_each_family, warm_start
+from lrsweep.sweep.beginning import created, is_over, newest_sweep
+from lrsweep.sweep.warm_start import SHARE_OF_POINTS, first_of_each_family
 
 FAMILY_NAMES = ("family", "scheduler", "lr_scheduler", "lr_scheduler_type", "schedule_type", "lr_schedule", "schedule")
 PEAK_NAMES = ("peak_lr", "max_lr", "learning_rate", "lr", "base_lr")
@@ -56,6 +56,8 @@ class Imported:
     """imported before"""
     refused: Mapping[str, int] = field(default_factory=dict)
     """reason -> how many"""
+    is_over: bool = False
+    """whether the sweep is finished, so that only another one takes them up"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -64,6 +66,7 @@ class Imported:
             "tried": self.tried,
             "known": self.known,
             "refused": dict(self.refused),
+            "sweep_is_over": self.is_over,
         }
 
 
@@ -243,13 +246,8 @@ def import_trials(
             f"{_better(study.sense)} one. Without --same-metric the best points are tried, and their values left."
         )
     store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, study.spec()))
-    same = [sweep for sweep in store.sweeps(study.name) if sweep.generation == study.generation]
-    if same:
-        sweep = same[-1]
-    else:
-        sweep = store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation))
-        if text := str(warm_start(store, lease, study, sweep)):
-            say(text)
+    sweep = newest_sweep(store, study) or created(store, lease, study, say)
+    waits = is_over(store, sweep, study) and sweep.status is SweepStatus.FINISHED
     had = {trial.copied_from for trial in store.trials(study.name, generation=study.generation)}
     fresh = [stranger for stranger in strangers if stranger.name not in had]
     rows, refused = foreign_trials(study, sweep.sweep_id, fresh, direction, same_metric=same_metric)
@@ -262,6 +260,7 @@ def import_trials(
         tried=0 if same_metric else len(rows),
         known=len(strangers) - len(fresh),
         refused=dict(refused.most_common()),
+        is_over=waits,
     )
 
 

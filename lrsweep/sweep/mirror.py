@@ -19,20 +19,22 @@ from dataclasses import replace
 
 import optuna
 
-from lrsweep.errors import Unavailable
+from lrsweep.errors import LeaseLost, Unavailable
 from lrsweep.records import Curve, Purpose, Status, SweepRow, TrainingRow, TrialRow
 from lrsweep.selection import FamilyStanding, by_family
-from lrsweep.space import candidate
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.optuna_copy import add_copy, copied_numbers
 from lrsweep.sweep.owner import LEASE_SECONDS
 from lrsweep.sweep.search import frozen_trial
+from lrsweep.sweep.stored import known_point
 from lrsweep.tracking import FamilyBest, Tracker, is_sent
 
 LOOK_EVERY = 1.0
 LONGEST_PAUSE = 30.0
+LONGEST_LAST_ROW = 5.0
+"""How long a mirror that is given up is waited for."""
 
 PASSED_OVER = ""
 """The run of a training that MLflow is not to have."""
@@ -73,8 +75,14 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._error: Exception | None = None
         self._outages: list[str] = []
+        self._unknown: set[str] = set()
         self.behind = 0
         """how many trainings MLflow lacked at the last look"""
+
+    @property
+    def unknown(self) -> int:
+        """Trainings that cannot be sent, as this release cannot read the points of their trials."""
+        return len(self._unknown)
 
     @property
     def outage(self) -> str | None:
@@ -115,10 +123,12 @@ class Mirror:
         return True
 
     def abandon(self) -> None:
-        """Ends the thread after the call that it is in; what it has not sent, the next driver's mirror sends."""
+        """Ends the thread after the row that it is at; what it has not sent, the next driver's mirror sends."""
         self._abandoned.set()
         self._ending.set()
         self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(LONGEST_LAST_ROW)
 
     def adopt(self) -> None:
         """After a crash MLflow may hold runs that the store does not know of: one per training is kept, the rest go."""
@@ -181,7 +191,10 @@ class Mirror:
         self._send_curve(row, curve)
 
     def _send_curve(self, row: TrainingRow, curve: Curve) -> None:
-        point = candidate(self._store.trial(row.study, row.trial).params, self._study)
+        point = known_point(self._store.trial(row.study, row.trial).params, self._study)
+        if point is None:  # of an earlier release
+            self._unknown.add(row.training_id)
+            return
         sent = self._tracker.send(
             row,
             curve,
@@ -192,7 +205,16 @@ class Mirror:
             extra=point.extra,
         )
         self._faults.passing("mid-mirror")
-        self._mark(row, sent.run_id, sent.attempt, sent.steps, sent.status)
+        try:
+            self._mark(row, sent.run_id, sent.attempt, sent.steps, sent.status)
+        except LeaseLost:
+            self._take_back(row, sent.run_id)
+            raise
+
+    def _take_back(self, row: TrainingRow, run_id: str) -> None:
+        """Another driver took over as it was sent; a run that the store does not know nobody else would ever end."""
+        if self._store.training(row.training_id).mlflow_run_id != run_id:
+            self._tracker.delete_run(run_id)
 
     def _pass_over(self, row: TrainingRow) -> None:
         """Marks all that there may be of the row as sent."""
@@ -245,11 +267,12 @@ def _family_best(standing: FamilyStanding, study: ResolvedStudy) -> FamilyBest:
     )
     if standing.best is None:
         return shown
-    point = candidate(standing.best.params, study)
+    shown = replace(shown, value=standing.best.value, trial=standing.best.number)
+    point = known_point(standing.best.params, study)
+    if point is None:
+        return shown
     return replace(
         shown,
-        value=standing.best.value,
-        trial=standing.best.number,
         peak_lr=point.peak_lr,
         optimizer=point.optimizer.name,
         schedule=point.schedule,

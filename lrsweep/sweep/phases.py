@@ -29,21 +29,22 @@ class Phase(StrEnum):
 class Budget:
     """How much of a study's budget is used up, where it is not a number of trials."""
 
-    def __init__(self, study: ResolvedStudy, *, seconds_before: float) -> None:
-        """``seconds_before``: what earlier drivers of the sweep have used."""
+    def __init__(self, study: ResolvedStudy, *, seconds_before: float, trials_removed: int = 0) -> None:
+        """``seconds_before``: what earlier drivers have used; ``trials_removed``: that they trained, and are pruned."""
         self._study = study
+        self._trials_removed = trials_removed
         self._seconds_before = seconds_before
         self._seconds = seconds_of(study.budget, study.devices)
-        self._share = 1.0 - kept_share(study.selection)
+        self._share = 1.0 - _kept(study)
 
     def pays_for_another_trial(self, tally: Tally, seconds: float) -> bool:
-        """Whether the search may ask: trials may cost more than was expected, where few are halted."""
-        if tally.asked >= self._study.trials and not self._study.needs_pace:
+        """Whether the search may ask. A clock alone says it where there is one: how many trials it pays for is a guess,
+        made before an engine was chosen. Else trials may cost more than was expected, where few are halted."""
+        if self._seconds is not None:
+            return self._seconds_before + seconds < self._share * self._seconds
+        if tally.asked + self._trials_removed >= self._study.trials:
             return False
-        if self._seconds is not None and self._seconds_before + seconds >= self._share * self._seconds:
-            return False
-        is_in_steps = self._study.budget.trials is None and self._seconds is None
-        return not is_in_steps or tally.search_steps < self._share * self._study.total_steps
+        return self._study.budget.trials is not None or tally.search_steps < self._share * self._study.total_steps
 
     def is_over(self, seconds: float) -> bool:
         """Whether the clock has used up the whole of it."""
@@ -61,6 +62,13 @@ class Budget:
             return None
         left = max(0.0, self._seconds - self._seconds_before - seconds)
         return sum(row.steps for row in tally.finals) + int(left * pace)
+
+
+def _kept(study: ResolvedStudy) -> float:
+    """For finalists. How many a clock pays for is not known before the pace is."""
+    if study.needs_pace:
+        return study.selection.share if study.selection.finalists else 0.0
+    return kept_share(study.selection, study.total_steps, study.horizon)
 
 
 class Phases:

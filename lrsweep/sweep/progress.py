@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lrsweep.executors.messages import Busy
@@ -13,7 +13,7 @@ from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding, best_trial
 from lrsweep.space import candidate
 from lrsweep.study.budgets import SECONDS_PER_HOUR
-from lrsweep.sweep.finals import Finalist
+from lrsweep.sweep.finals import Finalist, leader, standings
 from lrsweep.sweep.phases import Phase
 from lrsweep.sweep.trust import RungTrust
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Best:
-    """The trial with the best value at the full horizon, in the form in which it is used."""
+    """The trial to take, in the form in which it is used: first of the finals, else of the search's values."""
 
     trial: int
     value: float
@@ -46,6 +46,8 @@ class Best:
     """the script's own parameters"""
     value_key: str = ""
     """what the value is, where it is not the metric after the last update: ``best_val_acc``, ``steps_to_val_acc``"""
+    final: Finalist | None = None
+    """what fresh seeds say of it; None before the finals, and where there are none"""
 
     @property
     def value_name(self) -> str:
@@ -67,6 +69,7 @@ class Best:
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
             "heard": {str(done): metric for done, metric in self.heard.items()},
+            "final": None if self.final is None else self.final.to_json(),
         }
 
 
@@ -190,12 +193,17 @@ class SweepResult:
     exponents: Mapping[str, Json] = field(default_factory=dict)
     """by optimizer, how the peak rate was raised at the rungs, and what a design has found"""
 
+    @property
+    def own_trials(self) -> int:
+        """Those that it trained, and that used up its budget."""
+        return sum(trial.origin.counts for trial in self.trials)
+
     def to_json(self) -> dict[str, Json]:
         return {
             "study": self.sweep.study,
             "sweep": self.sweep.sweep_id,
             "status": self.sweep.status.value,
-            "trials": len(self.trials),
+            "trials": self.own_trials,
             "trainings": len(self.trainings),
             "steps": sum(training.steps for training in self.trainings),
             "best": self.best.to_json() if self.best else None,
@@ -213,23 +221,29 @@ class SweepResult:
 
 
 def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
-    """The best trial of the rows, with the metrics of its training at the full horizon."""
-    trial = best_trial(trials, study.sense)
-    return None if trial is None else as_best(trial, trainings, study, store)
+    """The first of the finals, once they have ended; else the best trial of the search, which is partly luck."""
+    finals = standings(study, trials, trainings)
+    first = None if any(each.left for each in finals) else leader(finals)
+    if first is not None:
+        [trial] = [trial for trial in trials if trial.number == first.trial]
+        return replace(as_best(trial, trainings, study, store), final=first)
+    found = best_trial(trials, study.sense)
+    return None if found is None else as_best(found, trainings, study, store)
 
 
 def as_best(trial: TrialRow, trainings: Iterable[TrainingRow], study: ResolvedStudy, store: Store) -> Best:
-    """A trial that has a value at the full horizon; ``trainings`` are its own, and maybe others."""
+    """A trial that was trained at the full horizon, in the search or in the finals; ``trainings`` may hold others."""
     assert trial.value is not None
     point = candidate(trial.params, study)
-    full = next(
+    completed = [
         row
         for row in trainings
         if row.trial == trial.number
-        and row.purpose is Purpose.SEARCH
-        and row.rung == len(study.rungs) - 1
+        and row.purpose is not Purpose.FIT
+        and row.horizon == study.horizon
         and row.status is Status.COMPLETED
-    )
+    ]
+    full = min(completed, key=lambda row: row.purpose is not Purpose.SEARCH)
     return Best(
         trial=trial.number,
         value=trial.value,

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lrsweep.records import Curve, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow
+from lrsweep.records import Curve, Json, Purpose, Status, SweepRow, TrainingRow
 from lrsweep.scripts import command
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
-from lrsweep.sweep.halting import OtherRules, Reached, calibrates, is_behind_anywhere, places
+from lrsweep.sweep.halting import OtherRules, Reached, calibrates, is_behind_anywhere
 from lrsweep.sweep.rungs import Rungs
 from lrsweep.sweep.search import Search
 from lrsweep.sweep.tally import Tally
@@ -25,8 +25,6 @@ class State:
     study: ResolvedStudy
     tally: Tally
     search: Search
-    places: dict[int, int]
-    """trial -> how many of the generation came before it"""
     reached: Reached
     rungs: Rungs
     waiting: Waiting
@@ -40,9 +38,6 @@ class State:
         self.waiting.add(row)
         if row.purpose is Purpose.SEARCH:
             self.untold.add(row.trial)
-
-    def calibrates(self, trial: TrialRow) -> bool:
-        return calibrates(trial, self.places[trial.number], len(self.study.space.families))
 
 
 def recovered(
@@ -78,15 +73,13 @@ def recovered(
             tally.put_training(row)
         by_trial[row.trial].append(row)
         reached.add(by_number[row.trial], row)
-    found_places = places(generation, sweep.sweep_id)
     rungs = Rungs(study, others, dropped=int(sweep.settings.get(FIRST_RUNG_KEY, 0)))
-    rungs.recover(generation, found_places, by_trial)
+    rungs.recover(generation, by_trial)
     runs_scripts = study.workload.name == command.NAME
     state = State(
         study=study,
         tally=tally,
         search=Search(study, generation, by_trial, sweep_id=sweep.sweep_id, points=points),
-        places=found_places,
         reached=reached,
         rungs=rungs,
         waiting=Waiting(takes=takes),
@@ -96,7 +89,7 @@ def recovered(
     for row in left:  # now that all values are known
         trial = by_number[row.trial]
         is_behind = row.purpose is Purpose.SEARCH and is_behind_anywhere(trial, by_trial[row.trial], reached)
-        if is_behind and state.calibrates(trial):
+        if is_behind and calibrates(trial):
             state.untold.goes_on_to_calibrate(row.trial)
         state.wait(row)
     return state

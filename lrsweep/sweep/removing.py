@@ -7,19 +7,18 @@ rows still there and deletes again what is deleted already. All of it happens un
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
-import optuna
-
-from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain, did_you_mean
-from lrsweep.records import Json, Purpose, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
-from lrsweep.redaction import without_secrets
+from lrsweep.errors import SettingsError, TryAgain, did_you_mean
+from lrsweep.records import Json, Purpose, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.selection import best_trial
 from lrsweep.store import Lease, Store
+from lrsweep.sweep.finals import leader, standings
+from lrsweep.sweep.optuna_copy import without_trials
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
-from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from lrsweep.sweep.stored import resolved_from, sense_of
 
 Kept = Literal["champions", "finalists"]
 KEPT: tuple[Kept, ...] = ("champions", "finalists")
@@ -95,7 +94,7 @@ def _removal(store: Store, sweep: SweepRow, keep: Collection[Kept]) -> Removal:
     [study] = [row for row in store.studies(sweep.study) if row.generation == sweep.generation]
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
-    kept = _kept(study, trials, trainings, keep)
+    kept = _kept(study, sweep, trials, trainings, keep)
     gone = tuple(trial.number for trial in trials if trial.number not in kept)
     of_gone = [row for row in trainings if row.trial not in kept]
     sizes = store.curve_bytes(sweep.sweep_id)
@@ -114,26 +113,24 @@ def _removal(store: Store, sweep: SweepRow, keep: Collection[Kept]) -> Removal:
 
 
 def _kept(
-    study: StudyRow, trials: Sequence[TrialRow], trainings: Iterable[TrainingRow], keep: Collection[Kept]
+    study: StudyRow,
+    sweep: SweepRow,
+    trials: Sequence[TrialRow],
+    trainings: Sequence[TrainingRow],
+    keep: Collection[Kept],
 ) -> set[int]:
-    """Finalists were trained with fresh seeds; the champion of a sweep is the best trial that it names."""
+    """Finalists were trained with fresh seeds; the champions of a sweep are the first of its finals, which is what it
+    recommends, and the best of its search."""
     kept: set[int] = set()
     if "finalists" in keep:
         kept |= {row.trial for row in trainings if row.purpose is Purpose.FINAL}
     if "champions" in keep:
-        values = {
-            trial.number: trial.value
-            for trial in trials
-            if trial.state is TrialState.COMPLETE and trial.value is not None and trial.origin.counts
-        }
-        if values:
-            kept.add((max if _is_maximized(study.spec) else min)(values, key=lambda number: values[number]))
+        if (best := best_trial(trials, sense_of(study))) is not None:
+            kept.add(best.number)
+        has_finals = any(row.purpose is Purpose.FINAL for row in trainings)
+        if has_finals and (first := leader(standings(resolved_from(study, sweep), trials, trainings))) is not None:
+            kept.add(first.trial)
     return kept
-
-
-def _is_maximized(spec: Json) -> bool:
-    """A target is reached in the fewest steps, whichever way its metric goes."""
-    return bool(spec.get("objective", {}).get("kind") != "target" and spec.get("direction") == "maximize")
 
 
 def _last_begun(store: Store, sweep: SweepRow) -> float:
@@ -153,7 +150,8 @@ def remove(store: Store, removal: Removal, *, runs: Runs, optuna_url: str) -> No
         for run in removal.runs:
             runs.delete_run(run)
             keep()
-        _remove_copies(optuna_url, removal, keep)
+        name = f"{removal.study.name}@{removal.study.generation[:8]}"
+        without_trials(optuna_url, name, removal.trials, keep)
         store.renew_lease(lease, seconds=LEASE_SECONDS)
         store.remove_trials(lease, removal.sweep.sweep_id, removal.trials)
     finally:
@@ -181,39 +179,3 @@ def _keeper(store: Store, lease: Lease) -> Callable[[], None]:
             renewed = time.monotonic()
 
     return keep
-
-
-def _remove_copies(url: str, removal: Removal, keep: Callable[[], None]) -> None:
-    """Optuna deletes no single trials: its study is made anew from those that stay, somebody else's among them.
-
-    Trials of ours that a kill in between loses come back with the generation's next sweep.
-    """
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        return
-    name = f"{removal.study.name}@{removal.study.generation[:8]}"
-    try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        if name not in optuna.get_all_study_names(storage):
-            return
-        copy = optuna.load_study(study_name=name, storage=storage)
-        trials = copy.get_trials(deepcopy=False)
-        stay = [trial for trial in trials if trial.user_attrs.get(TRIAL_ATTRIBUTE) not in removal.trials]
-        if len(stay) == len(trials):
-            return
-        directions, attributes = copy.directions, copy.user_attrs
-        optuna.delete_study(study_name=name, storage=storage)
-        if stay:
-            anew = optuna.create_study(study_name=name, storage=storage, directions=directions)
-            for key, value in attributes.items():
-                anew.set_user_attr(key, value)
-            for trial in stay:
-                anew.add_trial(trial)
-                keep()
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "sqlite3", "psycopg", "optuna"):
-            raise
-        first = (without_secrets(str(error), url).strip().splitlines() or [""])[0]
-        raise StoreUnavailable(
-            f"Optuna's storage cannot be used: {type(error).__name__}: {first}. Check that its database answers and "
-            "may be written, then run the same command again."
-        ) from None

@@ -22,6 +22,7 @@ from lrsweep.study import ResolvedStudy, Study
 from lrsweep.sweep import events
 from lrsweep.sweep.beginning import (
     continued_or_new,
+    driven_out,
     is_over,
     newest_sweep,
     paced,
@@ -31,10 +32,11 @@ from lrsweep.sweep.beginning import (
     used_up,
 )
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
+from lrsweep.sweep.closing import close_parent
 from lrsweep.sweep.driver import Driver
 from lrsweep.sweep.exponents import FITTED_KEY
 from lrsweep.sweep.finals import standings
-from lrsweep.sweep.halting import OtherRules, places
+from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.homes import Homes, Options
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
@@ -153,6 +155,7 @@ def run_sweep(
 
         try:
             driver.run()
+            store.update_sweep(lease, sweep.sweep_id, settings=driven_out(resolved.spec()))
             mirrored = mirror.finish(keep_on, patience_seconds=PATIENCE_AT_THE_END)
             checkpoints.finish(keep_on)
         except (Interrupted, DeadlinePassed) as leaving:
@@ -237,10 +240,8 @@ def _leave(tracker: Tracker, mirror: Mirror, driver: Driver, sweep: SweepRow, st
 def _close_parent(tracker: Tracker, sweep: SweepRow, status: RunEnd, best: Best | None) -> str | None:
     """Ends the sweep's run; comes back with the reason where MLflow does not answer."""
     assert sweep.mlflow_run_id is not None
-    tags = {} if best is None else {"lrsweep.best": best.schedule.to_json(), "lrsweep.best_trial": str(best.trial)}
-    metrics = {} if best is None else {f"best_{best.metric}": best.value}
     try:
-        tracker.close_sweep(sweep.mlflow_run_id, status=status, metrics=metrics, tags=tags)
+        close_parent(tracker, sweep.mlflow_run_id, status, best)
     except TrackingUnavailable as error:
         return str(error)
     return None
@@ -254,7 +255,7 @@ def _result(
     sweeps = [row for row in store.sweeps(study.name) if row.generation == study.generation]
     trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
     trainings = [row for row in of_generation if row.sweep_id == sweep.sweep_id]
-    steady = calibrating(generation, places(generation, sweep.sweep_id), len(study.space.families))
+    steady = calibrating(generation)
     steps = sum(row.steps for row in trainings)
     used = study.rate_exponents
     return SweepResult(

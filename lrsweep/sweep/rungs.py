@@ -24,11 +24,9 @@ class Rungs:
         self._trusts: tuple[RungTrust, ...] = ()
         self.first = dropped
 
-    def recover(
-        self, trials: Iterable[TrialRow], places: Mapping[int, int], trainings: Mapping[int, list[TrainingRow]]
-    ) -> None:
+    def recover(self, trials: Iterable[TrialRow], trainings: Mapping[int, list[TrainingRow]]) -> None:
         """Reads back the generation's."""
-        for trial in calibrating(list(trials), places, len(self._study.space.families)):
+        for trial in calibrating(trials):
             self._trials[trial.number] = trial
             self._trainings[trial.number] = list(trainings.get(trial.number, ()))
 

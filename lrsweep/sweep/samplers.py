@@ -103,8 +103,8 @@ SAMPLERS: Mapping[str, Callable[[ResolvedStudy, int, Settings], BaseSampler]] = 
         "tpe_by_family": _tpe_by_family,
         "gp": _gp,
         "qmc": _qmc,
-        "cmaes": _cmaes,
         "random": _random,
+        "cmaes": _cmaes,
     }
 )
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from lrsweep.records import EngineSettings, Json, StudyRow, SweepRow, WorkloadFacts, WorkloadSpec
+from lrsweep.errors import ScheduleError
+from lrsweep.records import Direction, EngineSettings, Json, StudyRow, SweepRow, WorkloadFacts, WorkloadSpec
 from lrsweep.schedules import Options, Search, family, json_value, schedule_from_json
 from lrsweep.scripts import command
 from lrsweep.scripts.command import Command
+from lrsweep.space import Candidate, candidate
 from lrsweep.study import (
     BUDGETS,
     Baseline,
@@ -64,7 +66,7 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
         trials=spec["budget"]["trials"],
         source=spec["source"],
         engine=EngineSettings(**spec.get("engine", {})),
-        objective=Objective(**spec.get("objective", {})),
+        objective=_objective(spec),
         search=_search(spec.get("search", {}), spec["rungs"]),
         budget=_budget(spec["budget"]),
         selection=SelectionSpec(**spec.get("selection", {})),
@@ -74,6 +76,29 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
         total_steps=spec["budget"].get("total_steps", 0),
         rate_exponents=exponents if sweep is None else {**exponents, **sweep.settings.get("rate_exponents", {})},
     )
+
+
+def sense_of(row: StudyRow) -> Direction:
+    """Which way the value of its trials is better, also where the rest of what is kept cannot be read."""
+    return _objective(row.spec).sense("maximize" if row.spec.get("direction") == "maximize" else "minimize")
+
+
+def value_key_of(row: StudyRow) -> str:
+    """What the value of its trials is called."""
+    return _objective(row.spec).key(str(row.spec.get("metric", "value")))
+
+
+def known_point(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate | None:
+    """The point that a stored trial's parameters name. None where this release draws a setting that an earlier one did
+    not, or refuses what that one drew."""
+    try:
+        return candidate(params, study)
+    except (KeyError, ScheduleError):
+        return None
+
+
+def _objective(spec: Mapping[str, Json]) -> Objective:
+    return Objective(**spec.get("objective", {}))
 
 
 def _workload(spec: Mapping[str, Json], facts: WorkloadFacts) -> WorkloadSpec:

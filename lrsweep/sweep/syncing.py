@@ -1,5 +1,8 @@
 """What a sweep left unsent, sent later and without driving: ``lrsweep sync``.
 
+A sweep's own run that nobody has ended is ended too, with the best and the table of families, and a sweep whose driver
+had only the copies left to wait for is finished.
+
 The store is the spool: rows that MLflow lacks are found in it, whichever process ended before they were sent. A sweep
 that is being driven sends its own; every other one is taken under its study's lease, so that no driver starts beside.
 """
@@ -11,15 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from lrsweep.errors import LeaseHeld, LrsweepError, Unavailable
+from lrsweep.errors import LeaseHeld, LrsweepError, ScheduleError, Unavailable
 from lrsweep.records import Json, StudyRow, SweepRow, SweepStatus, TrainingRow
 from lrsweep.store import open_store
 from lrsweep.store.base import Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.beginning import is_driven_out, used_up
+from lrsweep.sweep.closing import close_parent
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
+from lrsweep.sweep.progress import Best, best_of
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.tracking import RunEnd, Tracker, is_sent
 
@@ -36,7 +43,7 @@ ENDS: Mapping[SweepStatus, RunEnd] = {
 
 @dataclass(frozen=True)
 class Synced:
-    """What became of one sweep that had rows to send."""
+    """What became of one sweep that had rows to send, or a run to end."""
 
     study: str
     sweep_id: str
@@ -46,6 +53,12 @@ class Synced:
     """why rows are left"""
     driver: str | None = None
     """who drives the sweep, and so sends its rows"""
+    is_closed: bool = False
+    """whether its own run was ended"""
+    is_finished: bool = False
+    """whether that was all that the sweep lacked"""
+    unknown: int = 0
+    """of what is left: trainings of an earlier release's trials, whose points this one cannot read"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -55,28 +68,55 @@ class Synced:
             "left": self.left,
             "outage": self.outage,
             "driver": self.driver,
+            "closed": self.is_closed,
+            "finished": self.is_finished,
+            "unknown": self.unknown,
         }
 
 
-def sync(homes: Homes, study: str | None, *, say: Callable[[str], None], show: Callable[[str], None]) -> list[Synced]:
-    """Of one study, or of all; sweeps that lack nothing are not in the answer. ``show`` gets a line that changes."""
+def sync(
+    homes: Homes,
+    study: str | None,
+    *,
+    sweep_id: str | None = None,
+    say: Callable[[str], None],
+    show: Callable[[str], None],
+) -> list[Synced]:
+    """Of one sweep, one study, or all; sweeps that lack nothing are not in the answer. ``show`` gets a line that
+    changes."""
     with ExitStack() as stack:
         store = open_store(homes.results_url)
         stack.callback(store.close)
         known = {(row.name, row.generation): row for row in store.studies(study)}
-        waiting = [
+        sweeps = [
             (known[sweep.study, sweep.generation], sweep)
             for name in dict.fromkeys(name for name, _ in known)
             for sweep in store.sweeps(name)
-            if _lacking(store, known[name, sweep.generation], sweep)
+            if sweep_id is None or sweep.sweep_id == sweep_id
         ]
-        if not waiting:
+        waiting = [each for each in sweeps if _is_waiting(store, *each)]
+        driven = {name for name, holder in store.holders().items() if not is_dead(holder.owner)}
+        maybe_open = [
+            each
+            for each in sweeps
+            if each not in waiting
+            and each[1].mlflow_run_id
+            and each[1].status is not SweepStatus.FINISHED
+            and each[1].study not in driven
+        ]
+        if not waiting and not maybe_open:
             return []
         try:
             tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
+            waiting += [each for each in maybe_open if tracker.is_open(str(each[1].mlflow_run_id))]
         except Unavailable as error:
             return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
         return [_sync_one(homes, store, tracker, row, sweep, show) for row, sweep in waiting]
+
+
+def _is_waiting(store: Store, row: StudyRow, sweep: SweepRow) -> bool:
+    """Whether MLflow is known to lack something of it."""
+    return is_driven_out(sweep, row.spec) or _lacking(store, row, sweep) > 0
 
 
 def _sync_one(
@@ -98,6 +138,8 @@ def _sync_one(
     try:
         study = resolved_from(row, sweep)
         before = _lacking(store, row, sweep)
+        is_closed = is_finished = False
+        unknown = 0
         try:
             parent = tracker.open_sweep(sweep, study, params={}, is_driven=False)
             sweep = store.update_sweep(lease, sweep.sweep_id, mlflow_run_id=parent)
@@ -118,15 +160,41 @@ def _sync_one(
             finally:
                 mirror.abandon()
             tracker.end_running(sweep, others=False)
-            tracker.close_left(parent, ENDS[sweep.status])
-            outage = None if is_done else mirror.outage
+            outage, unknown = None if is_done else mirror.outage, mirror.unknown
+            is_complete = is_done and is_driven_out(sweep, row.spec) and not unknown
+            if is_done and (is_complete or tracker.is_open(parent)):
+                end = "FINISHED" if is_complete else ENDS[sweep.status]
+                close_parent(tracker, parent, end, _best(store, study, sweep))
+                is_closed = True
+            if is_complete:
+                store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED, settings=used_up(study))
+                is_finished = True
         except Unavailable as error:
             outage = str(error)
         left = _lacking(store, row, sweep)
-        return Synced(row.name, sweep.sweep_id, sent=before - left, left=left, outage=outage)
+        return Synced(
+            row.name,
+            sweep.sweep_id,
+            sent=before - left,
+            left=left,
+            outage=outage,
+            is_closed=is_closed,
+            is_finished=is_finished,
+            unknown=unknown,
+        )
     finally:
         with suppress(LrsweepError):
             store.release_lease(lease)
+
+
+def _best(store: Store, study: ResolvedStudy, sweep: SweepRow) -> Best | None:
+    """None as well where an earlier release drew it, and this one cannot read it."""
+    trials = list(store.trials(sweep.study, sweep_id=sweep.sweep_id))
+    trainings = list(store.trainings(sweep.study, sweep_id=sweep.sweep_id))
+    try:
+        return best_of(trials, trainings, study, store)
+    except (KeyError, ScheduleError):
+        return None
 
 
 def _left(store: Store, row: StudyRow, sweep: SweepRow, outage: str) -> Synced:

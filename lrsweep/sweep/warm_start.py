@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lrsweep.records import Json, Origin, SweepRow, TrialRow, TrialState
-from lrsweep.space import candidate, distributions_at, distributions_to_json, params_of
+from lrsweep.space import distributions_at, distributions_to_json, params_of
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.search import LARGEST_HISTORY, best_and_newest
-from lrsweep.sweep.stored import resolved_from
+from lrsweep.sweep.stored import known_point, resolved_from
 
 POINTS_KEY = "points"
 """Where a sweep's settings hold the points that it tries first."""
@@ -32,24 +32,38 @@ class Earlier:
     study: ResolvedStudy
     trials: Sequence[TrialRow]
 
+    @property
+    def unknown(self) -> int:
+        """Trials of its own whose points this release cannot read."""
+        own = [trial for trial in self.trials if trial.origin.counts and trial.is_told]
+        return sum(known_point(trial.params, self.study) is None for trial in own)
+
 
 @dataclass(frozen=True)
 class WarmStart:
     sweep: SweepRow
     copied: int = 0
     points: int = 0
+    unknown: int = 0
+    """trials that were passed over: this release cannot read their points"""
 
     def __str__(self) -> str:
-        """A sentence for the user; empty where nothing was taken over."""
+        """For the user; empty where nothing was taken over."""
+        told = []
         if self.copied:
-            return (
+            told.append(
                 f"the search begins with {_counted(self.copied, 'trial')} of the study's earlier space, outside the "
                 "budget"
             )
-        if self.points:
+        elif self.points:
             points = _counted(self.points, "best point")
-            return f"the search first tries the {points} of the study's earlier meaning"
-        return ""
+            told.append(f"the search first tries the {points} of the study's earlier meaning")
+        if self.unknown:
+            told.append(
+                f"{_counted(self.unknown, 'trial')} of an earlier release left out: they lack settings that this one "
+                "draws"
+            )
+        return "; ".join(told)
 
 
 def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow) -> WarmStart:
@@ -63,16 +77,17 @@ def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow
         if row.generation != study.generation and row.spec
     ]
     present = store.trials(study.name, generation=study.generation)
+    unknown = sum(one.unknown for one in earlier)
     rows = copies(study, sweep.sweep_id, earlier, present)
     number = store.next_trial_number(study.name)
     for place, row in enumerate(rows):
         store.add_trial(lease, replace(row, number=number + place), [])
     if rows or any(trial.is_told for trial in present):
-        return WarmStart(sweep, copied=len(rows))
+        return WarmStart(sweep, copied=len(rows), unknown=unknown)
     points = best_points(study, earlier)
     if points:
         sweep = store.update_sweep(lease, sweep.sweep_id, settings={POINTS_KEY: points})
-    return WarmStart(sweep, points=len(points))
+    return WarmStart(sweep, points=len(points), unknown=unknown)
 
 
 def points_of(sweep: SweepRow) -> Sequence[Mapping[str, Json]]:
@@ -95,7 +110,8 @@ def copies(
             continue
         for trial in one.trials:
             is_known = trial.origin.counts and trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            params = params_of(candidate(trial.params, one.study), study) if is_known else None
+            point = known_point(trial.params, one.study) if is_known else None
+            params = None if point is None else params_of(point, study)
             if params is not None and (name := copy_name(trial)) not in had:
                 found.append(
                     replace(
@@ -120,7 +136,8 @@ def best_points(study: ResolvedStudy, earlier: Iterable[Earlier]) -> list[dict[s
         sign = 1.0 if one.study.sense == "minimize" else -1.0
         complete = [trial for trial in one.trials if trial.origin.counts and trial.state is TrialState.COMPLETE]
         complete.sort(key=lambda trial: sign * (trial.value or 0.0))
-        points = [params_of(candidate(trial.params, one.study), study) for trial in complete]
+        known = [point for trial in complete if (point := known_point(trial.params, one.study)) is not None]
+        points = [params_of(point, study) for point in known]
         if found := first_of_each_family([point for point in points if point is not None]):
             return found[: max(1, study.trials // SHARE_OF_POINTS)]
     return []

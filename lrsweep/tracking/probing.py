@@ -69,10 +69,11 @@ def probe_tracking(uri: str, *, try_rights: bool) -> TrackingProbed:
         client.search_experiments(max_results=1)
         is_server = uri.startswith(("http://", "https://"))
         version = version_of_server(uri, os.environ) if is_server else str(mlflow.__version__)
-        return TrackingProbed(shown(uri), version, _denied(client) if try_rights else {})
+        return TrackingProbed(shown(uri), version, _denied(client, has_store=is_server) if try_rights else {})
 
 
-def _denied(client: MlflowClient) -> dict[str, str]:
+def _denied(client: MlflowClient, *, has_store: bool) -> dict[str, str]:
+    """``has_store``: a bare database keeps artifacts below the working folder, where nothing is to be left."""
     denied: dict[str, str] = {}
 
     def tries(what: str, call: Callable[[], Any]) -> Any:
@@ -94,7 +95,8 @@ def _denied(client: MlflowClient) -> dict[str, str]:
         tries("log metrics", lambda: client.log_metric(run_id, "lr", 0.1, step=0))
         tries("tag runs", lambda: client.set_tag(run_id, "lrsweep.kind", "doctor"))
         tries("tag experiments, which the saved views are", lambda: _tag(client, experiment))
-        tries("store artifacts", lambda: client.log_text(run_id, "lrsweep doctor was here\n", "doctor.txt"))
+        if has_store:
+            tries("store artifacts", lambda: client.log_text(run_id, "lrsweep doctor was here\n", "doctor.txt"))
         tries("delete runs", lambda: client.delete_run(run_id))
     tries("delete experiments", lambda: client.delete_experiment(experiment))
     return denied

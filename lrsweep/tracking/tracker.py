@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from lrsweep.records import Curve, Floats, Json, OptimizerSpec, Purpose, Status, SweepRow, TrainingRow
-from lrsweep.redaction import shown
+from lrsweep.redaction import masked, masked_values, shown
 from lrsweep.schedules import Schedule
 from lrsweep.study import ResolvedStudy
 from lrsweep.tracking.calls import Calls
@@ -205,11 +205,11 @@ class Tracker:
             self._calls.log_changed(run_id, metrics, tags=tags)
             self._client.set_terminated(run_id, status, end_time=milliseconds(time.time()))
 
-    def close_left(self, run_id: str, status: RunEnd) -> None:
-        """Ends the parent run of a sweep that nobody drives, unless it has ended."""
+    def is_open(self, run_id: str) -> bool:
+        """Whether it is there and has not ended."""
         with self._translated():
-            if self._client.get_run(run_id).info.status == "RUNNING":
-                self._client.set_terminated(run_id, status)
+            run = self._calls.living(run_id)
+            return run is not None and run.info.status == "RUNNING"
 
     def end_running(self, sweep: SweepRow, *, others: bool) -> int:
         """Ends, as KILLED, the runs that nobody will end any more, and says how many there were.
@@ -265,7 +265,9 @@ class Tracker:
         ``peak_lr`` is the trial's; this training's is that times its rate scale. The run of an earlier attempt is
         deleted and a fresh one made: its points have other times, and the new attempt went through its steps again.
         """
-        params = training_params(training, schedule=schedule, peak_lr=peak_lr, optimizer=optimizer, extra=extra)
+        params = training_params(
+            training, schedule=schedule, peak_lr=peak_lr, optimizer=optimizer, extra=masked_values(extra)
+        )
         planned = None
         if not schedule.needs_metric:
             planned = schedule.rates(training.horizon, peak_lr=peak_lr * training.rate_scale)
@@ -366,9 +368,9 @@ class Tracker:
             tags["lrsweep.outcome"] = training.status.value
             tags["lrsweep.engine"] = training.engine or "unknown"  # memory that ran out has made its slots fewer
             if training.error:
-                tags["lrsweep.error"] = last_line(training.error)
+                tags["lrsweep.error"] = last_line(masked(training.error))
             if training.reason:
-                tags["lrsweep.reason"] = last_line(training.reason)
+                tags["lrsweep.reason"] = last_line(masked(training.reason))
         start = milliseconds(started_at(training))
         self._calls.log(run_id, points=points, started=start, params={} if since else params, tags=tags)
         if ended:

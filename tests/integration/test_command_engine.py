@@ -296,7 +296,7 @@ def test_a_device_that_another_sweep_has_is_waited_for_however_long_that_takes(
             return False
 
         place = Place(("0",), 1, (device,))
-        training.train(plan, command_of(plan.workload), place, os.environ, records.append, tick)
+        training.train(plan, command_of(plan.workload), place, os.environ, records.append, tick, lambda: False)
     assert records[-1].outcome is not None
     assert records[-1].outcome.status is Status.COMPLETED
     assert time.monotonic() - began > 1.5

@@ -92,7 +92,7 @@ def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watche
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert "demo by family" in text
+    assert "demo: by family" in text
     assert all(f"{family} (lr)" in text for family in core_names())
     assert all(width >= 350 and height >= 300 for width, height in sizes)
     port = urlsplit(link).port

@@ -162,9 +162,9 @@ def test_a_budget_in_steps_ends_the_search_where_its_share_is_spent() -> None:
 
 
 def test_a_clock_ends_the_search_and_then_the_finals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its share nothing is asked; what is left of the finals when all is used up ends as stopped."""
+    """Until its share is used up trials are asked, more than were guessed; what is left of the finals ends as stopped."""
     study = replace(
-        only_sgd(trials=60),
+        only_sgd(trials=2),
         budget=BudgetSpec(wall_clock=1000.0),
         total_steps=10**6,
         selection=SelectionSpec(share=0.5, finalists=2, seeds=2),
@@ -186,7 +186,7 @@ def test_a_clock_ends_the_search_and_then_the_finals(monkeypatch: pytest.MonkeyP
 
     bench.driver(Stops(script)).run()
     assert all(trial.is_told for trial in bench.trials)
-    assert len(bench.trials) < 20
+    assert 4 < len(bench.trials) < 20
     statuses = Counter(row.status for row in finals_of(bench))
     assert statuses[Status.COMPLETED] > 0
     assert statuses[Status.STOPPED] > 0

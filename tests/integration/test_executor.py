@@ -370,8 +370,35 @@ def test_a_process_that_hangs_while_it_ends_is_killed(tmp_path: Path, monkeypatc
     assert lost == Lost("first", "the engine's process was killed by SIGKILL", True)
 
 
+def test_a_process_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports for longer than a step may take, warns meanwhile and says once that it lives; from its first record on
+    it is held to the shorter time."""
+    code = """
+        from multiprocessing.connection import Connection
+        from lrsweep.executors.messages import Alive, Lost, Said
+
+        connection = Connection(fd)
+        connection.recv()
+        for sign in (Said("a warning"), Alive()):
+            time.sleep(0.6)
+            connection.send(sign)
+        time.sleep(0.6)
+        connection.send(Lost("first", "preempted", was_running=False))
+        time.sleep(600)
+    """
+    executor = a_child_that(code, tmp_path, monkeypatch)
+    executor.stall_seconds = 0.3
+    executor.submit(PLAN)
+    executor.submit(SECOND)
+    assert until(executor, idle(executor)) == [
+        Lost("first", "preempted", was_running=False),
+        Lost("second", "the engine made no step for 0 s and was killed", was_running=True),
+    ]
+
+
 def test_a_workload_that_never_loads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command may work the next time, and nothing is left behind."""
+    monkeypatch.setattr("lrsweep.executors.process.STARTUP_SECONDS", 0.1)
     executor = a_child_that("time.sleep(600)", tmp_path, monkeypatch)
     executor.stall_seconds = 0.1
     with pytest.raises(TryAgain, match="'digits' said nothing for 0 s as it loaded"):

@@ -13,14 +13,17 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import optuna
 import pytest
 
-from lrsweep.cli.importing import import_into
+from lrsweep.cli import importing
+from lrsweep.cli.importing import import_into, told
 from lrsweep.errors import InvalidInput, SettingsError
-from lrsweep.records import Direction, Origin, TrialState
+from lrsweep.records import Direction, Origin, SweepStatus, TrialState
 from lrsweep.settings import read_settings
 from lrsweep.store import open_store
+from lrsweep.sweep.beginning import used_up
 from lrsweep.sweep.importing import Stranger, foreign_trials, from_optuna
 from lrsweep.sweep.optuna_copy import add_copy, open_copy
 from lrsweep.sweep.search import frozen_trial
+from lrsweep.sweep.stored import resolved_from
 from tests.sweeps import a_complete_trial, a_study
 
 STUDY = """
@@ -123,6 +126,10 @@ def test_an_mlflow_experiment_gives_points_alone_unless_told_otherwise(home: Pat
     trials = rows(home)
     assert {trial.state for trial in trials} == {TrialState.FAILED}
     assert {trial.params[f"{trial.params['family']}.sgd.peak_lr"] for trial in trials} == {0.2, 0.1}
+    with pytest.raises(SettingsError, match=r"and does not say which way val_acc is better\. Add --direction"):
+        imported("mlflow:theirs", home, metric="val_acc")
+    with pytest.raises(SettingsError, match="--direction is maximize, and the study says minimize of val_loss"):
+        imported("mlflow:theirs", home, direction="maximize")
     with pytest.raises(InvalidInput, match=r"MLflow has no experiment 'ours'\. It has 'theirs'"):
         imported("mlflow:ours", home)
 
@@ -138,6 +145,38 @@ def test_what_cannot_be_imported_is_told(home: Path) -> None:
         from_optuna(url, "ours")
     with pytest.raises(InvalidInput, match=r"there a larger value is better and in digits\.toml a smaller one"):
         imported(f"optuna:{url}#theirs", home, same_metric=True)
+
+
+def test_of_another_metric_the_best_are_taken_the_way_it_is_better(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of five trials may be a point, so the largest accuracy comes in and not the smallest."""
+    accuracies = {0.1: 0.5, 0.2: 0.9, 0.3: 0.7}
+    found = [Stranger(f"m#{rate}", {"family": "cosine", "lr": rate}, each) for rate, each in accuracies.items()]
+    monkeypatch.setattr(importing, "_from_mlflow", lambda *_: found)  # reading MLflow is shown above
+    (home / "digits.toml").write_text(STUDY.replace("trials = 10", "trials = 5"))
+    assert imported("mlflow:theirs", home, metric="val_acc", direction="maximize").tried == 1
+    assert [trial.params["cosine.sgd.peak_lr"] for trial in rows(home)] == [0.2]
+
+
+def test_a_sweep_that_an_import_begins_is_begun_as_any(home: Path) -> None:
+    """Its exponents are frozen; a budget in time has its fifth; and what comes into a finished one asks for another."""
+    (home / "digits.toml").write_text(STUDY.replace("trials = 10", 'wall_clock = "1h"'))
+    url = their_study(home / "their.db")
+    found = imported(f"optuna:{url}#theirs", home)
+    assert (found.tried, found.is_over) == (3, False)
+    store = open_store(f"sqlite:///{home / 'lr' / 'results.db'}")
+    [sweep] = store.sweeps("digits")
+    assert sweep.settings["rate_exponents"].keys() == {"sgd"}
+    [row] = store.studies("digits")
+    lease = store.acquire_lease("digits", "a driver", seconds=60)
+    settings = used_up(resolved_from(row))
+    store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED, settings=settings)
+    store.release_lease(lease)
+    store.close()
+    more = optuna.load_study(study_name="theirs", storage=url)
+    more.add_trial(more.trials[4])
+    late = imported(f"optuna:{url}#theirs", home)
+    assert (late.tried, late.is_over) == (1, True)
+    assert any("`lrsweep run --new` starts another one" in line for line in told(late))
 
 
 def test_parameters_are_understood_under_many_names() -> None:

@@ -23,10 +23,12 @@ from lrsweep.records import (
     TrialState,
 )
 from lrsweep.store import Lease, MemoryStore, Store, TrialEnd
+from lrsweep.study import Objective
 from lrsweep.sweep.removing import Kept, all_results, old_results, remove
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from tests.sweeps import a_study
 
-STUDY = StudyRow("digits", "m1", "generation-1", {"metric": "val_loss", "direction": "minimize"})
+STUDY = StudyRow("digits", "m1", "generation-1", a_study(horizon=200).spec())
 CURVE = Curve(np.ones(3), np.ones(3), np.array([3]), {"val_loss": np.array([0.5])})
 LATER = 1e12
 
@@ -158,15 +160,22 @@ def test_the_champion_follows_the_studys_direction(store: Store) -> None:
     """The largest value where more is better; the fewest steps to a target whichever way its metric goes."""
     keep: tuple[Kept, ...] = ("champions",)
     lease = store.acquire_lease("digits", "ann", seconds=60)
-    for objective, best in (("last", 3), ("target", 1)):
-        spec = {"metric": "val_acc", "direction": "maximize", "objective": {"kind": objective}}
-        store.register_study(lease, replace(STUDY, spec=spec))
+    for objective, best in ((Objective(), 3), (Objective("target", 0.9), 1)):
+        study = replace(a_study(horizon=200, direction="maximize"), metric="val_acc", objective=objective)
+        store.register_study(lease, replace(STUDY, spec=study.spec()))
         [removal] = all_results(store, "digits", "s1")
         assert removal.kept == ()
         store.release_lease(lease)
         [removal] = old_results(store, before=LATER, keep=keep)
         assert removal.kept == (best,)
         lease = store.acquire_lease("digits", "ann", seconds=60)
+
+
+def test_what_the_finals_recommend_is_a_champion_too(store: Store) -> None:
+    """Trial 1 has the best value of the search, and trial 2 stands first after fresh seeds: `lrsweep show` names it."""
+    keep: tuple[Kept, ...] = ("champions",)
+    [removal] = old_results(store, before=LATER, keep=keep)
+    assert removal.kept == (1, 2)
 
 
 def test_an_unknown_study_and_an_unknown_sweep_are_named(store: Store) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import lrsweep
 from lrsweep.cli.main import app
+from lrsweep.cli.prune import delete, prune
 from lrsweep.errors import InvalidInput, SettingsError
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import open_store
@@ -101,6 +102,17 @@ def test_a_role_with_schemas_of_an_administrator_needs_no_other_right(
     open_store(homes.results_url).close()
     assert upgrade_store(homes.results_url).backup is None
     administer(postgres_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_who_prunes_where_there_is_nothing_sees_no_password(postgres_url: str) -> None:
+    """`prune` and `delete` look where `status` looks, and say it in its words."""
+    url = make_url(postgres_url).set(password="s3cret").render_as_string(hide_password=False)
+    settings = read_settings({"LRSWEEP_DATABASE_URL": url})
+    with pytest.raises(SettingsError, match="there are no results in that database yet") as pruned:
+        prune(settings, older_than="1d", keep="none", is_dry=True, say=print)
+    with pytest.raises(SettingsError, match="there are no results in that database yet") as deleted:
+        delete(settings, "old", None, is_sure=True, say=print)
+    assert "s3cret" not in f"{pruned.value} {deleted.value}"
 
 
 def test_an_address_in_a_file_is_read_and_what_is_wrong_with_it_is_told(tmp_path: Path) -> None:

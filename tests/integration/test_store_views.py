@@ -95,6 +95,7 @@ def test_a_row_per_trial_and_a_row_per_family(opened: tuple[Store, Lease, str]) 
     assert (best["family"], best["optimizer"], best["peak_lr"]) == ("cosine", "sgd", 0.1)
     assert (best["settings"], best["metrics"], best["device"]) == ({"warmup": 0.05}, {"val_acc": 0.9}, "cuda:0")
     assert (best["state"], best["value"], best["metric"], best["direction"]) == ("complete", 0.9, "val_acc", "maximize")
+    assert best["value_of"] == "val_acc"
     assert (best["horizon"], best["trainings"], best["steps"], best["seconds"]) == (600, 3, 1400, 1.5)
     assert (halted["state"], halted["value"], halted["horizon"], halted["reason"]) == ("halted", 0.5, 200, None)
     assert (diverged["state"], diverged["horizon"], diverged["metrics"]) == ("diverged", 200, {"val_acc": 0.6})
@@ -121,9 +122,11 @@ def test_a_target_is_reached_in_the_fewest_steps(opened: tuple[Store, Lease, str
         store.queue_trainings(lease, [row])
         train(store, lease, row, done(0.9, 200), TrialEnd(TrialState.COMPLETE, value))
     assert [
-        (row["direction"], row["peak_lr"], row["settings"]["flags"]) for row in asked(url, "SELECT * FROM lrs_trials")
-    ] == [("minimize", 0.25, [1, 2])] * 2
+        (row["direction"], row["value_of"], row["peak_lr"], row["settings"]["flags"])
+        for row in asked(url, "SELECT * FROM lrs_trials")
+    ] == [("minimize", "steps_to_val_acc", 0.25, [1, 2])] * 2
     [family] = asked(url, "SELECT * FROM lrs_families")
+    assert family["value_of"] == "steps_to_val_acc", "300 are updates"
     assert (family["best_value"], family["best_trial"]) == (300.0, 1)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from lrsweep.cli.cancel import cancel, close_run
 from lrsweep.cli.sync import sync_results
 from lrsweep.errors import SettingsError, TryAgain
 from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrialState
 from lrsweep.settings import make_homes, read_settings
-from lrsweep.store import TrialEnd, open_store
+from lrsweep.store import Store, TrialEnd, open_store
 from lrsweep.study import ResolvedStudy, TrackingSpec
+from lrsweep.sweep.beginning import FINISHED_KEY, driven_out
 from lrsweep.sweep.homes import Homes
 from lrsweep.tracking import Tracker
 from tests.sweeps import a_study, a_training, a_trial
@@ -43,7 +46,7 @@ def homes(empty_home: Homes, tmp_path: Path) -> Homes:
 def left_behind(homes: Homes, name: str, *, study: ResolvedStudy = STUDY, trials: int = 2) -> None:
     """A sweep whose trainings are committed, of which MLflow knows nothing; nobody drives it."""
     study = replace(study, name=name)
-    store = open_store(homes.results_url)
+    store: Store = open_store(homes.results_url)
     lease = store.acquire_lease(name, "a driver that ended", seconds=60)
     store.register_study(lease, StudyRow(name, study.meaning, study.generation, study.spec()))
     sweep = store.create_sweep(lease, SweepRow(f"sweep-of-{name}", name, study.generation))
@@ -69,10 +72,10 @@ def runs_of(homes: Homes, study: str) -> list[Run]:
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
-def asked(homes: Homes, study: str | None, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+def asked(homes: Homes, study: str | None, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """What ``--json`` prints."""
     sync_results(homes, study, as_json=True)
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
@@ -155,3 +158,83 @@ def test_a_late_copy_does_not_claim_the_commit_of_who_sends_it(
     store.close()
     asked(homes, "late", capsys)
     assert {run.data.tags["mlflow.source.git.commit"] for run in runs_of(homes, "late")} == {"c0ffee"}
+
+
+def all_sent(homes: Homes, name: str, capsys: pytest.CaptureFixture[str], *, is_driven_out: bool) -> None:
+    """A sweep whose rows MLflow has; its driver was killed before it ended the sweep's own run."""
+    left_behind(homes, name)
+    asked(homes, name, capsys)
+    store = open_store(homes.results_url)
+    [sweep] = store.sweeps(name)
+    study = replace(STUDY, name=name)
+    lease = store.acquire_lease(name, "a driver that is killed", seconds=60)
+    Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root).open_sweep(sweep, study, params={})
+    done = driven_out(study.spec()) if is_driven_out else None
+    number = store.next_trial_number(name)
+    store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.RUNNING, settings=done)
+    row = a_training(number, 1, study=name, sweep_id=sweep.sweep_id, training_id=f"{name}-{number}", rate_scale=1.0)
+    store.add_trial(lease, a_trial(number, study=name, sweep_id=sweep.sweep_id), [row])
+    store.start_training(lease, row.training_id, device="cpu")
+    outcome = Outcome(Status.COMPLETED, 90, 0.5, {"val_loss": 0.125})
+    store.end_training(lease, row.training_id, 1, outcome, a_curve(), tell=TrialEnd(TrialState.COMPLETE, 0.125))
+    store.mark_mirrored(lease, row.training_id, mlflow_run_id="there", attempt=1, steps=90, status=Status.COMPLETED)
+    store.release_lease(lease)
+    store.close()
+
+
+def parent_of(homes: Homes, study: str) -> Run:
+    [parent] = [run for run in runs_of(homes, study) if run.data.tags["lrsweep.kind"] == "sweep"]
+    return parent
+
+
+def test_a_sweep_that_only_waited_for_mlflow_is_finished(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """All its rows are there: what is left are its best, the table, and the two ends; afterwards there is nothing."""
+    all_sent(homes, "waited", capsys, is_driven_out=True)
+    sync_results(homes, "waited", as_json=False)
+    assert capsys.readouterr().out == "study 'waited', sweep sweep-of: its run was ended, and it is finished\n"
+    parent = parent_of(homes, "waited")
+    assert (parent.info.status, parent.data.metrics["best_val_loss"]) == ("FINISHED", 0.125)
+    assert parent.data.metrics["cosine.val_loss"] == 0.125
+    store = open_store(homes.results_url)
+    [sweep] = store.sweeps("waited")
+    store.close()
+    assert (sweep.status, FINISHED_KEY in sweep.settings) == (SweepStatus.FINISHED, True)
+    assert asked(homes, "waited", capsys)["sweeps"] == []
+
+
+def test_the_run_of_a_killed_driver_ends_and_its_sweep_goes_on_later(
+    homes: Homes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its budget is not used up: the sweep stays as it is, and `cancel` ends both, by itself."""
+    all_sent(homes, "killed", capsys, is_driven_out=False)
+    [found] = asked(homes, "killed", capsys)["sweeps"]
+    assert (found["sent"], found["closed"], found["finished"]) == (0, True, False)
+    assert parent_of(homes, "killed").info.status == "KILLED"
+
+    all_sent(homes, "cancelled", capsys, is_driven_out=False)
+    store = open_store(homes.results_url)
+    ended = cancel(store, "cancelled", patience_seconds=5)
+    assert parent_of(homes, "cancelled").info.status == "RUNNING"
+    close_run(homes, ended, print)
+    assert store.sweep(ended.sweep).status is SweepStatus.CANCELLED
+    assert store.sweeps("killed")[0].status is SweepStatus.RUNNING
+    store.close()
+    parent = parent_of(homes, "cancelled")
+    assert (parent.info.status, parent.data.metrics["best_val_loss"]) == ("KILLED", 0.125)
+
+
+def test_what_this_release_cannot_read_stays_behind_alone(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trial without a setting that is drawn today: the others are sent, and it is said how many are not."""
+    left_behind(homes, "older")
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease("older", "an earlier release", seconds=60)
+    row = a_training(2, study="older", sweep_id="sweep-of-older", training_id="older-2")
+    store.update_sweep(lease, "sweep-of-older", status=SweepStatus.RUNNING)
+    store.add_trial(lease, a_trial(2, family="wsd", study="older", sweep_id="sweep-of-older"), [row])
+    store.start_training(lease, row.training_id, device="cpu")
+    outcome = Outcome(Status.COMPLETED, 30, 0.5, {"val_loss": 0.25})
+    store.end_training(lease, row.training_id, 1, outcome, a_curve(), tell=TrialEnd(TrialState.PRUNED, 0.25))
+    store.release_lease(lease)
+    store.close()
+    [found] = asked(homes, "older", capsys)["sweeps"]
+    assert (found["sent"], found["left"], found["unknown"], found["outage"]) == (2, 1, 1, None)

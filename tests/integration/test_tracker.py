@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -70,8 +71,10 @@ class Place:
         )
         return replace(row, **changes)  # type: ignore[arg-type]
 
-    def send(self, training: TrainingRow, curve: Curve) -> Sent:
-        return self.tracker.send(training, curve, parent=self.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD)
+    def send(self, training: TrainingRow, curve: Curve, **more: Any) -> Sent:
+        return self.tracker.send(
+            training, curve, parent=self.parent, schedule=SCHEDULE, peak_lr=0.1, optimizer=SGD, **more
+        )
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float, int]]:
         """Step, value and milliseconds since 1970 of each point."""
@@ -273,6 +276,17 @@ def test_an_outcome_is_shown_by_the_runs_status_and_its_tag(local: Place, status
     assert run.data.tags.get("lrsweep.error") == ("ValueError: no data" if status is Status.FAILED else None)
     assert run.data.tags.get("lrsweep.reason") == reason
     assert local.history(run.info.run_id, "lr")[-1][0] == 249
+
+
+def test_no_secret_of_a_script_reaches_mlflow(local: Place) -> None:
+    """Of its last words, and of what the study hands it under names that say what they are."""
+    error = "it wrote:\nRuntimeError: no answer from https://ann:s3cret@hub/x with hf_aBcDeFgHiJkLmNoPqRsT"
+    row = replace(local.training(), status=Status.FAILED, error=error)
+    extra = {"hub_token": "s3cret", "hub": "https://ann:s3cret@hub", "width": 8}
+    run = local.client.get_run(local.send(row, Curve.empty(), extra=extra).run_id)
+    assert run.data.tags["lrsweep.error"] == "RuntimeError: no answer from https://ann:***@hub/x with hf_***"
+    shown = {key: value for key, value in run.data.params.items() if key.startswith("extra.")}
+    assert shown == {"extra.hub_token": "***", "extra.hub": "https://ann:***@hub", "extra.width": "8"}
 
 
 def test_a_training_that_failed_before_its_first_step_is_a_run_without_a_curve(local: Place) -> None:

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrsweep.redaction import masked_command, public_link, shown, without_secrets
+from lrsweep.redaction import masked, masked_command, names_a_secret, public_link, shown, without_secrets
 
 SECRET_URI = "postgresql+psycopg://me:s%40cret@127.0.0.1:1/db?options=-csearch_path%3Dmlflow"
+TOKENS = (
+    "hf_aBcDeFgHiJkLmNoPqRsT",
+    "ghp_aBcDeFgHiJkLmNoPqRsT0123456789abcdef",
+    "github_pat_11ABCDEFG0aBcDeFgHiJkLmNo",
+    "glpat-aBcDeFgHiJkLmNoPqRsT",
+    "sk-proj-aBcDeFgHiJkLmNoPqR5t",
+    "xoxb-123456789012-aBcDeFgHiJkL",
+    "AKIAIOSFODNN7EXAMPLE",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+)
+"""What they are is known by how they begin."""
 COMMON = "postgresql://postgres:postgres@postgres:5432/postgres"
 
 
@@ -149,6 +160,10 @@ def test_a_printed_link_names_nobody(uri: str, wanted: str) -> None:
         ("curl -H 'Authorization: Bearer a1b2' && python train.py --lr 0.1", "a1b2"),
         ("python train.py --store https://host/x?access_token=a1b2&n=1 --lr 0.1", "a1b2"),
         ("python train.py --db postgresql://ann:a1b2@host/db --lr 0.1", "a1b2"),
+        ("mysqldump -p hunter2 --lr 0.1", "hunter2"),
+        ("ftp -pw 'a b' --pass c4d5 --lr 0.1", "a b"),
+        ("python train.py --pass c4d5 --lr 0.1", "c4d5"),
+        *((f"python train.py --hub {token} --lr 0.1", token[8:]) for token in TOKENS),
     ],
 )
 def test_a_command_line_is_shown_without_its_secrets(line: str, secret: str) -> None:
@@ -162,3 +177,24 @@ def test_what_is_no_secret_of_a_command_line_stays() -> None:
     """Names that only begin like a secret's, and switches without a value."""
     line = "python train.py --tokenizer bert --max-tokens 512 --use-auth --lr {peak_lr}"
     assert masked_command(line) == line
+    short = (
+        "ssh -p 8080 h && mkdir -p runs/a && train -p {peak_lr} --model sk-learn-of-the-lab --to task-list-of-the-24"
+    )
+    assert masked_command(short) == short
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_an_error_is_told_without_the_secrets_in_it(token: str) -> None:
+    """Addresses, tokens by how they begin, and values of what is named as a secret; numbers and names stay."""
+    text = f"HTTPError: 401 for https://ann:s3cret@host/x, tried {token}; api_key='q1w2' of mat1 (64x784), -p is basic"
+    told = masked(text)
+    assert token[8:] not in told
+    assert told.startswith("HTTPError: 401 for https://ann:***@host/x, tried ")
+    assert told.endswith("***; api_key=*** of mat1 (64x784), -p is basic")
+    assert token[8:] not in without_secrets(text, "sqlite:///a.db")
+
+
+def test_a_parameters_name_may_say_that_it_is_a_secret() -> None:
+    """As options of a command do."""
+    assert all(map(names_a_secret, ("hub_token", "API_KEY", "password", "db.passwd", "auth")))
+    assert not any(map(names_a_secret, ("tokenizer", "max_tokens", "dropout", "author", "keys_per_head")))

@@ -15,7 +15,7 @@ from lrsweep.errors import InvalidInput
 from lrsweep.records import Direction, TrialState
 from lrsweep.space import fits
 from lrsweep.store import TrialEnd
-from lrsweep.study import Plugin, ResolvedStudy, SearchSpec
+from lrsweep.study import Plugin, ResolvedStudy, SearchSpec, specs
 from lrsweep.sweep.by_family import Box, ByFamily, at
 from lrsweep.sweep.samplers import PRUNERS, SAMPLERS, make_pruner, make_sampler
 from lrsweep.sweep.search import Search
@@ -36,6 +36,12 @@ def asked(search: Search, number: int, end: TrialEnd | None = None, *, rung: int
     if end is not None:
         search.tell(number, end, rung=rung)
     return params
+
+
+def test_a_file_may_name_what_there_is_and_nothing_else() -> None:
+    """The study's reader knows the names and not the libraries: in the same order, as both are shown."""
+    assert tuple(SAMPLERS) == specs.SAMPLERS
+    assert tuple(PRUNERS) == specs.PRUNERS
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "cmaes"])

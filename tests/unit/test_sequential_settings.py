@@ -239,6 +239,18 @@ def test_numpys_shortage_is_one_too_and_other_errors_are_none() -> None:
     assert shortage(RuntimeError("the disk has a scratch"), torch.device("cpu")) is None
 
 
+def test_a_shortage_elsewhere_than_on_the_device_is_told_without_asking_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workload on the CPU that raises PyTorch's error for memory by itself; where no driver is, CUDA would raise."""
+
+    def no_driver(_: object) -> None:
+        raise RuntimeError("Found no NVIDIA driver on your system.")
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", no_driver)
+    said = shortage(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), torch.device("cpu"))
+    assert said is not None
+    assert said.startswith("out of memory: CUDA out of memory. Tried to allocate 2.00 GiB. This training is on cpu")
+
+
 @pytest.fixture
 def gpu_of_8_gib(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     """What PyTorch would say of one; machines without a GPU have nobody to ask."""

@@ -142,3 +142,59 @@ def test_a_baseline_that_cannot_be_meant_is_refused(tables: str, expected: str) 
     """With its place."""
     [problem] = problems(text_of(f"[baseline]\n{tables}"))
     assert problem.startswith(expected)
+
+
+COSINE = '{cosine = "--sched cosine --lr {peak_lr} --steps {steps} --warm {warmup}"}'
+
+
+@pytest.mark.parametrize(
+    ("workload", "tables", "expected"),
+    [
+        (f'command = "train", steps = 600, families = {COSINE}', 'family = "linear"',
+         "line 8, baseline.family: the script has no flags for 'linear', so it would not hear of it. Take one of "
+         "cosine, or add its flags under [study.workload.families]."),
+        (f'command = "train", steps = 600, families = {COSINE}', 'file = "linear.json"',
+         "line 8, baseline.file: the script has no flags for 'linear', so it would not hear of it. Take one of "
+         "cosine, or add its flags under [study.workload.families]."),
+        (f'command = "train", steps = 600, families = {COSINE}', 'scheduler = "LinearLR"',
+         "line 8, baseline.scheduler: the script makes its rates of flags, and a scheduler of PyTorch's has none. Take "
+         "one of cosine as family."),
+        (f'command = "train", steps = 600, families = {COSINE}', 'family = "cosine"\nsettings = {floor = 0.1}',
+         "line 9, baseline.settings: {floor} in neither the command nor the flags of 'cosine': the script would not "
+         "hear it. Add it there, or take it out."),
+        ('command = "train --table {lr_table}", steps = 600', 'family = "plateau"',
+         "line 8, baseline.family: 'plateau' cannot be the baseline here: its rates follow from the metric while it "
+         "trains, and a file of rates is written before."),
+        ('command = "train --table {lr_table}", steps = 600', 'scheduler = "ReduceLROnPlateau"',
+         "line 8, baseline.scheduler: 'ReduceLROnPlateau' cannot be the baseline here: its rates follow from the "
+         "metric"),
+        ('command = "train", gpus_per_training = 2', 'family = "plateau"',
+         "line 8, baseline.family: 'plateau' cannot be the baseline here: its rates follow from the metric while it "
+         "trains, and with gpus_per_training above 1"),
+    ],
+)  # fmt: skip
+def test_a_baseline_that_a_script_would_not_hear_is_refused(
+    workload: str, tables: str, expected: str, tmp_path: Path
+) -> None:
+    """Flags that are not there, and schedules that react where nothing is heard, with the place and what to do."""
+    (tmp_path / "linear.json").write_text(schedule("linear").to_json())
+    begin = f'[study]\nname = "q"\nmetric = "val_loss"\nworkload = {{{workload}}}\n[space]\npeak_lr = [0.01, 0.1]\n'
+    (tmp_path / "s.toml").write_text(f"{begin}[baseline]\n{tables}\npeak_lr = 1\n[budget]\ntrials = 3\n")
+    with pytest.raises(StudyError) as raised:
+        load_study(tmp_path / "s.toml")
+    [problem] = map(str, raised.value.problems)
+    assert problem.startswith(expected)
+
+
+def test_a_baseline_that_a_script_hears_is_taken(tmp_path: Path) -> None:
+    """A family with its flags, and one that reacts where the script attaches."""
+    begin = '[study]\nname = "q"\nmetric = "val_loss"\n[space]\npeak_lr = [0.01, 0.1]\n[budget]\ntrials = 3\n'
+    flags = f'{begin}[study.workload]\ncommand = "train"\nsteps = 600\nfamilies = {COSINE}\n'
+    heard = '[baseline]\nfamily = "cosine"\nsettings = {warmup = 0.1}\npeak_lr = 1\n'
+    assert parse_study(flags + heard, "s.toml").resolved(SCRIPT).baseline == Baseline(
+        schedule("cosine", warmup=0.1), 1.0, "script"
+    )
+    reacts = f'{begin}[study.workload]\ncommand = "train"\n[baseline]\nfamily = "plateau"\npeak_lr = 1\n'
+    found = parse_study(reacts, "s.toml").resolved(SCRIPT).baseline
+    assert found is not None
+    assert found.schedule.needs_metric

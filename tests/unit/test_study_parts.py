@@ -171,8 +171,8 @@ rungs = 5
 reduction_factor = 1
 fit_exponent = 1"""
     assert problems(text_of(tables)) == [
-        "line 8, search.sampler: unknown sampler 'tpee'. Did you mean 'tpe'? Known: auto, tpe, gp, qmc, random, "
-        "cmaes. Or "
+        "line 8, search.sampler: unknown sampler 'tpee'. Did you mean 'tpe'? Known: auto, tpe, tpe_by_family, gp, qmc, "
+        "random, cmaes. Or "
         'one of your own by its path: "package.module.Class".',
         "line 9, search.pruner.patience: 'halving' takes no settings. Take this out.",
         'line 10, search.fidelity: \'half\' is not "compressed" or "full".',
@@ -232,19 +232,19 @@ def test_a_budget_that_says_nothing_or_too_much_is_refused(budget: str, expected
 
 
 def test_a_resolved_study_knows_its_trials_and_its_total_steps() -> None:
-    """38 trials are 19,600 updates of the search, which are 60 % of 32,667."""
-    by_trials, by_steps = resolved(), resolved(budget="steps = 32667")
-    assert (by_trials.trials, by_trials.total_steps) == (by_steps.trials, by_steps.total_steps) == (38, 32_667)
+    """40 trials are 17,600 updates of the search, which are 60 % of 29,334."""
+    by_trials, by_steps = resolved(budget="trials = 40"), resolved(budget="steps = 29334")
+    assert (by_trials.trials, by_trials.total_steps) == (by_steps.trials, by_steps.total_steps) == (40, 29_334)
     assert not by_trials.needs_pace
     assert by_trials.paced(50.0) == by_trials
 
 
 def test_a_timed_budget_waits_for_a_pace() -> None:
-    """326.67 seconds at 100 updates a second."""
-    study = resolved(budget="wall_clock = 326.67")
+    """293.34 seconds at 100 updates a second."""
+    study = resolved(budget="wall_clock = 293.34")
     assert (study.trials, study.total_steps, study.needs_pace) == (0, 0, True)
     paced = study.paced(100.0)
-    assert (paced.trials, paced.total_steps, paced.needs_pace) == (38, 32_667, False)
+    assert (paced.trials, paced.total_steps, paced.needs_pace) == (40, 29_334, False)
     assert paced.generation == study.generation == resolved().generation
 
 

@@ -281,7 +281,7 @@ def test_the_spec_says_everything_in_json() -> None:
             "rungs": 2,
             "reduction_factor": 3,
         },
-        "budget": {"trials": 60, "total_steps": 48_800},
+        "budget": {"trials": 60, "total_steps": 44_000},
         "selection": {"share": 0.4, "finalists": 6, "seeds": 3},
         "run": {"failures_that_stop": 5},
         "tracking": {

@@ -134,3 +134,20 @@ def test_points_take_a_fifth_of_the_budget_and_the_best_of_each_family_go_first(
     ]
     new = a_study(families=("cosine", "linear"), direction="maximize", horizon=300, trials=15)
     assert best_points(new, [Earlier(old, trials)]) == [of("cosine", 0.1), of("linear", 0.1), of("cosine", 0.2)]
+
+
+def test_trials_of_an_earlier_release_that_lack_a_setting_are_left_out_and_counted() -> None:
+    """It drew no cooldown; the sweep begins all the same, with the others, in both ways of taking over."""
+    old = a_study(families=("wsd", "cosine"))
+    for new, copied, points in (
+        (a_study(families=("cosine", "wsd", "rex")), 1, 0),
+        (a_study(families=("cosine", "wsd"), horizon=300, trials=10), 0, 1),
+    ):
+        home = Home()
+        home.begin(old, "old")
+        home.add(old, "old", a_complete_trial(0, 0.25, params=of("cosine", 0.1)))
+        whole = replace(a_complete_trial(1, 0.1), params=of("wsd", 0.1), sweep_id="old")
+        home.store._tables.trials["quick", 1] = whole  # as the earlier release wrote it
+        began = home.started(new, "new")
+        assert (began.copied, began.points, began.unknown) == (copied, points, 1)
+        assert "1 trial of an earlier release left out" in str(began)

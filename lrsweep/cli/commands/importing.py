@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from lrsweep.cli.options import ObjectOption
+
+
+class Better(StrEnum):
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
 
 
 def import_trials(
@@ -27,6 +33,10 @@ def import_trials(
     metric: Annotated[
         str | None, typer.Option("--metric", help="Of MLflow's runs, in the place of the study's own.")
     ] = None,
+    direction: Annotated[
+        Better | None,
+        typer.Option("--direction", help="Which way that metric is better, where it is not the study's."),
+    ] = None,
     as_json: ObjectOption = False,
 ) -> None:
     """Begins a study with what somebody else's Optuna study or MLflow experiment found, outside its budget."""
@@ -38,7 +48,15 @@ def import_trials(
     def say(text: str) -> None:
         typer.echo(text, err=as_json)
 
-    found = import_into(source, into, read_settings(os.environ), metric=metric, same_metric=same_metric, say=say)
+    found = import_into(
+        source,
+        into,
+        read_settings(os.environ),
+        metric=metric,
+        direction=None if direction is None else direction.value,
+        same_metric=same_metric,
+        say=say,
+    )
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return

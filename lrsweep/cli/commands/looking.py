@@ -85,15 +85,24 @@ def cancel(
     Its driver saves what runs first; where nobody drives it, this command ends it itself.
     """
     from lrsweep.cli.cancel import cancel as end
+    from lrsweep.cli.cancel import close_run
     from lrsweep.cli.reading import results
-    from lrsweep.settings import read_settings
+    from lrsweep.settings import make_homes, read_settings
     from lrsweep.study.durations import seconds_of
 
     patience = seconds_of(wait)
     if patience is None:
         raise SettingsError(f"--wait is {wait!r}; wanted a time above 0 such as '90s' or '10m'.")
-    with results(read_settings(os.environ)) as store:
-        ended = end(store, study, patience_seconds=patience, say=lambda text: typer.echo(text, err=True))
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    settings = read_settings(os.environ)
+    with results(settings) as store:
+        ended = end(store, study, patience_seconds=patience, say=say)
+        is_in_mlflow = store.sweep(ended.sweep).mlflow_run_id is not None
+    if ended.by == "command" and is_in_mlflow:
+        close_run(make_homes(settings), ended, say)
     if as_json:
         typer.echo(json.dumps(ended.to_json()))
     else:

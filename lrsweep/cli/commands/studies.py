@@ -32,8 +32,8 @@ def plan(
     from datetime import datetime
 
     from lrsweep.cli.plan import asked_plan, resolved, show_plan
-    from lrsweep.cli.reading import results, results_url
-    from lrsweep.settings import read_settings
+    from lrsweep.cli.reading import results
+    from lrsweep.settings import read_settings, results_url
     from lrsweep.store.probing import probe
     from lrsweep.study import load_study
 

@@ -69,6 +69,8 @@ class CommandEngine:
         self._threads: list[threading.Thread] = []
         self._submitting = threading.Lock()
         self._is_stopping = False
+        self._stopped: set[str] = set()
+        """trainings that are to end as ``stopped``"""
         self._longest_grace = 0.0
 
     def submit(self, plan: TrainingPlan) -> None:
@@ -76,9 +78,15 @@ class CommandEngine:
         places = self._places.setdefault(repr(command), Places(command, self._environ, self._device_locks))
         thread = threading.Thread(target=self._run, args=(plan, command, places), daemon=True)
         with self._submitting:
+            self._stopped.discard(plan.training_id)  # meant an earlier attempt, which had ended by then
             self._longest_grace = max(self._longest_grace, command.stop_grace)
             self._threads = [each for each in self._threads if each.is_alive()] + [thread]
             thread.start()
+
+    def stop(self, training_id: str) -> None:
+        """Its script is asked to save and leave, and then the training has ended as ``stopped``; one that has not begun
+        has so at once. Others are not known."""
+        self._stopped.add(training_id)
 
     def drain(self) -> None:
         """Every script is asked to stop, and none is started any more; returns when all have ended."""
@@ -105,7 +113,11 @@ class CommandEngine:
             return
         before = self._preempted.get(plan.training_id, _Preempted())
         begin_at = time.monotonic() + before.wait
-        while (left := begin_at - time.monotonic()) > 0 and not self._is_stopping:
+
+        def is_stopped() -> bool:
+            return plan.training_id in self._stopped
+
+        while (left := begin_at - time.monotonic()) > 0 and not (self._is_stopping or is_stopped()):
             time.sleep(min(left, 1.0))
             pulse.tick()
         if self._is_stopping:
@@ -122,7 +134,7 @@ class CommandEngine:
             pulse.tick()
             return self._is_stopping
 
-        ended = train(plan, command, place, self._environ, emit, tick)
+        ended = train(plan, command, place, self._environ, emit, tick, is_stopped)
         if isinstance(ended, Cut):
             if not ended.is_death:
                 in_vain = 0 if steps > before.steps else before.in_vain + 1
@@ -135,6 +147,8 @@ class CommandEngine:
             self._lose(plan, ended)
             return
         self._preempted.pop(plan.training_id, None)
+        if is_stopped():  # too early to say what the script can hear
+            return
         if plan.schedule.needs_metric and ended.has_metric and not ended.reactor_heard and ended.diverged is None:
             self._cannot_react.add(command.command)
 

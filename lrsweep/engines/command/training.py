@@ -33,13 +33,15 @@ def train(
     environ: Mapping[str, str],
     emit: Callable[[Record], None],
     tick: Callable[[], bool],
+    is_stopped: Callable[[], bool],
 ) -> Cut | Story:
     """Runs one attempt. The last record has the outcome, and then the story comes back; or the attempt was cut.
 
-    ``tick`` is called every so often while the script is silent, and says whether the script is asked to stop.
+    ``tick`` is called every so often while the script is silent, and says whether the script is asked to stop. Where
+    ``is_stopped`` it is asked too, and an attempt that is cut then is the training's end.
     """
     with _folder(plan) as folder:
-        return _Attempt(plan, command, place, environ, folder, emit).run(tick)
+        return _Attempt(plan, command, place, environ, folder, emit, is_stopped).run(tick)
 
 
 class _Attempt:
@@ -51,7 +53,9 @@ class _Attempt:
         environ: Mapping[str, str],
         folder: Path,
         emit: Callable[[Record], None],
+        is_stopped: Callable[[], bool],
     ) -> None:
+        self._is_stopped = is_stopped
         self._plan = plan
         self._command = command
         self._place = place
@@ -72,7 +76,9 @@ class _Attempt:
     def _run(self, script: Guarded, tick: Callable[[], bool]) -> Cut | Story:
         if not self._is_alone(script, tick):
             why = (script.ended.errors or "its guard ended") if script.ended else "an earlier attempt still runs"
-            return Cut(f"{script.lock} cannot be had: {why}", is_death=True)
+            if self._is_stopped():
+                self._hear_what_is_new()
+            return self._end(Cut(f"{script.lock} cannot be had: {why}", is_death=True))
         argv = prepare(self._folder, self._plan, self._command)
         self._hear_what_is_new()
         self._story.begin()
@@ -87,7 +93,7 @@ class _Attempt:
             if (end := self._verdict() or self._overdue()) is not None:
                 script.close()
                 return self._end(end)
-            if tick():
+            if tick() or self._is_stopped():
                 script.stop()
         self._look()
         return self._end(self._verdict() or self._judged(script.ended))
@@ -100,9 +106,9 @@ class _Attempt:
             script.wait(LOOK_EVERY)
             if Path(script.lock).parent != self._folder:
                 began = time.monotonic()
-            if tick():
+            if tick() or self._is_stopped():
                 break
-        return script.is_locked
+        return script.is_locked and not self._is_stopped()
 
     def _look(self) -> None:
         self._hear_what_is_new()
@@ -156,7 +162,9 @@ class _Attempt:
 
     def _end(self, end: Outcome | Cut) -> Cut | Story:
         if isinstance(end, Cut):
-            return end
+            if not self._is_stopped():
+                return end
+            end = self._outcome(Status.STOPPED)
         last = self._story.record(self._place.name, end)
         assert last is not None
         self._emit(last)

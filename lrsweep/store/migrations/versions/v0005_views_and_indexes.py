@@ -59,6 +59,7 @@ SELECT
     {{settings}} AS settings,
     CASE WHEN t.state <> 'pruned' THEN t.state WHEN t.value IS NULL THEN 'diverged' ELSE 'halted' END AS state,
     t.value AS value,
+    CASE {{objective}} WHEN 'best' THEN 'best_' WHEN 'target' THEN 'steps_to_' ELSE '' END || {{metric}} AS value_of,
     {{metric}} AS metric,
     CASE WHEN {{objective}} = 'target' THEN 'minimize' ELSE {{direction}} END AS direction,
     top.horizon AS horizon,
@@ -89,10 +90,11 @@ SELECT
     sum(CASE WHEN state = 'failed' THEN 1 ELSE 0 END) AS failed,
     max(CASE WHEN place = 1 AND state = 'complete' THEN value END) AS best_value,
     max(CASE WHEN place = 1 AND state = 'complete' THEN number END) AS best_trial,
+    max(value_of) AS value_of,
     CAST(sum(steps) AS BIGINT) AS steps,
     sum(seconds) AS seconds
 FROM (
-    SELECT study, meaning, family, number, state, value, steps, seconds,
+    SELECT study, meaning, family, number, state, value, value_of, steps, seconds,
         row_number() OVER (
             PARTITION BY study, meaning, family
             ORDER BY CASE WHEN state = 'complete' THEN 0 ELSE 1 END,
