@@ -162,7 +162,7 @@ def test_a_budget_in_steps_ends_the_search_where_its_share_is_spent() -> None:
 
 
 def test_a_clock_ends_the_search_and_then_the_finals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until its share is used up trials are asked, more than were guessed; what is left of the finals ends as stopped."""
+    """Until its share is used up trials are asked, more than were guessed; what is left of the finals is stopped."""
     study = replace(
         only_sgd(trials=2),
         budget=BudgetSpec(wall_clock=1000.0),
