@@ -14,11 +14,13 @@ from lrsweep.cli.terminal import written_for
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Json, Purpose
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.settings import Settings
 from lrsweep.store import Store
 from lrsweep.study import BUDGETS, ResolvedStudy, Study
 from lrsweep.study.budgets import pace, seed_deviation
 from lrsweep.study.planning import Plan, plan
+from lrsweep.sweep.exponents import planned_cost
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def resolved(study: Study, settings: Settings, *, device: str, price_per_hour: f
         study = replace(study, budget=replace(study.budget, price_per_hour=price_per_hour))
     executor = LocalExecutor(device, data=settings.data)
     try:
-        return study.resolved(executor.describe(study.workload))
+        found = study.resolved(executor.describe(study.workload))
+        return replace(found, scripts_at_once=executor.free) if study.workload.name == COMMAND else found
     finally:
         executor.close()
 
@@ -55,7 +58,9 @@ def asked_plan(study: ResolvedStudy, store: Store | None, steps_per_second: floa
     _above_zero("--steps-per-second", steps_per_second)
     known, deviation = (None, None) if store is None else _known(store, study)
     pace_from = "--steps-per-second" if steps_per_second else "its newest sweep" if known else None
-    found = plan(study, steps_per_second=steps_per_second or known, deviation=deviation)
+    speed = steps_per_second or known
+    design = planned_cost(study.paced(speed) if study.needs_pace else study)
+    found = plan(study, steps_per_second=speed, deviation=deviation, design_steps=design)
     return Asked(study, found, pace_from)
 
 
@@ -103,6 +108,7 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
     lines = [
         f"search: {found.trials:,} trials, about {found.search_trainings:,.0f} trainings and {found.search_steps:,.0f} "
         "steps, at an equal share per family; the search moves it to those that do better",
+        *([f"rate exponents: {found.design_steps:,} steps measure them"] if found.design_steps else []),
         _finalists(found),
         f"in all: {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of {found.horizon:,}",
         _cost(found, asked, now),

@@ -47,6 +47,8 @@ class Plan:
     seeds: int
     """of each finalist"""
     final_steps: int
+    design_steps: int
+    """of the trainings that measure the rate exponents, where the study wants them"""
     total_steps: int
     """that the budget pays for"""
     resolvable: Resolvable | None
@@ -67,14 +69,26 @@ class Plan:
         }
 
 
-def plan(study: ResolvedStudy, *, steps_per_second: float | None = None, deviation: float | None = None) -> Plan | None:
+def plan(
+    study: ResolvedStudy,
+    *,
+    steps_per_second: float | None = None,
+    deviation: float | None = None,
+    design_steps: int = 0,
+) -> Plan | None:
     """None for a budget in time or money without a pace: nothing follows from it yet."""
     cost, selection = study.cost, study.selection
     found = budgets.allotted(study.budget, selection, cost, steps_per_second=steps_per_second, devices=study.devices)
     if found is None:
         return None
     reached = cost.reached(found.trials)
-    finalists, seeds = budgets.finalists(found.final_steps, study.horizon, selection, candidates=found.trials)
+    # a budget in trials pays for the search, and what comes after it comes on top
+    is_on_top = study.budget.trials is not None
+    final_steps, total_steps = found.final_steps - (0 if is_on_top else design_steps), found.total_steps
+    total_steps += design_steps if is_on_top else 0
+    # each family's best, the leading family's second, and the baseline
+    candidates = min(found.trials, len(study.space.families) + 1 + (study.baseline is not None))
+    finalists, seeds = budgets.finalists(final_steps, study.horizon, selection, candidates=candidates)
     if not budgets.kept_share(selection, found.total_steps, study.horizon):
         finalists = seeds = 0
     resolvable = None
@@ -92,10 +106,11 @@ def plan(study: ResolvedStudy, *, steps_per_second: float | None = None, deviati
         finalists=finalists,
         seeds=seeds,
         final_steps=finalists * seeds * study.horizon,
-        total_steps=found.total_steps,
+        design_steps=design_steps,
+        total_steps=total_steps,
         resolvable=resolvable,
         steps_per_second=steps_per_second,
-        cost=_cost(study, found.total_steps, steps_per_second),
+        cost=_cost(study, total_steps, steps_per_second),
         warnings=(),
     )
     return Plan(**{**vars(made), "warnings": tuple(_warnings(study, made, deviation))})

@@ -69,6 +69,8 @@ class ResolvedStudy:
     """what the whole budget comes to in updates; the finalists get what the search leaves of it"""
     rate_exponents: Mapping[str, float] = field(default_factory=dict)
     """by optimizer, as the sweep has frozen them; where one is missing, the optimizer's default"""
+    scripts_at_once: int | None = None
+    """how many this machine runs side by side where the file does not say it; None before that is known"""
 
     @property
     def value_key(self) -> str:
@@ -110,7 +112,7 @@ class ResolvedStudy:
         if self.workload.name != command.NAME:
             return 1
         script = command.command_of(self.workload)
-        return max(1, script.gpus_per_training) * (script.concurrency or 1)
+        return max(1, script.gpus_per_training) * (script.concurrency or self.scripts_at_once or 1)
 
     @property
     def needs_pace(self) -> bool:

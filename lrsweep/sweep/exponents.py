@@ -115,6 +115,17 @@ def is_wanted(study: ResolvedStudy) -> bool:
     return design_cost(study) <= CHEAP_SHARE * study.total_steps
 
 
+def planned_cost(study: ResolvedStudy) -> int:
+    """Updates of the design that a sweep of the study is expected to make; 0 where it makes none."""
+    leading = min(LEADING_FAMILIES, len(study.space.families))
+    return design_cost(study, leading) * _seeds(study, leading) if is_wanted(study) else 0
+
+
+def _seeds(study: ResolvedStudy, leading: int) -> int:
+    affordable = int(CHEAP_SHARE * study.total_steps / design_cost(study, max(1, leading)))
+    return min(MOST_SEEDS, max(1, affordable))
+
+
 def design(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) -> list[TrainingRow]:
     """What to queue when the search has ended, all at once: ``trials`` and ``trainings`` are the sweep's.
 
@@ -124,10 +135,9 @@ def design(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence
     if not is_wanted(study) or any(row.purpose is Purpose.FIT for row in trainings):
         return []
     leading = best_per_family(trials, study.sense)[:LEADING_FAMILIES]
-    affordable = int(CHEAP_SHARE * study.total_steps / design_cost(study, max(1, len(leading))))
     return [
         _training(study, trial, rung, int(stable_hash([study.seed, study.name, "fit", place])[:7], 16), factor)
-        for place in range(min(MOST_SEEDS, max(1, affordable)))
+        for place in range(_seeds(study, len(leading)))
         for trial in leading
         for rung in (0, len(study.rungs) - 1)
         for factor in FACTORS

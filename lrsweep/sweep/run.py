@@ -90,6 +90,8 @@ def run_sweep(
         load_mlflow()
         keep()
         resolved = study.resolved(executor.describe(study.workload, keep))
+        if study.workload.name == command.NAME:
+            resolved = replace(resolved, scripts_at_once=executor.free)
         found = newest_sweep(store, resolved)
         if found is not None and options.another == "never":
             say_of_another_seed(store, resolved, say)

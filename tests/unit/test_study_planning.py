@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -44,7 +45,7 @@ def a_study(budget: str = "trials = 40", more: str = "") -> ResolvedStudy:
     return parse_study(text, "s.toml").resolved(FACTS)
 
 
-def planned(budget: str = "trials = 40", more: str = "", **known: float) -> Plan:
+def planned(budget: str = "trials = 40", more: str = "", **known: Any) -> Plan:
     found = plan(a_study(budget, more), **known)
     assert found is not None
     return found
@@ -54,14 +55,14 @@ TWO = '[space]\nfamilies = ["cosine", "wsd"]'
 
 
 def test_a_plan_of_40_trials() -> None:
-    """17,600 updates of 40 and 16 trainings, 60 % of 29,334; the rest is 19 trainings: 6 finalists with 3 seeds."""
+    """17,600 updates of 40 and 16 trainings, 60 % of 29,334; the rest is 19 trainings: 3 finalists with 6 seeds."""
     found = planned(more=TWO)
     assert (found.trials, found.rungs, found.search_trainings, found.search_steps) == (40, (200, 600), 56.0, 17_600.0)
     assert found.families == (("cosine", (20.0, 8.0)), ("wsd", (20.0, 8.0)))
-    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (6, 3, 10_800, 29_334)
+    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (3, 6, 10_800, 29_334)
     assert found.trainings == pytest.approx(48.89)
     assert found.resolvable is not None
-    assert found.resolvable.in_deviations == pytest.approx(3.07, abs=0.01)
+    assert found.resolvable.in_deviations == pytest.approx(1.80, abs=0.01)
     assert (found.resolvable.in_metric, found.cost, found.warnings) == (None, None, ())
 
 
@@ -87,14 +88,13 @@ def test_a_timed_budget_is_planned_once_the_pace_is_known() -> None:
 
 
 def test_a_known_spread_of_seeds_puts_the_difference_in_units_of_the_metric() -> None:
-    """3.07 deviations of 0.01; a worth below it names the seeds that would do, and one above it says nothing."""
-    found = planned(more=f"{TWO}\n[selection]\nworth = 0.02", deviation=0.01)
+    """1.80 deviations of 0.01; a worth below it names the seeds that would do, and one above it says nothing."""
+    found = planned(more=f"{TWO}\n[selection]\nworth = 0.01", deviation=0.01)
     assert found.resolvable is not None
-    assert found.resolvable.in_metric == pytest.approx(0.0307, abs=1e-4)
+    assert found.resolvable.in_metric == pytest.approx(0.0180, abs=1e-4)
     assert found.warnings == (
-        "selection.worth is 0.02, and 3 seeds of each finalist tell differences from 0.0307 on: 6 seeds of each "
-        "finalist "
-        "would.",
+        "selection.worth is 0.01, and 6 seeds of each finalist tell differences from 0.018 on: 17 seeds of each "
+        "finalist would.",
     )
     assert planned(more=f"{TWO}\n[selection]\nworth = 0.04", deviation=0.01).warnings == ()
     [hopeless] = planned(more=f"{TWO}\n[selection]\nworth = 1e-5", deviation=0.01).warnings
@@ -114,6 +114,29 @@ def test_families_with_few_trials_are_warned_of_with_what_would_do() -> None:
     assert planned("trials = 64").warnings == planned("trainings = 79").warnings == ()
     assert "trainings = 78" not in in_trainings
     assert planned("trainings = 78").warnings != ()
+
+
+def test_a_design_is_part_of_what_a_sweep_takes() -> None:
+    """100 trainings are 60,000 updates: a design of 8,000 is above a tenth of them, and is made where it is asked for.
+    A budget in trials pays for the search alone, so that there it comes on top."""
+    wanted = f"{TWO}\n[search]\nfit_exponent = true"
+    assert asked_plan(a_study("trainings = 100", TWO), None, None).plan == plan(a_study("trainings = 100", TWO))
+    within = asked_plan(a_study("trainings = 100", wanted), None, None).plan
+    on_top = asked_plan(a_study("trials = 40", wanted), None, None).plan
+    assert within is not None
+    assert on_top is not None
+    assert (within.design_steps, within.total_steps) == (8_000, 60_000)
+    assert within.search_steps + within.design_steps + within.final_steps <= 60_000
+    assert (on_top.design_steps, on_top.total_steps) == (8_000, 29_334 + 8_000)
+
+
+def test_scripts_that_run_side_by_side_use_as_many_devices() -> None:
+    """As the machine gives out where the file does not say it; before that is known, as one."""
+    script = "[study.workload]\ncommand = 'train'\nsteps = 600\ngpus_per_training = 1"
+    text = f"[study]\nname = 'q'\n{script}\n[space]\npeak_lr = [0.001, 0.1]\n[budget]\n"
+    study = replace(parse_study(f"{text}gpu_hours = 1", "q.toml").resolved(FACTS), scripts_at_once=8)
+    assert study.devices == 8
+    assert replace(study, scripts_at_once=None).devices == 1
 
 
 def test_a_share_that_pays_for_no_two_finalists_is_warned_of() -> None:
@@ -174,7 +197,7 @@ def test_the_pace_and_the_spread_are_those_of_the_newest_sweep() -> None:
     assert asked.plan is not None
     assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "its newest sweep", 40)
     assert asked.plan.resolvable is not None
-    assert asked.plan.resolvable.in_metric == pytest.approx(3.07 * 0.01414, rel=0.01)
+    assert asked.plan.resolvable.in_metric == pytest.approx(1.80 * 0.01414, rel=0.01)
     given = asked_plan(study, with_a_sweep(study, seconds=18.0), 200.0)
     assert given.plan is not None
     assert (given.plan.steps_per_second, given.pace_from) == (200.0, "--steps-per-second")
@@ -219,7 +242,7 @@ def test_people_see_a_table_and_the_sums() -> None:
         "cosine      20       8",
         "wsd         20       8",
     ]
-    assert "finalists: up to 6 with 3 fresh seeds each, 10,800 steps" in text
+    assert "finalists: up to 3 with 6 fresh seeds each, 10,800 steps" in text
     assert "in all: 29,334 steps, as many as 48.9 trainings of 600" in text
     assert "time: 49 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:48" in text
     assert "0.81 device hours, 1.63 in money" in text
@@ -231,7 +254,7 @@ def test_programs_get_one_object() -> None:
     """The same figures; a budget that waits for a pace says so too."""
     found = json.loads(json.dumps(asked_plan(a_study(more=TWO), None, 10.0).to_json(NOW)))
     assert found["families"] == [{"family": "cosine", "trials": [20, 8]}, {"family": "wsd", "trials": [20, 8]}]
-    assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (40, 6, 3, 29_334)
+    assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (40, 3, 6, 29_334)
     assert (found["ends_at"], found["cost"]["money"]) == ("2026-11-21T12:48:53+00:00", None)
     waiting = asked_plan(a_study("gpu_hours = 1"), None, None).to_json(NOW)
     assert waiting["plan"] is None
