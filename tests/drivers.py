@@ -44,6 +44,7 @@ optimizers = ["sgd"]
 [budget]
 trials = {trials}
 [selection]
+share = 0.6
 finalists = 2
 seeds = 2
 [baseline]
