@@ -22,21 +22,12 @@ from lrsweep.records import (
     SweepRow,
     TrainingRow,
     TrialRow,
-    WorkloadFacts,
 )
 from lrsweep.store import MemoryStore, Store
 from lrsweep.study import ResolvedStudy, parse_study
 from lrsweep.study.planning import Plan, plan
+from tests.studies import FACTS
 
-FACTS = WorkloadFacts(
-    name="digits",
-    settings={"model": "mlp", "noise": 0.0},
-    version=1,
-    data_hash="d1",
-    batch_size=64,
-    horizon=600,
-    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
-)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 

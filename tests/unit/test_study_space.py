@@ -7,21 +7,11 @@ import json
 import pytest
 
 from lrsweep.errors import StudyError
-from lrsweep.records import WorkloadFacts
 from lrsweep.schedules import Options, Search, core_names, schedule
 from lrsweep.study import ResolvedStudy, SpaceSpec, parse_study
 from lrsweep.study.extra import Choices
 from lrsweep.study.spaces import SEARCHABLE
-
-FACTS = WorkloadFacts(
-    name="digits",
-    settings={"model": "mlp", "noise": 0.0},
-    version=1,
-    data_hash="d1",
-    batch_size=64,
-    horizon=600,
-    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
-)
+from tests.studies import FACTS
 
 
 def text_of(space: str, study: str = "") -> str:
