@@ -8,13 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from lrsweep.cli.look import driver_shown
 from lrsweep.cli.reading import chosen_sweep
 from lrsweep.errors import LeaseHeld, SettingsError, TryAgain
 from lrsweep.records import Json, Status, SweepRow, SweepStatus
 from lrsweep.store.base import Lease, Store
 from lrsweep.sweep.homes import Homes
-from lrsweep.sweep.owner import is_dead, this_owner
+from lrsweep.sweep.owner import driver_shown, is_dead, this_owner
 from lrsweep.sweep.syncing import sync
 
 LOOK_EVERY = 0.2

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
-from lrsweep.records import Json, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection import best_trial
 from lrsweep.store.base import Event, Holder, Store
-from lrsweep.sweep.owner import is_dead
-from lrsweep.sweep.stored import sense_of, value_key_of
+from lrsweep.sweep.finals import Finalist
+from lrsweep.sweep.owner import driver_shown, is_dead
+from lrsweep.sweep.progress import leading
+from lrsweep.sweep.stored import resolved_from, sense_of, value_key_of
 
 EVENTS_SHOWN = 5
 PACE_FROM = 50
@@ -42,15 +44,19 @@ class Standing:
     trials_told: int
     trials_wanted: int | None
     best: float | None
+    """its value in the search, which the finals are no part of"""
     family: str | None
     best_trial: int | None
     metric: str
+    """of that value"""
+    final: Finalist | None
+    """what fresh seeds say of it; None before the finals have ended, and where there are none"""
     began_at: float
     seconds: float
     """of work, over all its drivers that have left"""
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        return {**asdict(self), "final": None if self.final is None else self.final.to_json()}
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,13 @@ def list_studies(store: Store) -> list[Standing]:
     """The study with the newest sweep first."""
     holders = store.holders()
     return [
-        standing_of(sweep, generation_of(store, sweep), store.trials(name, sweep_id=sweep.sweep_id), holders.get(name))
+        standing_of(
+            sweep,
+            generation_of(store, sweep),
+            store.trials(name, sweep_id=sweep.sweep_id),
+            store.trainings(name, sweep_id=sweep.sweep_id),
+            holders.get(name),
+        )
         for name, sweep in newest_sweeps(store).items()
     ]
 
@@ -108,7 +120,7 @@ def look_at(store: Store, given: str | None) -> Look:
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
     events = store.events(sweep.study)
-    standing = standing_of(sweep, generation_of(store, sweep), trials, holder)
+    standing = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder)
     taken = [event.at for event in events if event.kind == "lease_acquired"]
     since = taken[-1] if standing.driver is not None and taken else None
     left = max(0, (standing.trials_wanted or 0) - standing.trials_told)
@@ -130,12 +142,13 @@ def standing_of(
     sweep: SweepRow,
     study: StudyRow,
     trials: Sequence[TrialRow],
+    trainings: Sequence[TrainingRow],
     holder: Holder | None,
     is_dead: Callable[[str], bool] = is_dead,
 ) -> Standing:
     """A lease whose process is known to have died is nobody's: it only has not expired yet."""
     own = [trial for trial in trials if trial.origin.counts]
-    best = best_trial(trials, sense_of(study))
+    best, final = _leading(sweep, study, trials, trainings)
     driver = None if holder is None or is_dead(holder.owner) else holder.owner
     return Standing(
         study=sweep.study,
@@ -148,6 +161,7 @@ def standing_of(
         family=None if best is None else str(best.params["family"]),
         best_trial=None if best is None else best.number,
         metric=value_key_of(study),
+        final=final,
         began_at=sweep.created_at,
         seconds=sweep.seconds,
     )
@@ -166,19 +180,19 @@ def pace_of(events: Sequence[Event], sweep_id: str, since: float, *, trials_left
     )
 
 
-def driver_shown(owner: str) -> str:
-    """Without what only processes on the same machine read.
-
-    >>> driver_shown("process 4242 on box [1f2e:4026531836 8812]")
-    'process 4242 on box'
-    """
-    return owner.partition(" [")[0]
-
-
 def trials_wanted(spec: Mapping[str, Json]) -> int | None:
     """That the search asks, whatever unit the budget has; None where a row does not say it."""
     wanted = spec.get("trials") or spec.get("budget", {}).get("trials")
     return None if wanted is None else int(wanted)
+
+
+def _leading(
+    sweep: SweepRow, study: StudyRow, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]
+) -> tuple[TrialRow | None, Finalist | None]:
+    """Without finals nothing more of the study is read than every release has kept."""
+    if any(row.purpose is Purpose.FINAL for row in trainings):
+        return leading(trials, trainings, resolved_from(study, sweep))
+    return best_trial(trials, sense_of(study)), None
 
 
 def _state(sweep: SweepRow, *, is_driven: bool) -> str:

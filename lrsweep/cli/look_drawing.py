@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lrsweep.cli.look import Look, Standing, driver_shown
+from lrsweep.cli.look import Look, Standing
+from lrsweep.cli.sweep_drawing import mean_of
 from lrsweep.store.base import Event
+from lrsweep.sweep.owner import driver_shown
 
 STYLES = {"running": "bold green", "ending": "yellow", "unfinished": "yellow", "stopped": "red"}
 SHOWN_OF_EVENTS = ("trial", "rung", "status", "state", "reason", "owner")
@@ -31,7 +33,7 @@ def show_list(console: Console, standings: Sequence[Standing]) -> None:
             escape(each.study),
             each.state,
             f"{each.trials_told}{wanted}",
-            number(each.best),
+            number(each.best if each.final is None else each.final.mean),
             escape(each.family or ""),
             ago(time.time() - each.began_at),
             escape(each.driver or ""),
@@ -94,7 +96,8 @@ def _progress(look: Look) -> list[str]:
     standing = look.standing
     wanted = "" if standing.trials_wanted is None else f" of {standing.trials_wanted}"
     running = f", {look.trials_running} under way" if look.trials_running else ""
-    best = f"; best {standing.metric} {number(standing.best)} ({standing.family}, trial {standing.best_trial})"
+    value = f"{standing.metric} {number(standing.best)}" if standing.final is None else mean_of(standing.final)
+    best = f"; best {value} ({standing.family}, trial {standing.best_trial})"
     lines = [f"trials: {standing.trials_told}{wanted} told{running}{best if standing.best is not None else ''}"]
     if look.trainings:
         kinds = f" ({_listed(look.purposes)})" if set(look.purposes) - {"search"} else ""

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 from lrsweep.cli.look import Standing, standing_of
 from lrsweep.cli.reading import chosen_sweep, generation_of
-from lrsweep.errors import InvalidInput, SettingsError
+from lrsweep.errors import SettingsError
 from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.selection import FamilyStanding, by_family
-from lrsweep.space import candidate
 from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.halting import OtherRules
-from lrsweep.sweep.progress import Best, best_of
-from lrsweep.sweep.stored import resolved_from
+from lrsweep.sweep.progress import Best, best_of, heard_in
+from lrsweep.sweep.stored import known_point, resolved_from
 from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 
 RATES_SHOWN = 200
@@ -128,7 +127,7 @@ def _study(store: Store, sweep: SweepRow) -> StudyShown:
     sweeps = [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation]
     steady = calibrating(generation)
     return StudyShown(
-        standing=standing_of(sweep, row, trials, store.holders().get(sweep.study)),
+        standing=standing_of(sweep, row, trials, trainings, store.holders().get(sweep.study)),
         study=study,
         families=by_family(trials, study.sense),
         best=best_of(trials, trainings, study, store),
@@ -173,14 +172,13 @@ def shown_trial(store: Store, trial: TrialRow) -> TrialShown:
 
 def as_used(store: Store, trial: TrialRow, study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> Best | None:
     """The trial's point at the full horizon, whatever horizon it has reached."""
-    try:
-        point = candidate(trial.params, study)
-    except (KeyError, InvalidInput):  # drawn by a release whose families had other settings
+    point = known_point(trial.params, study)
+    if point is None:
         return None
     reached = max((row for row in trainings if row.steps), key=lambda row: row.horizon, default=None)
     heard: Mapping[int, float] = {}
     if point.schedule.needs_metric and reached is not None and reached.horizon == study.horizon:
-        heard = _heard(store.curve(reached.training_id), study.metric)
+        heard = heard_in(store.curve(reached.training_id), reached, study.metric)
     return Best(
         trial=trial.number,
         value=math.nan if trial.value is None else trial.value,
@@ -238,13 +236,6 @@ def _trial(store: Store, study: str, number: int) -> TrialRow | None:
         return store.trial(study, number)
     except KeyError:
         return None
-
-
-def _heard(curve: Curve | None, metric: str) -> dict[int, float]:
-    if curve is None or metric not in curve.evaluations:
-        return {}
-    pairs = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
-    return {done: value for done, value in pairs if done >= 1 and math.isfinite(value)}
 
 
 def _example(rows: Sequence[TrainingRow]) -> str:

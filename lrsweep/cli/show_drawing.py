@@ -66,10 +66,10 @@ def _study(console: Console, shown: StudyShown) -> None:
     )
     console.print(families_table(shown.families, shown.best))
     console.print(best_lines(shown.best), highlight=False, soft_wrap=True)
-    if rungs := rungs_line(shown.rungs):
-        _say(console, rungs)
     if shown.finals:
         console.print(finals_table(shown.finals))
+    if rungs := rungs_line(shown.rungs):
+        _say(console, rungs)
 
 
 def _trial(console: Console, shown: TrialShown) -> None:

@@ -11,7 +11,7 @@ from lrsweep.doctor.findings import Finding, fault, ok, warning
 from lrsweep.records import Status
 from lrsweep.store.base import Holder, Store
 from lrsweep.store.probing import Probed
-from lrsweep.sweep.owner import is_dead
+from lrsweep.sweep.owner import driver_shown, is_dead
 
 AREA, LEASES = "databases", "leases"
 CLOCK_SECONDS = 60.0
@@ -66,7 +66,7 @@ def check_leases(store: Store, study: str | None, is_dead: Callable[[str], bool]
 
 
 def _lease(store: Store, study: str, holder: Holder, is_dead: Callable[[str], bool]) -> Finding:
-    owner = holder.owner.partition(" [")[0]
+    owner = driver_shown(holder.owner)
     if is_dead(holder.owner):
         return warning(
             LEASES,

@@ -23,6 +23,15 @@ def this_owner() -> str:
     return f"process {pid} on {socket.gethostname()} [{_machine()} {_started(pid) or ''}]"
 
 
+def driver_shown(owner: str) -> str:
+    """Without what only processes on the same machine read.
+
+    >>> driver_shown("process 4242 on box [1f2e:4026531836 8812]")
+    'process 4242 on box'
+    """
+    return owner.partition(" [")[0]
+
+
 def is_dead(owner: str) -> bool:
     """True only where it is certain: the same machine, and no such process any more."""
     found = _FORM.fullmatch(owner)

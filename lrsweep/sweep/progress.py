@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lrsweep.executors.messages import Busy
-from lrsweep.records import Direction, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
+from lrsweep.records import Curve, Direction, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding, best_trial
 from lrsweep.space import candidate
@@ -220,15 +220,24 @@ class SweepResult:
         }
 
 
-def best_of(trials: list[TrialRow], trainings: list[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
+def best_of(
+    trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], study: ResolvedStudy, store: Store
+) -> Best | None:
+    """The ``leading`` trial, in the form in which it is used."""
+    found, final = leading(trials, trainings, study)
+    return None if found is None else replace(as_best(found, trainings, study, store), final=final)
+
+
+def leading(
+    trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], study: ResolvedStudy
+) -> tuple[TrialRow | None, Finalist | None]:
     """The first of the finals, once they have ended; else the best trial of the search, which is partly luck."""
     finals = standings(study, trials, trainings)
     first = None if any(each.left for each in finals) else leader(finals)
-    if first is not None:
-        [trial] = [trial for trial in trials if trial.number == first.trial]
-        return replace(as_best(trial, trainings, study, store), final=first)
-    found = best_trial(trials, study.sense)
-    return None if found is None else as_best(found, trainings, study, store)
+    if first is None:
+        return best_trial(trials, study.sense), None
+    [trial] = [trial for trial in trials if trial.number == first.trial]
+    return trial, first
 
 
 def as_best(trial: TrialRow, trainings: Iterable[TrainingRow], study: ResolvedStudy, store: Store) -> Best:
@@ -258,18 +267,17 @@ def as_best(trial: TrialRow, trainings: Iterable[TrainingRow], study: ResolvedSt
         optimizer_settings=point.optimizer.settings,
         horizon=full.horizon,
         metrics=full.metrics,
-        heard=_heard(store, full, study.metric) if point.schedule.needs_metric else {},
+        heard=heard_in(store.curve(full.training_id), full, study.metric) if point.schedule.needs_metric else {},
         extra=point.extra,
     )
 
 
-def _heard(store: Store, training: TrainingRow, metric: str) -> dict[int, float]:
+def heard_in(curve: Curve | None, training: TrainingRow, metric: str) -> dict[int, float]:
     """Updates done -> metric of a training that has ended, where a schedule can hear it and it is a number.
 
     A script may report before its first update, after each one, and other metrics in between.
     """
-    curve = store.curve(training.training_id)
-    if curve is None:
+    if curve is None or metric not in curve.evaluations:
         return {}
     reported = zip(curve.evaluation_steps.tolist(), curve.evaluations[metric].tolist(), strict=True)
     return {done: value for done, value in reported if 1 <= done <= training.horizon and math.isfinite(value)}

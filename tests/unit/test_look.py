@@ -15,12 +15,14 @@ from lrsweep.cli.cancel import cancel
 from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of
 from lrsweep.cli.show import found_training, show_what
 from lrsweep.errors import SettingsError, TryAgain
-from lrsweep.records import Origin, Status, SweepRow, SweepStatus
+from lrsweep.records import Origin, Outcome, Status, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.store import MemoryStore, Store, open_store
 from lrsweep.store.base import Event, Holder
+from lrsweep.study import SelectionSpec
+from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.owner import this_owner
 from tests.looked import Typed, a_bench, a_driven_bench, in_a_home, typed
-from tests.scripted import completed, diverged, failed, in_turn, only_sgd
+from tests.scripted import completed, diverged, failed, in_turn, only_sgd, value_of
 from tests.sweeps import a_complete_trial, a_training, a_trial
 
 
@@ -69,7 +71,7 @@ def test_a_state_is_told_by_the_row_and_by_who_holds_the_lease(
     bench = a_bench(only_sgd(trials=6))
     [row] = bench.store.studies()
     sweep = SweepRow("s", "quick", row.generation, status, is_cancelled=is_cancelled)
-    standing = standing_of(sweep, row, [], Holder("somebody", 10.0), is_dead=lambda _: not is_driven)
+    standing = standing_of(sweep, row, [], [], Holder("somebody", 10.0), is_dead=lambda _: not is_driven)
     assert standing.state == said
 
 
@@ -80,11 +82,40 @@ def test_what_a_larger_value_is_better_for_has_its_largest_as_best() -> None:
     assert standing.best == max(trial.value for trial in bench.trials if trial.state.value == "complete")
 
 
+def test_list_status_and_show_name_the_first_of_the_finals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """Fresh seeds turn the order of the search around: all three name the trial that the end of the sweep does."""
+    study = replace(
+        only_sgd(trials=4), total_steps=4 * (30 + 90) + 4 * 90, selection=SelectionSpec(finalists=2, seeds=2)
+    )
+    fresh = fresh_seeds(study, 10)
+
+    def script(plan: TrainingPlan) -> Outcome:
+        return completed(plan, 10 - value_of(plan) if plan.seed in fresh else None)
+
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study, script), {})
+    shown = json.loads(run("show", "quick", "--json").out)
+    final = shown["finalists"][0]
+    assert shown["best"]["trial"] == final["trial"] != shown["families"][0]["best_trial"]
+    [listed] = json.loads(run("list", "--json").out)["studies"]
+    status = json.loads(run("status", "--json").out)
+    for standing in (listed, status):
+        assert (standing["best_trial"], standing["best"]) == (final["trial"], shown["best"]["value"])
+        assert standing["final"] == final
+    assert f"{final['mean']:.4f}" in run("list").out
+    interval = f"{final['interval'][0]:.4f} to {final['interval'][1]:.4f}"
+    said = (
+        f"best {final['metric']} {final['mean']:.4f} ({interval}, {final['n']} seeds) (cosine, trial {final['trial']})"
+    )
+    assert said in run("status").out
+
+
 def test_only_the_sweeps_own_trials_that_have_ended_are_counted() -> None:
     """One told, one under way, and one that was copied from an earlier generation: one of 60."""
     row = a_bench(only_sgd(trials=60)).store.studies()[0]
     trials = [a_complete_trial(0, 0.5), a_trial(1), a_complete_trial(2, 0.4, origin=Origin.COPIED)]
-    standing = standing_of(SweepRow("s", "quick", row.generation), row, trials, None)
+    standing = standing_of(SweepRow("s", "quick", row.generation), row, trials, [], None)
     assert (standing.trials_told, standing.trials_wanted) == (1, 60)
 
 
