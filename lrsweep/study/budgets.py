@@ -142,8 +142,11 @@ def seconds_of(budget: BudgetSpec, devices: int = 1) -> float | None:
     return None if hours is None else hours * SECONDS_PER_HOUR / devices
 
 
-def in_unit_of(budget: BudgetSpec, steps: float, horizon: int, *, trials: int, steps_per_second: float | None) -> str:
-    """So many updates, or so many trials of the search, as the study's own budget would be written."""
+def in_unit_of(
+    budget: BudgetSpec, steps: float, horizon: int, *, trials: int, steps_per_second: float | None, devices: int
+) -> str:
+    """So many updates, or so many trials of the search, as the study's own budget would be written. The pace is of all
+    devices together."""
     if budget.kind == "trials":
         return f"trials = {trials}"
     if budget.kind == "steps":
@@ -152,7 +155,7 @@ def in_unit_of(budget: BudgetSpec, steps: float, horizon: int, *, trials: int, s
         seconds = steps / steps_per_second
         if budget.kind == "wall_clock":
             return f'wall_clock = "{math.ceil(seconds / 60)}m"'
-        had = seconds_of(budget)
+        had = seconds_of(budget, devices)
         assert had is not None
         amount = budget.gpu_hours if budget.gpu_hours is not None else budget.money
         assert amount is not None

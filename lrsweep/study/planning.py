@@ -5,7 +5,7 @@ The pace and the spread from seed to seed are told; what follows from them is le
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from lrsweep.records import Json
 from lrsweep.study import budgets
@@ -113,7 +113,7 @@ def plan(
         cost=_cost(study, total_steps, steps_per_second),
         warnings=(),
     )
-    return Plan(**{**vars(made), "warnings": tuple(_warnings(study, made, deviation))})
+    return replace(made, warnings=tuple(_warnings(study, made, deviation)))
 
 
 def _by_family(
@@ -161,6 +161,7 @@ def _few_trials(study: ResolvedStudy, made: Plan) -> str | None:
         study.horizon,
         trials=wanted,
         steps_per_second=made.steps_per_second,
+        devices=study.devices,
     )
     fewer = made.trials // FEWEST_TRIALS_OF_A_FAMILY
     or_else = f", or {'one family' if fewer == 1 else f'{fewer} families'}," if fewer else ""
@@ -183,6 +184,7 @@ def _no_finalists(study: ResolvedStudy, made: Plan) -> str | None:
         study.horizon,
         trials=study.cost.trials(steps * (1 - study.selection.share)) + 1,
         steps_per_second=made.steps_per_second,
+        devices=study.devices,
     )
     return (
         f"the share for finalists would not pay for the {wanted} trainings of two finalists with "

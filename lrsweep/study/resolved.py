@@ -20,7 +20,7 @@ from lrsweep.scripts import command
 from lrsweep.study.budgets import SearchCost, allotted
 from lrsweep.study.objectives import Objective
 from lrsweep.study.optimizers import OPTIMIZERS, RATE_EXPONENTS
-from lrsweep.study.spaces import Drawn, SpaceSpec
+from lrsweep.study.spaces import SpaceSpec
 from lrsweep.study.specs import (
     PLAIN,
     TIMED,
@@ -128,14 +128,6 @@ class ResolvedStudy:
         return self if found is None else replace(self, trials=found.trials, total_steps=found.total_steps)
 
     # ── the space ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def searched(self, family: str) -> Mapping[str, Drawn]:
-        """What is drawn of a family, by name without the family's: its own ranges, or the study's in their place."""
-        return self.space.searched(family)
-
-    def fixed(self, family: str) -> Mapping[str, Json]:
-        """What the study pins of a family, by name without the family's."""
-        return self.space.fixed(family)
 
     def rate_scale(self, optimizer: str, horizon: int) -> float:
         """(T / T_r)**a: what the peak rate of the full horizon T is multiplied by in a training of T_r steps.

@@ -95,7 +95,7 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class TrackingSpec:
-    """How runs look in MLflow. Names in braces are filled in; ``lrsweep.tracking`` says which ones there are."""
+    """How runs look in MLflow. Names in braces are filled in; ``lrsweep.templates`` says which ones there are."""
 
     experiment: str = "{study}"
     run_name: str = "{trial:04d} {family} {optimizer} @{horizon}"

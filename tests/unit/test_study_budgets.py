@@ -127,7 +127,21 @@ def test_the_seeds_that_a_difference_needs() -> None:
 )
 def test_an_amount_is_told_in_the_unit_of_the_file(budget: BudgetSpec, text: str) -> None:
     """50,000 updates at 100 a second are 500 seconds."""
-    assert in_unit_of(budget, 50_000, 600, trials=64, steps_per_second=100) == text
+    assert in_unit_of(budget, 50_000, 600, trials=64, steps_per_second=100, devices=1) == text
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        (BudgetSpec(wall_clock=60.0), 'wall_clock = "9m"'),
+        (BudgetSpec(gpu_hours=1 / 60), "gpu_hours = 0.556"),
+        (BudgetSpec(money=1.0, price_per_hour=60.0), "money = 33.3"),
+    ],
+    ids=lambda each: each.kind if isinstance(each, BudgetSpec) else "",
+)
+def test_devices_side_by_side_are_all_paid_for(budget: BudgetSpec, text: str) -> None:
+    """The same 500 seconds on four of them are 2,000 of one."""
+    assert in_unit_of(budget, 50_000, 600, trials=64, steps_per_second=100, devices=4) == text
 
 
 # ── what earlier sweeps say ──────────────────────────────────────────────────────────────────────────────────────────

@@ -157,13 +157,6 @@ def test_what_a_family_draws_can_be_other_ranges_choices_and_fixed_values() -> N
     assert (space.searched("cosine"), space.fixed("cosine")) == ({}, {})
 
 
-def test_a_resolved_study_says_the_same() -> None:
-    """The border that the search reads."""
-    study = resolved(SETTINGS)
-    assert study.searched("wsd") == study.space.searched("wsd")
-    assert study.fixed("step") == {"every": 0.25}
-
-
 def test_drawn_and_pinned_values_make_the_familys_settings() -> None:
     """A list is put together of both, and in order."""
     space = space_of('families = ["multistep", "wsd"]\n[space.settings.multistep]\nat.1 = 0.9')
