@@ -25,7 +25,7 @@ from lrsweep.space.points import (
     fits,
     peak_lr_name,
     peak_of,
-    rises_by_itself,
+    shared_settings,
     suggest,
 )
 
@@ -43,7 +43,7 @@ __all__ = [
     "params_of",
     "peak_lr_name",
     "peak_of",
-    "rises_by_itself",
+    "shared_settings",
     "suggest",
     "why_not",
 ]

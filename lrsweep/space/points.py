@@ -57,7 +57,7 @@ def distributions_of(study: ResolvedStudy, family_name: str, optimizer: str) -> 
         peak_lr_name(family_name, optimizer): FloatDistribution(low, high, log=True),
         **{f"{family_name}.{drawn}": distribution(each) for drawn, each in space.searched(family_name).items()},
     }
-    for shared, given in _shared_settings(family_name, study).items():
+    for shared, given in shared_settings(family_name, study).items():
         if isinstance(given, tuple):
             found[shared] = FloatDistribution(*given)
     decay = space.weight_decay.get(optimizer)
@@ -97,7 +97,7 @@ def candidate(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
     name, optimizer = params["family"], params["optimizer"]
     drawn = {each: params[f"{name}.{each}"] for each in study.space.searched(name)}
     settings = study.space.settings_of(name, drawn)
-    for shared, given in _shared_settings(name, study).items():
+    for shared, given in shared_settings(name, study).items():
         settings[shared] = params[shared] if isinstance(given, tuple) else given
     settings |= mode_of(name, study.direction)
     return Candidate(
@@ -181,7 +181,7 @@ def extra_name(name: str) -> str:
     return f"extra.{name}"
 
 
-def _shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | str | Range]:
+def shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | str | Range]:
     """What the study says of the settings that every family has: a value, or a range that is searched.
 
     A family that rises by itself (``one_cycle``, ``cyclic``) gets no warm-up before it, since the rate would fall back

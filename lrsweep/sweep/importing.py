@@ -22,7 +22,8 @@ from lrsweep.redaction import shown, without_secrets
 from lrsweep.schedules import Schedule, family_names, schedule_from_params
 from lrsweep.schedules.params import value_of
 from lrsweep.schedules.trainer_names import TYPES
-from lrsweep.space import Candidate, distributions_at, distributions_to_json, params_of, rises_by_itself, why_not
+from lrsweep.selection import cost
+from lrsweep.space import Candidate, distributions_at, distributions_to_json, params_of, shared_settings, why_not
 from lrsweep.store import normalised
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, mode_of
@@ -151,9 +152,8 @@ def _schedule_of(params: Mapping[str, Json], study: ResolvedStudy) -> Schedule:
     schedule = _read({("lr_scheduler_type" if as_trainer else "family"): family, **others})
     if as_trainer:
         return schedule
-    pinned: dict[str, Any] = {name: each for name, each in study.fixed(family).items() if "." not in name}
-    shared = {"warmup": 0.0 if rises_by_itself(family) else study.space.warmup, "floor": study.space.floor}
-    pinned |= {name: each for name, each in shared.items() if not isinstance(each, tuple)}
+    pinned: dict[str, Any] = {name: each for name, each in study.space.fixed(family).items() if "." not in name}
+    pinned |= {name: each for name, each in shared_settings(family, study).items() if not isinstance(each, tuple)}
     unnamed = {name: each for name, each in pinned.items() if not {name, f"{family}.{name}"} & params.keys()}
     return schedule.with_settings(**unnamed, **mode_of(family, study.direction))
 
@@ -205,12 +205,13 @@ def foreign_trials(
         except InvalidInput as error:
             refused[str(error).splitlines()[0]] += 1
     if not same_metric:
-        sign = 1.0 if direction == "minimize" else -1.0
-        found.sort(key=lambda each: sign * (each[0].value or 0.0))
-        points = first_of_each_family([params for _, params in found])[: max(1, study.trials // SHARE_OF_POINTS)]
-        left = len(found) - len(points)
+        found.sort(key=lambda each: cost(each[0].value or 0.0, direction))
+        once = first_of_each_family([params for _, params in found])
+        if repeats := len(found) - len(once):
+            refused["the same point as a better one"] += repeats
+        points = once[: max(1, study.trials // SHARE_OF_POINTS)]
         found = [each for each in found if any(each[1] is point for point in points)]
-        if left:
+        if left := len(once) - len(points):
             refused[f"behind the best {len(points)}: points without values take a fifth of the budget at most"] += left
     rows = [
         TrialRow(

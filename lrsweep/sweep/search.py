@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from lrsweep.records import Direction, Json, Origin, TrainingRow, TrialRow, TrialState, stable_hash
+from lrsweep.selection import cost
 from lrsweep.space import baseline_params, distributions_from_json, distributions_to_json, suggest
 from lrsweep.store.base import TrialEnd
 from lrsweep.study import ResolvedStudy, hears
@@ -75,7 +76,10 @@ class Search:
                 self._resume(trial.number, trial.params, values)
         had = [trial.params for trial in own]
         imported = [trial.params for trial in trials if _is_a_bare_point(trial)]
-        first = [dict(point) for point in [*points, *imported] if dict(point) not in had]
+        first: list[Point] = []
+        for point in map(dict, [*points, *imported]):
+            if point not in had and point not in first:
+                first.append(point)
         # an unfinished trial that another sweep left behind will never say anything
         counted = {trial.number: trial.params for trial in [*heard, *own]}
         tried = Counter(str(params["family"]) for params in [*counted.values(), *first])
@@ -101,13 +105,16 @@ class Search:
         if self._pruner is None or not trial.intermediate_values:
             self._optuna.add_trial(trial)
             return
-        # some of Optuna's pruners write into a trial what they said of it, and compare by that
         self._optuna.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
         asked = self._optuna.ask(fixed_distributions=trial.distributions)
-        for step, value in trial.intermediate_values.items():
-            asked.report(value, step)
-            asked.should_prune()
+        self._report_again(asked, trial.intermediate_values)
         self._optuna.tell(asked, trial.value if trial.state is OptunaState.COMPLETE else None, state=trial.state)
+
+    def _report_again(self, asked: optuna.Trial, values: Mapping[int, float]) -> None:
+        for step, value in values.items():
+            asked.report(value, step)
+            if self._pruner is not None:
+                asked.should_prune()  # some of Optuna's write into a trial what they said of it, and compare by that
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Json], dict[str, Json]]:
         """The trial, its parameters and its distributions; it exists once the store has it (see ``accept``)."""
@@ -191,9 +198,8 @@ class Search:
     def _resume(self, number: int, params: Point, values: Mapping[int, float]) -> None:
         trial = self._draw(params)
         self.accept(number, trial)
-        for step, value in values.items():
-            self._reported[number].add(step)
-            trial.report(value, step)
+        self._reported[number].update(values)
+        self._report_again(trial, values)
 
     def _equal_start(self, had: Counter[str]) -> list[Point]:
         """The first half of the budget gives every family the same number of trials, in turn."""
@@ -213,8 +219,7 @@ def best_and_newest(values: Sequence[float | None], sense: Direction, most: int)
     >>> best_and_newest([0.1, 0.4, None, 0.3, 0.2], "minimize", 3), best_and_newest([0.1, None], "minimize", 3)
     ([0, 3, 4], [0, 1])
     """
-    sign = 1.0 if sense == "minimize" else -1.0
-    ranked = sorted((sign * value, place) for place, value in enumerate(values) if value is not None)
+    ranked = sorted((cost(value, sense), place) for place, value in enumerate(values) if value is not None)
     chosen = {place for _, place in ranked[: most // 2]}
     newest = (place for place in reversed(range(len(values))) if place not in chosen)
     return sorted({*chosen, *islice(newest, most - len(chosen))})

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lrsweep.records import Json, Origin, SweepRow, TrialRow, TrialState
+from lrsweep.selection import ranked
 from lrsweep.space import distributions_at, distributions_to_json, params_of
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
@@ -133,9 +134,7 @@ def best_points(study: ResolvedStudy, earlier: Iterable[Earlier]) -> list[dict[s
     for one in reversed(list(earlier)):
         if one.study.meaning == study.meaning:
             continue
-        sign = 1.0 if one.study.sense == "minimize" else -1.0
-        complete = [trial for trial in one.trials if trial.origin.counts and trial.state is TrialState.COMPLETE]
-        complete.sort(key=lambda trial: sign * (trial.value or 0.0))
+        complete = ranked([trial for trial in one.trials if trial.origin.counts], one.study.sense)
         known = [point for trial in complete if (point := known_point(trial.params, one.study)) is not None]
         points = [params_of(point, study) for point in known]
         if found := first_of_each_family([point for point in points if point is not None]):
@@ -144,10 +143,12 @@ def best_points(study: ResolvedStudy, earlier: Iterable[Earlier]) -> list[dict[s
 
 
 def first_of_each_family(points: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
-    """The same points, those first that are the first of their family."""
-    firsts = {point["family"]: point for point in reversed(points)}
-    leading = [point for point in points if firsts[point["family"]] is point]
-    return [*leading, *(point for point in points if firsts[point["family"]] is not point)]
+    """The same points, each once, those first that are the first of their family."""
+    once: dict[object, dict[str, Json]] = {}
+    for point in points:
+        once.setdefault(frozenset(point.items()), point)
+    firsts = {point["family"]: point for point in reversed(once.values())}
+    return sorted(once.values(), key=lambda point: firsts[point["family"]] is not point)
 
 
 def copy_name(trial: TrialRow) -> str:

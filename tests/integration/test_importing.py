@@ -157,6 +157,21 @@ def test_of_another_metric_the_best_are_taken_the_way_it_is_better(home: Path, m
     assert [trial.params["cosine.sgd.peak_lr"] for trial in rows(home)] == [0.2]
 
 
+def test_a_point_that_was_trained_with_several_seeds_comes_in_once() -> None:
+    """Two of ten trials may be points: the best one, and the next best that is another."""
+    rates = {1: 0.1, 2: 0.1, 3: 0.2, 4: 0.3}
+    strangers = [
+        Stranger(f"m#{place}", {"family": "cosine", "lr": rate, "optimizer": "sgd"}, place / 4)
+        for place, rate in rates.items()
+    ]
+    found, refused = foreign_trials(
+        a_study(families=("cosine",), trials=10), "s", strangers, "minimize", same_metric=False
+    )
+    assert [row.params["cosine.sgd.peak_lr"] for row in found] == [0.1, 0.2]
+    assert list(refused.values()) == [1, 1]
+    assert refused["the same point as a better one"] == 1
+
+
 def test_a_sweep_that_an_import_begins_is_begun_as_any(home: Path) -> None:
     """Its exponents are frozen; a budget in time has its fifth; and what comes into a finished one asks for another."""
     (home / "digits.toml").write_text(STUDY.replace("trials = 10", 'wall_clock = "1h"'))

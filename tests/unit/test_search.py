@@ -159,6 +159,17 @@ def test_unfinished_trials_come_back_and_can_be_told() -> None:
     assert not [trial for trial in known(again.search) if trial.state is OptunaState.RUNNING]
 
 
+def test_a_pruner_of_optunas_knows_after_a_restart_what_unfinished_trials_had_reached() -> None:
+    """Successive halving writes a rung's value into the trial when it is asked, and later trials compare with that."""
+    study = replace(a_study(), search=SearchSpec(pruner=Plugin("successive_halving")))
+    told = begun(study)
+    told.ask()
+    told.reach_rung(0, 0.5)
+    assert told.search.halts(0) is not None
+    assert [trial.system_attrs.get("completed_rung_0") for trial in known(told.search)] == [0.5]
+    assert [trial.system_attrs.get("completed_rung_0") for trial in known(told.rebuilt(study))] == [0.5]
+
+
 def test_an_unfinished_trial_of_another_sweep_is_left_alone() -> None:
     """Its sweep may go on with it; the finished ones of the generation are history for all."""
     told = a_mixed_search(a_study())
@@ -284,6 +295,16 @@ def test_points_are_asked_for_first_and_once_in_the_life_of_a_sweep() -> None:
     assert again.ask()[1]["linear.adamw.peak_lr"] == 0.02
     families = [again.ask()[1]["family"] for _ in range(7)]
     assert families == [name for name in CORE if name != "linear"]
+
+
+def test_a_point_that_is_given_twice_is_asked_for_once() -> None:
+    """By an import and by an earlier meaning, or by a grid that was trained with several seeds."""
+    imported = [
+        a_trial(number, params=POINT, origin=Origin.FOREIGN, copied_from=f"optuna:x#{number}", state=TrialState.FAILED)
+        for number in range(2)
+    ]
+    search = Search(a_study(), imported, {}, sweep_id="s", points=[POINT])
+    assert [search.ask()[1] == POINT for _ in range(2)] == [True, False]
 
 
 def test_an_imported_point_without_a_value_is_tried_and_one_with_a_value_is_known() -> None:

@@ -136,6 +136,17 @@ def test_points_take_a_fifth_of_the_budget_and_the_best_of_each_family_go_first(
     assert best_points(new, [Earlier(old, trials)]) == [of("cosine", 0.1), of("linear", 0.1), of("cosine", 0.2)]
 
 
+def test_a_point_that_was_trained_twice_takes_one_place() -> None:
+    """As a baseline is in each sweep: the place of its second goes to the next best."""
+    old = a_study(families=("cosine", "linear"))
+    trials = [
+        a_complete_trial(number, value, params=of("cosine", rate))
+        for number, (rate, value) in enumerate([(0.1, 0.25), (0.1, 0.25), (0.2, 0.5), (0.3, 0.75)])
+    ]
+    new = a_study(families=("cosine", "linear"), horizon=300, trials=10)
+    assert best_points(new, [Earlier(old, trials)]) == [of("cosine", 0.1), of("cosine", 0.2)]
+
+
 def test_trials_of_an_earlier_release_that_lack_a_setting_are_left_out_and_counted() -> None:
     """It drew no cooldown; the sweep begins all the same, with the others, in both ways of taking over."""
     old = a_study(families=("wsd", "cosine"))
