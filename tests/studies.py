@@ -18,6 +18,7 @@ FACTS = WorkloadFacts(
     peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
     metrics={"loss": "minimize", "acc": "maximize"},
 )
+TWO_RUNGS = "[search]\nrungs = 2\n"
 SCRIPT = WorkloadFacts("command", {"command": "python train.py"}, 1, "", 0, 600, {"script": (0.001, 0.1)})
 
 

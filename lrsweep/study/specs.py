@@ -35,7 +35,7 @@ class SearchSpec:
     pruner: Plugin = Plugin("halving")
     """``halving``: inside each family"""
     fidelity: Literal["compressed", "full"] = "compressed"
-    rungs: int = 2
+    rungs: int = 3
     """horizons at which a trial may be trained, the full one included"""
     reduction_factor: int = REDUCTION_FACTOR
     """how much shorter a rung is than the next; Optuna hears of rung r at step ``reduction_factor**r``"""

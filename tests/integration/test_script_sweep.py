@@ -27,7 +27,7 @@ import numpy as np
 
 import lrsweep
 
-run = lrsweep.attach(peak_lr=0.5, total_steps=60, settings={"momentum": 0.0, "start": "zero", "scale": 2})
+run = lrsweep.attach(peak_lr=0.5, total_steps=90, settings={"momentum": 0.0, "start": "zero", "scale": 2})
 with open("started", "a") as log:
     print(run.total_steps, run.settings["start"], run.settings["scale"], file=log)
 random = np.random.default_rng(run.seed)
@@ -50,7 +50,7 @@ metric = "val_acc"
 direction = "maximize"
 [study.workload]
 command = "{python} train.py"
-steps = 60
+steps = 90
 concurrency = 2
 [space]
 families = ["constant", "cosine"]
@@ -130,7 +130,7 @@ def test_the_scripts_parameters_reach_it_and_are_kept(swept: Swept) -> None:
         assert run.data.params["extra.momentum"] == str(own["extra.momentum"])
         assert (run.data.params["extra.start"], run.data.params["extra.scale"]) == (own["extra.start"], "1")
     started = [line.split() for line in (swept.home.parent / "started").read_text().splitlines()]
-    assert {steps for steps, _, _ in started} == {"20", "60"}
+    assert {steps for steps, _, _ in started} == {"30", "90"}
     assert {scale for _, _, scale in started} == {"1"}
     assert {start for _, start, _ in started} == {each["extra.start"] for each in params.values()}
 
@@ -145,7 +145,7 @@ def test_a_rung_trains_at_the_rate_of_the_scripts_exponent(swept: Swept) -> None
     ]
     assert len(peaks) == 5  # and the baseline, which is what the script gives `attach`
     assert 0.05 <= min(peaks) <= max(peaks) <= 5.0
-    [(scale,)] = swept.rows("SELECT DISTINCT rate_scale FROM lrs_training WHERE horizon = 20")
+    [(scale,)] = swept.rows("SELECT DISTINCT rate_scale FROM lrs_training WHERE horizon = 30")
     assert scale == pytest.approx(3**0.25)
 
 

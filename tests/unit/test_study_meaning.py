@@ -94,7 +94,7 @@ def test_the_metric_and_its_direction_are_part_of_the_meaning() -> None:
 def test_a_horizon_in_words_is_counted_in_steps(horizon: str, steps: int) -> None:
     """1,000 examples are 15 whole batches of 64; 2,000,000 tokens are 976.6 batches of 64 times 32."""
     study = digits(f"horizon = {horizon}")
-    assert (study.horizon, study.rungs) == (steps, (round(steps / 3), steps))
+    assert (study.horizon, study.rungs[-2:]) == (steps, (round(steps / 3), steps))
 
 
 def test_a_horizon_that_the_workload_cannot_count_is_refused() -> None:

@@ -16,7 +16,7 @@ from lrsweep.study import (
     TrackingSpec,
     parse_study,
 )
-from tests.studies import SCRIPT, problems, read, resolved, text_of
+from tests.studies import SCRIPT, TWO_RUNGS, problems, read, resolved, text_of
 
 # ── objective ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -33,7 +33,7 @@ def test_a_target_names_metric_and_direction_and_is_measured_at_the_full_horizon
 def test_the_best_evaluation_goes_the_way_of_its_metric() -> None:
     """Under a name of its own."""
     study = resolved(study='objective = "best"\nmetric = "val_acc"')
-    assert (study.value_key, study.sense, study.rungs) == ("best_val_acc", "maximize", (200, 600))
+    assert (study.value_key, study.sense, study.rungs) == ("best_val_acc", "maximize", (67, 200, 600))
 
 
 def test_the_objective_is_part_of_the_meaning_and_the_default_written_out_is_not() -> None:
@@ -98,16 +98,17 @@ fit_exponent = true"""
 @pytest.mark.parametrize(
     ("tables", "rungs"),
     [
-        ("rungs = 3", (67, 200, 600)),
-        ("rungs = 4", (22, 67, 200, 600)),
-        ("rungs = 4\nreduction_factor = 5", (24, 120, 600)),
+        ("rungs = 2", (200, 600)),
+        ("rungs = 4", (67, 200, 600)),
+        ("rungs = 4\nreduction_factor = 2", (75, 150, 300, 600)),
+        ("rungs = 3\nreduction_factor = 5", (120, 600)),
         ("rungs = 1", (600,)),
         ("reduction_factor = 10", (60, 600)),
         ('fidelity = "full"\nrungs = 3', (600,)),
     ],
 )
-def test_rungs_are_a_factor_apart_and_none_is_shorter_than_ten_updates(tables: str, rungs: tuple[int, ...]) -> None:
-    """A fourth rung at a factor of five would have 600 / 125 = 4.8 updates."""
+def test_rungs_are_a_factor_apart_and_none_is_shorter_than_thirty_updates(tables: str, rungs: tuple[int, ...]) -> None:
+    """A fourth rung at a factor of three would have 600 / 27 = 22.2 updates."""
     assert resolved(f"[search]\n{tables}").rungs == rungs
 
 
@@ -115,7 +116,7 @@ def test_only_the_rungs_of_a_search_are_part_of_the_hashes() -> None:
     """Another sampler goes on with the same trials; another rung is another meaning."""
     same = resolved('[search]\nsampler = "random"\npruner = "none"\nfit_exponent = false')
     assert same.generation == resolved().generation
-    assert resolved("[search]\nrungs = 3").meaning != resolved().meaning
+    assert resolved("[search]\nrungs = 2").meaning != resolved().meaning
 
 
 def test_exponents_that_a_sweep_has_frozen_change_rungs_and_no_hash() -> None:
@@ -198,7 +199,7 @@ def test_a_budget_that_says_nothing_or_too_much_is_refused(budget: str, expected
 
 def test_a_resolved_study_knows_its_trials_and_its_total_steps() -> None:
     """40 trials are 17,600 updates of the search, which are 60 % of 29,334."""
-    by_trials, by_steps = resolved(budget="trials = 40"), resolved(budget="steps = 29334")
+    by_trials, by_steps = resolved(TWO_RUNGS, budget="trials = 40"), resolved(TWO_RUNGS, budget="steps = 29334")
     assert (by_trials.trials, by_trials.total_steps) == (by_steps.trials, by_steps.total_steps) == (40, 29_334)
     assert not by_trials.needs_pace
     assert by_trials.paced(50.0) == by_trials
@@ -206,11 +207,11 @@ def test_a_resolved_study_knows_its_trials_and_its_total_steps() -> None:
 
 def test_a_timed_budget_waits_for_a_pace() -> None:
     """293.34 seconds at 100 updates a second."""
-    study = resolved(budget="wall_clock = 293.34")
+    study = resolved(TWO_RUNGS, budget="wall_clock = 293.34")
     assert (study.trials, study.total_steps, study.needs_pace) == (0, 0, True)
     paced = study.paced(100.0)
     assert (paced.trials, paced.total_steps, paced.needs_pace) == (40, 29_334, False)
-    assert paced.generation == study.generation == resolved().generation
+    assert paced.generation == study.generation == resolved(TWO_RUNGS).generation
 
 
 def test_scripts_that_run_side_by_side_use_devices_side_by_side() -> None:

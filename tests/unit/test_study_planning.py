@@ -26,13 +26,14 @@ from lrsweep.records import (
 from lrsweep.store import MemoryStore, Store
 from lrsweep.study import ResolvedStudy, parse_study
 from lrsweep.study.planning import Plan, plan
-from tests.studies import FACTS
+from tests.studies import FACTS, TWO_RUNGS
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 def a_study(budget: str = "trials = 40", more: str = "") -> ResolvedStudy:
-    text = f'[study]\nname = "q"\nworkload = "digits"\n[budget]\n{budget}\n{more}\n'
+    search = "" if "[search]" in more else TWO_RUNGS
+    text = f'[study]\nname = "q"\nworkload = "digits"\n[budget]\n{budget}\n{search}\n{more}\n'
     return parse_study(text, "s.toml").resolved(FACTS)
 
 
@@ -110,7 +111,7 @@ def test_families_with_few_trials_are_warned_of_with_what_would_do() -> None:
 def test_a_design_is_part_of_what_a_sweep_takes() -> None:
     """100 trainings are 60,000 updates: a design of 8,000 is above a tenth of them, and is made where it is asked for.
     A budget in trials pays for the search alone, so that there it comes on top."""
-    wanted = f"{TWO}\n[search]\nfit_exponent = true"
+    wanted = f"{TWO}\n{TWO_RUNGS}\nfit_exponent = true"
     assert asked_plan(a_study("trainings = 100", TWO), None, None).plan == plan(a_study("trainings = 100", TWO))
     within = asked_plan(a_study("trainings = 100", wanted), None, None).plan
     on_top = asked_plan(a_study("trials = 40", wanted), None, None).plan

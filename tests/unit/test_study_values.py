@@ -14,6 +14,7 @@ from lrsweep.errors import StudyError
 from lrsweep.records import OptimizerSpec, WorkloadFacts
 from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, TRAINING_RULES, ResolvedStudy, parse_study
 from lrsweep.study import resolved as resolved_module
+from tests.studies import TWO_RUNGS
 
 SMALLEST = """
 [study]
@@ -67,10 +68,19 @@ def test_an_optimizer_without_any_range_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("horizon", "rungs"),
-    [(600, (200, 600)), (601, (200, 601)), (602, (201, 602)), (30, (10, 30)), (29, (29,)), (1, (1,))],
+    [
+        (600, (67, 200, 600)),
+        (601, (67, 200, 601)),
+        (602, (67, 201, 602)),
+        (270, (30, 90, 270)),
+        (269, (90, 269)),
+        (90, (30, 90)),
+        (89, (89,)),
+        (1, (1,)),
+    ],
 )
-def test_the_first_rung_is_a_third_of_the_horizon(horizon: int, rungs: tuple[int, ...]) -> None:
-    """A third to the nearest step; none below ten steps."""
+def test_rungs_are_a_ninth_and_a_third_of_the_horizon(horizon: int, rungs: tuple[int, ...]) -> None:
+    """To the nearest step; none below thirty steps."""
     assert resolved(small(study=f"horizon = {horizon}")).rungs == rungs
 
 
@@ -140,14 +150,15 @@ def test_the_order_of_the_families_is_part_of_the_generation() -> None:
 
 def test_hashes_stay_the_same_from_release_to_release() -> None:
     """Where one of the two changes, earlier results no longer count: that must be on purpose, with a changelog line."""
-    study = resolved(small(space='families = ["cosine", "wsd"]'))
+    study = resolved(small(space='families = ["cosine", "wsd"]') + TWO_RUNGS)
     assert study.meaning == "b38c7b167920cb3fe7c58bb60658da0c36815387c735e0bc4b971f389b80e7ca"
     assert study.generation == "c798e2635614f1a3c43487c0f56b939cbdd01ffaf1856df57a75d355a36c9ea9"
 
 
 def test_the_hash_of_the_core_stays_the_same_from_release_to_release() -> None:
     """All eight, as a study that names no family searches them: a setting that is added to one is implied."""
-    assert resolved().generation == "9572d732d1abd6ef4e098f789f0bdb7c1789e40c71ac1582e586fb9ea994eb07"
+    assert resolved(small() + TWO_RUNGS).generation == "9572d732d1abd6ef4e098f789f0bdb7c1789e40c71ac1582e586fb9ea994eb07"
+    assert resolved().generation == "c9e32d1bb3c69c0795d82626b93d603432010479a235dd35189f63f40d0e0c4b"
 
 
 def test_the_numbers_of_a_list_are_part_of_the_space() -> None:
@@ -260,7 +271,7 @@ def test_the_spec_says_everything_in_json() -> None:
         "metric": "val_loss",
         "direction": "minimize",
         "horizon": 600,
-        "rungs": [200, 600],
+        "rungs": [67, 200, 600],
         "evaluations": 20,
         "training_rules": 1,
         "seed": 0,
@@ -278,10 +289,10 @@ def test_the_spec_says_everything_in_json() -> None:
             "sampler": {"name": "auto", "settings": {}},
             "pruner": {"name": "halving", "settings": {}},
             "fidelity": "compressed",
-            "rungs": 2,
+            "rungs": 3,
             "reduction_factor": 3,
         },
-        "budget": {"trials": 60, "total_steps": 44_000},
+        "budget": {"trials": 60, "total_steps": 26_700},
         "selection": {"share": 0.4, "finalists": 6, "seeds": 3},
         "run": {"failures_that_stop": 5},
         "tracking": {
