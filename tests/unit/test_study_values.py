@@ -157,7 +157,9 @@ def test_hashes_stay_the_same_from_release_to_release() -> None:
 
 def test_the_hash_of_the_core_stays_the_same_from_release_to_release() -> None:
     """All eight, as a study that names no family searches them: a setting that is added to one is implied."""
-    assert resolved(small() + TWO_RUNGS).generation == "9572d732d1abd6ef4e098f789f0bdb7c1789e40c71ac1582e586fb9ea994eb07"
+    assert (
+        resolved(small() + TWO_RUNGS).generation == "9572d732d1abd6ef4e098f789f0bdb7c1789e40c71ac1582e586fb9ea994eb07"
+    )
     assert resolved().generation == "c9e32d1bb3c69c0795d82626b93d603432010479a235dd35189f63f40d0e0c4b"
 
 
