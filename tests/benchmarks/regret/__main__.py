@@ -22,7 +22,7 @@ from tests.benchmarks.regret.table import TRUTH, Table
 from tests.benchmarks.sweep.machine import machine, versions
 
 BUDGETS = (5, 8, 12, 18, 27, 40, 60)
-"""Trainings at the full horizon, finals included. With more, regrets fall below what five seeds of the truth resolve."""
+"""Trainings at the full horizon, finals included. Beyond, regrets fall below what five seeds of the truth can tell."""
 QUICK_BUDGETS = (5, 12)
 RESULTS = Path(__file__).parents[1] / "results"
 
