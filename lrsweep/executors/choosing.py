@@ -3,6 +3,7 @@
 A burst is a fraction of a second of training in one arrangement (a ``Crew``), by plans like the sweep's own::
 
     sequential in one process ─> is the rest of the sweep long enough to be worth measuring?
+      (if not, but worth a look: fused with 8 slots, taken where it is half as fast again)
       ─> sequential in 2, 4, … processes, fused with 2, 4, 8, … slots, and the best of these in 2, 4, … processes;
          never with more slots than the search fills and keeps a few trainings waiting behind
       ─> fused in turn with the best sequential one, ten times, and with one process: fused only where the whole
@@ -31,6 +32,11 @@ from lrsweep.records import Crew, TrainingPlan
 
 WORTH_MEASURING = 60.0
 """Seconds: below it measuring costs about as much as the best engine can save."""
+WORTH_A_LOOK = 15.0
+"""Seconds: between the two one size of the fused engine is tried, which takes about three."""
+SLOTS_AT_A_GLANCE = 8
+LARGE_GAIN = 1.5
+"""What a look has to show: two bursts are not ten alternating repeats."""
 FIRST_BURST = 0.3
 SHORTEST_BURST, LONGEST_BURST = 0.1, 0.25
 PART_OF_THE_REST = 600
@@ -161,15 +167,29 @@ class Chooser:
         """The sequential engine in one process, which everything is compared with."""
         burst = self._measured(Crew())
         if burst.speed:
-            seconds_left = min(self._rest.steps / burst.speed, self._rest.seconds)
-            self._seconds = min(max(seconds_left / PART_OF_THE_REST, SHORTEST_BURST), LONGEST_BURST)
+            self._seconds = min(max(self._seconds_left / PART_OF_THE_REST, SHORTEST_BURST), LONGEST_BURST)
         return burst
 
     @property
     def is_worth_it(self) -> bool:
         """Whether what is left takes long enough."""
+        return self._seconds_left >= WORTH_MEASURING
+
+    def at_a_glance(self) -> tuple[Crew, float]:
+        """For a rest that is too short to be measured: one crew, and how many times as fast it is as one process."""
+        [first] = self._bursts
+        slots = min(SLOTS_AT_A_GLANCE, self._most_slots(1))
+        if self._seconds_left < WORTH_A_LOOK or slots < SLOTS_AT_A_GLANCE // 2:
+            return Crew(), 1.0
+        crew = Crew(1, slots)
+        gain = self._measured(crew).speed / first.speed
+        return (crew, gain) if gain >= LARGE_GAIN else (Crew(), 1.0)
+
+    @property
+    def _seconds_left(self) -> float:
+        """As one process would train; 0 where it could not be measured."""
         [first, *_] = self._bursts
-        return first.speed > 0 and min(self._rest.steps / first.speed, self._rest.seconds) >= WORTH_MEASURING
+        return min(self._rest.steps / first.speed, self._rest.seconds) if first.speed else 0.0
 
     def choose(self, *, fused_alone: bool = False) -> Choice:
         """``fused_alone``: the fused engine wherever the model can be fused, and how much of it is to be found out."""

@@ -26,7 +26,7 @@ from lrsweep.executors.process import capacity
 from lrsweep.records import SEQUENTIAL, Crew, Json, TrainingPlan, stable_hash
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import NAME as COMMAND
-from lrsweep.study import REDUCTION_FACTOR, ResolvedStudy
+from lrsweep.study import ResolvedStudy
 
 VERSION = 1
 FEWEST_SLOTS = 2
@@ -61,7 +61,10 @@ def crew_for(
         say(f"engine: {described(Crew())}, because it could not be measured: {first.reason}")
         return Crew()
     if asked.engine == AUTO and not chooser.is_worth_it:
-        return Crew()
+        crew, gain = chooser.at_a_glance()
+        if crew != Crew():
+            say(f"engine: {described(crew)}, {gain:.1f} times as fast as {described(Crew())} in one look")
+        return crew
     asked_of = _question(asked, study, rest, chooser.device, cores)
     kept = recall(file, asked_of)
     if kept is not None:
@@ -93,9 +96,9 @@ def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, say: Callable[[str], N
 
 
 def rest_of(study: ResolvedStudy, *, trials_left: int, at_once: int, seconds: float = math.inf) -> Rest:
-    """Of each trial the first rung, and of a third of those that came so far the next one."""
-    per_trial = sum(horizon / REDUCTION_FACTOR**rung for rung, horizon in enumerate(study.rungs))
-    return Rest(trials_left * per_trial, min(at_once, trials_left), seconds)
+    """What the trials cost, and what the search leaves to the finalists."""
+    finals = max(0.0, study.total_steps - study.cost.steps(study.trials))
+    return Rest(study.cost.steps(trials_left) + finals, min(at_once, trials_left), seconds)
 
 
 def measuring_plans(study: ResolvedStudy, count: int) -> tuple[TrainingPlan, ...]:

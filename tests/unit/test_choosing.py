@@ -25,16 +25,30 @@ from tests.sweeps import a_study
 @pytest.mark.parametrize(
     "rest",
     [
-        Rest(steps=59_000, at_once=64),
-        Rest(steps=1e6, at_once=64, seconds=59),
+        Rest(steps=14_900, at_once=64),
+        Rest(steps=1e6, at_once=64, seconds=14.9),
+        Rest(steps=59_000, at_once=3),
     ],
-    ids=["few steps", "the deadline is near"],
+    ids=["few steps", "the deadline is near", "few at a time"],
 )
 def test_what_is_soon_over_is_trained_one_after_the_other_without_a_word(rest: Rest, tmp_path: Path) -> None:
     """Nothing but the sequential engine is measured, and no file is written."""
     measurer = Scripted({ONE: 1000.0, **fused(9000.0)})
     assert asked(measurer, tmp_path / "engines.json", rest=rest) == [repr(ONE)]
     assert measurer.tried == [ONE]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("speed", "is_taken"), [(1500.0, True), (1490.0, False), ("no", False)])
+def test_what_takes_less_than_a_minute_is_worth_a_look(speed: float | str, is_taken: bool, tmp_path: Path) -> None:
+    """Eight slots at half the speed again are taken, less is not, and neither is kept."""
+    measurer = Scripted({ONE: 1000.0, **fused(9000.0), Crew(1, 8): speed})
+    said: list[str] = []
+    crew = crew_for(AUTO, a_study(), Rest(15_000, 64), measurer, tmp_path / "engines.json", say=said.append)
+    assert crew == (Crew(1, 8) if is_taken else ONE)
+    assert measurer.tried == [ONE, Crew(1, 8)]
+    told = "engine: fused with 8 slots in 1 process, 1.5 times as fast as sequential in 1 process in one look"
+    assert said == ([told] if is_taken else [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,10 +67,12 @@ def test_bursts_are_longer_where_the_rest_is(steps: float, seconds: float) -> No
     assert measurer.seconds[-1] == pytest.approx(seconds)
 
 
-def test_the_rest_of_a_sweep_is_its_first_rungs_and_a_third_of_the_next() -> None:
-    """Rungs of 30 and 90 steps: 10 trials take 300 steps and another 300; no more at once than there are trials."""
-    assert rest_of(a_study(), trials_left=10, at_once=64) == Rest(600.0, 10)
-    assert rest_of(a_study(), trials_left=100, at_once=16, seconds=5.0) == Rest(6000.0, 16, 5.0)
+def test_the_rest_of_a_sweep_is_what_its_trials_cost_and_the_finals() -> None:
+    """Rungs of 30 and 90 steps: of 10 trials 4 reach the second; no more at once than there are trials."""
+    study = replace(a_study(), trials=10, total_steps=0)
+    assert rest_of(study, trials_left=10, at_once=64) == Rest(660.0, 10)
+    assert rest_of(study, trials_left=100, at_once=16, seconds=5.0) == Rest(6600.0, 16, 5.0)
+    assert rest_of(replace(study, total_steps=1660), trials_left=5, at_once=64) == Rest(1330.0, 5)
 
 
 # ── what is tried ────────────────────────────────────────────────────────────────────────────────────────────────────
