@@ -3,7 +3,8 @@
     lease      a write names the token in force: a driver that lost its lease wrote nothing
     sweep      created once; running -> finished, stopped or cancelled; goes on from the first two alone
     trial      numbers grow; added once, told once, by the transaction that ended one of its trainings
-    training   queued once; every attempt begins, and ends with an outcome or in the queue; nothing after the outcome
+    training   queued once; every attempt begins, and ends with an outcome or in the queue; nothing after the outcome,
+               but that what a budget has stopped outside of the search waits again
     rows       say what the history says: attempts add up, what was told is a training's own value, one outcome each
 
 The events alone are enough for the first four, so a history that was changed by hand is found out without its rows.
@@ -24,7 +25,8 @@ ENDED = {
     "sweep_stopped": SweepStatus.STOPPED,
     "sweep_cancelled": SweepStatus.CANCELLED,
 }
-OF_TRAININGS = ("training_started", "training_queued_again", "training_ended")
+OF_TRAININGS = ("training_started", "training_queued_again", "training_reopened", "training_ended")
+ENDS = ("stopped", "ended")
 OF_RUNNING_SWEEPS = ("trial_told", "trainings_queued", *OF_TRAININGS)
 
 
@@ -177,7 +179,7 @@ def _trial(walk: _Walk, event: Event) -> Said:
         yield "trial", f"trial {number} came with its result and was told"
     if walk.just_ended != number:
         yield "trial", f"trial {number} was told without the outcome of one of its trainings"
-    if any(row.trial == number and row.status != "ended" for row in walk.trainings.values()):
+    if any(row.trial == number and row.status not in ENDS for row in walk.trainings.values()):
         yield "trial", f"trial {number} was told while a training of it was not done"
     trial.told = (event.data["state"], event.data["value"])
 
@@ -199,8 +201,8 @@ def _attempt(walk: _Walk, event: Event) -> Said:
     if row is None:
         yield "training", f"{event.kind} of {identity}, which was never queued"
         return
-    wanted = "queued" if event.kind == "training_started" else "running"
-    if row.status == "ended":
+    wanted = {"training_started": "queued", "training_reopened": "stopped"}.get(event.kind, "running")
+    if row.status == "ended" or (row.status == "stopped" and wanted != "stopped"):
         yield "training", f"{event.kind} of {identity} after its outcome"
     elif row.status != wanted:
         yield "training", f"{event.kind} of {identity}, which is {row.status}"
@@ -208,7 +210,10 @@ def _attempt(walk: _Walk, event: Event) -> Said:
     if attempt != expected:
         yield "training", f"{event.kind} of {identity} in attempt {attempt}; wanted {expected}"
     row.attempt = attempt
-    row.status = {"training_started": "running", "training_queued_again": "queued"}.get(event.kind, "ended")
+    stopped = event.data.get("status") == Status.STOPPED.value
+    ended = "stopped" if event.kind == "training_ended" and stopped else "ended"
+    now = {"training_started": "running", "training_queued_again": "queued", "training_reopened": "queued"}
+    row.status = now.get(event.kind, ended)
 
 
 # ── the rows beside it ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,7 +293,8 @@ def _rows_of_trainings(walk: _Walk, trainings: Sequence[TrainingRow]) -> Iterato
         heard = walk.trainings.get(row.training_id)
         if heard is None:
             continue
-        status = "ended" if row.status.is_outcome else row.status.value
+        ended = "stopped" if row.status is Status.STOPPED else "ended"
+        status = ended if row.status.is_outcome else row.status.value
         if status != heard.status:
             yield f"training {row.training_id} is {row.status.value}; its history says {heard.status}"
         if row.attempt != heard.attempt:

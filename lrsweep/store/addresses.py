@@ -86,8 +86,8 @@ def as_text(address: URL) -> str:
 
 
 def shown(address: URL) -> str:
-    """For people: without a password, wherever it stands."""
-    return redaction.shown(as_text(address))
+    """For people, as they wrote it: without the driver and the schema of ours, nor a password, wherever it stands."""
+    return redaction.shown(as_text(without_schema(address).set(drivername=address.get_backend_name())))
 
 
 def _options(address: URL) -> list[str]:

@@ -15,21 +15,23 @@ import json
 import os
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from lrsweep.errors import SettingsError, StoreUnavailable
 from lrsweep.records import Json
-from lrsweep.store.addresses import shown
+from lrsweep.store.addresses import parsed, shown
 from lrsweep.store.migrating import migrate, refuse_newer
 from lrsweep.store.opening import engine_at, prepare, version_of
+from lrsweep.store.probing import probe
 from lrsweep.store.transactions import writing
 
 FORMAT = 1
@@ -39,6 +41,8 @@ VERSIONS = "lrs_alembic_version"
 VIEWS = ("lrs_families", "lrs_trials")
 """which read the tables; the first reads the second"""
 BATCH = 500
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""what ``zipfile`` says of a file in which bytes have changed; RuntimeError, where one makes it seem encrypted"""
 
 
 @dataclass(frozen=True)
@@ -60,31 +64,43 @@ def back_up(url: str, file: Path) -> Backup:
     if file.exists():
         raise SettingsError(f"{file} is there already, and a backup is not written over. Name another file.")
     fresh = file.with_name(f"{file.name}.new{os.getpid()}")
-    try:
-        with engine_at(url) as engine, _snapshot(engine) as connection:
-            version = version_of(connection)
-            if version is None:
-                raise SettingsError(f"there are no results in {shown(engine.url)}: nothing to back up.")
-            refuse_newer(version, f"the results in {shown(engine.url)}")
+    with snapshot(url) as found:
+        if found is None:
+            raise SettingsError(f"there are no results in {shown(parsed(url))}: nothing to back up.")
+        connection, version = found
+        refuse_newer(version, f"the results in {shown(connection.engine.url)}")
+        try:  # in here: outside, an error of the file would count as one of the database
             backup = _written(connection, version, fresh)
-        with fresh.open("rb") as written:
-            os.fsync(written.fileno())
-        fresh.replace(file)
-        _sync_folder(file.parent)
-    except OSError as error:
-        raise SettingsError(f"the backup {file} cannot be written: {error.strerror or error}.") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+            with fresh.open("rb") as written:
+                os.fsync(written.fileno())
+            fresh.replace(file)
+            _sync_folder(file.parent)
+        except OSError as error:
+            raise SettingsError(f"the backup {file} cannot be written: {error.strerror or error}.") from error
+        finally:
+            with suppress(OSError):
+                fresh.unlink()
     return backup
 
 
 @contextmanager
-def _snapshot(engine: Engine) -> Iterator[Connection]:
-    """What was committed when it began: SQLite's readers see nothing later; PostgreSQL's are asked to."""
-    if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    with engine.begin() as connection:
-        yield connection
+def snapshot(url: str) -> Iterator[tuple[Connection, str] | None]:
+    """What was committed when it began, and its schema; None where there are no results, and nothing is made there."""
+    if not probe(url).is_there:  # opening would make the file, or the schema
+        yield None
+        return
+    with (
+        engine_at(url) as engine,
+        engine.execution_options(**_OF_ONE_MOMENT[engine.dialect.name]).begin() as connection,
+    ):
+        version = version_of(connection)
+        yield None if version is None else (connection, version)
+
+
+_OF_ONE_MOMENT: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {},  # its readers see nothing later in any case
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 def _written(connection: Connection, version: str, file: Path) -> Backup:
@@ -143,7 +159,7 @@ def restore(url: str, file: Path) -> Backup:
                 prepare(connection)
                 _refuse_results(connection)
                 _fill(connection, archive, backup)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGED) as error:
         raise SettingsError(f"{file} cannot be read as a backup: {error}.") from error
     return backup
 
@@ -176,7 +192,7 @@ def _verify(archive: zipfile.ZipFile, backup: Backup, file: Path) -> None:
                 for line in lines:
                     digest.update(line)
                     count += 1
-        except (KeyError, zipfile.BadZipFile) as error:
+        except (KeyError, *DAMAGED) as error:
             raise SettingsError(f"the backup {file} is damaged in table {name}: {error}. Take another one.") from error
         if digest.hexdigest() != wanted or count != backup.rows[name]:
             raise SettingsError(

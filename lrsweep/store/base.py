@@ -61,7 +61,8 @@ class Event:
     """``lease_acquired``, ``lease_released``, ``study_registered``, ``sweep_created``, ``sweep_continued``,
     ``sweep_finished``, ``sweep_stopped``, ``sweep_cancelled``, ``sweep_removed``, ``cancel_asked``, ``trial_added``,
     ``trial_told``, ``trials_removed``, ``trainings_queued``, ``training_started``, ``training_queued_again``,
-    ``training_ended``, and what ``note`` is given; a renewed lease, a partial curve and a mirror's mark leave none"""
+    ``training_reopened``, ``training_ended``, and what ``note`` is given; a renewed lease, a partial curve and a
+    mirror's mark leave none"""
     token: str
     data: Mapping[str, Json]
 
@@ -171,9 +172,10 @@ class Store(Protocol):
         """
 
     def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
-        """running -> queued; keeps ``attempt``; does nothing to a training that is queued already.
+        """running or stopped -> queued; keeps ``attempt``; does nothing to a training that is queued already.
 
-        Raises ValueError when the training has an outcome.
+        A final, or one of a design, that the end of a budget has stopped loses what it came to, for a larger budget
+        trains it to its end. Raises ValueError when the training has another outcome.
         """
 
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
@@ -231,3 +233,6 @@ class Store(Protocol):
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         """In the order in which they were committed."""
+
+    def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
+        """The last so many, or of one kind alone, in the order in which they were committed."""

@@ -22,15 +22,19 @@ _ADVICE = (
     ("No space left on device", "Make room on that disk."),
     ("disk I/O error", "Check the disk, and that the file does not lie on a network drive."),
     ("database is locked", "Another program has been writing to that file for 20 s: let it finish or stop it."),
-    ("password authentication failed", "Check user and password in the address."),
+    (
+        "password authentication failed",
+        "Check user and password, in the address or in the file that PGPASSFILE names.",
+    ),
     (
         "no password supplied",
-        "Put the password into the file that PGPASSFILE names, or into the address: "
+        "Put the password into the file that PGPASSFILE names, readable by you alone (chmod 600), or into the address: "
         "postgresql://USER:PASSWORD@HOST/DATABASE.",
     ),
     ("does not support SSL", "Let the server's administrator turn SSL on, or leave sslmode out of the address."),
     ("certificate verify failed", "Name the server's authority in the address: sslrootcert=FILE."),
     ("root certificate file", "Name the server's authority in the address: sslrootcert=FILE."),
+    ("does not match host name", "Name the server in the address as its certificate does, or say sslmode=verify-ca."),
     ("no pg_hba.conf entry", "The server does not let this user in from this machine: ask its administrator."),
     ("Connection refused", "Check that the server runs, and host and port in the address."),
     ("failed to resolve host", "Check the host in the address."),

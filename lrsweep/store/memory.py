@@ -218,7 +218,8 @@ class MemoryStore:
             row = rules.queued_again(lease, before)
             if row != before:
                 w.tables.trainings[training_id] = row
-                w.record("training_queued_again", row.sweep_id, rules.training_facts(row) | {"reason": reason})
+                kind = rules.queued_again_kind(before)
+                w.record(kind, row.sweep_id, rules.training_facts(row) | {"reason": reason})
         return copy.deepcopy(row)
 
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
@@ -285,7 +286,7 @@ class MemoryStore:
                 if not any(row.generation == sweep.generation for row in w.tables.sweeps.values()):
                     del w.tables.studies[sweep.study, sweep.generation]
             elif gone:
-                w.tables.sweeps[sweep_id] = rules.after_removal(sweep, gone)
+                w.tables.sweeps[sweep_id] = rules.after_removal(sweep, gone, trainings)
 
     # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
     def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
@@ -321,6 +322,10 @@ class MemoryStore:
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         return [copy.deepcopy(event) for event in self._read().events.values() if event.study == study]
+
+    def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
+        found = [event for event in self.events(study) if kind in (None, event.kind)]
+        return found[max(0, len(found) - count) :]
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
     def _read(self) -> _Tables:

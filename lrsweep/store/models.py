@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from lrsweep.records import Origin, Purpose, Status, SweepStatus, TrialState
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from lrsweep.store.transactions import writing
 SCHEMA = "lrsweep"
 SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
 _BUSY_SECONDS = 20
+_BUSY_PAUSE = 0.01
 _CONNECT_SECONDS = 10
 
 
@@ -108,8 +111,7 @@ def _sqlite_engine(address: URL) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            connection.execute("PRAGMA journal_mode = WAL")  # readers and the one writer do not wait for each other
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a committed result survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -120,6 +122,21 @@ def _sqlite_engine(address: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Readers and the one writer do not wait for each other. Of two processes that change the mode of a new file at the
+    same time SQLite refuses one at once, without waiting as for any other lock."""
+    give_up = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(_BUSY_PAUSE)
 
 
 def _postgresql_engine(address: URL) -> Engine:

@@ -62,9 +62,8 @@ def _sqlite(address: URL) -> Probed:
     path = Path(str(address.database)).expanduser().absolute()
     if not path.exists():
         return Probed(shown(address), server, path, None)
-    engine = sa.create_engine(
-        f"{SQLITE}:///file:{path}?mode=ro&uri=true", poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS}
-    )
+    read_only = URL.create(SQLITE, database=path.as_uri(), query={"mode": "ro", "uri": "true"})
+    engine = sa.create_engine(read_only, poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS})
     with engine.connect() as connection:
         return Probed(
             address=shown(address),

@@ -26,9 +26,9 @@ def remove_trials(w: Writing, sweep: SweepRow, numbers: Collection[int]) -> None
     wanted = set(numbers)
     mine = _of_sweep(w, TrialRow, models.trial, sweep)
     gone = [trial for trial in mine if trial.number in wanted]
+    trainings = [row for row in _of_sweep(w, TrainingRow, models.training, sweep) if row.trial in wanted]
     if gone:
         _remember_numbers(w, sweep.study)
-        trainings = [row for row in _of_sweep(w, TrainingRow, models.training, sweep) if row.trial in wanted]
         for table in (models.curve, models.training):
             _delete(w, table, table.c.training_id, [row.training_id for row in trainings])
         c = models.trial.c
@@ -37,7 +37,7 @@ def remove_trials(w: Writing, sweep: SweepRow, numbers: Collection[int]) -> None
     if len(gone) == len(mine):
         _remove_sweep(w, sweep)
     elif gone:
-        w.put(models.sweep, rules.after_removal(sweep, gone), "sweep_id")
+        w.put(models.sweep, rules.after_removal(sweep, gone, trainings), "sweep_id")
 
 
 def _remove_sweep(w: Writing, sweep: SweepRow) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lrsweep.errors import LeaseLost
 from lrsweep.records import (
     Json,
     Origin,
     Outcome,
+    Purpose,
     Status,
     StudyRow,
     SweepRow,
@@ -35,6 +37,27 @@ SWEEP_EVENTS = {
 
 REMOVED_TRIALS = "removed_trials"
 """in a sweep's settings: how many that it was told of are gone"""
+REMOVED_STEPS = "removed_steps"
+"""in a sweep's settings: by purpose, the updates of trainings that are gone"""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a sweep has trained and no longer has. It stays paid."""
+
+    trials: int = 0
+    """that it was told of"""
+    steps: Mapping[Purpose, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, sweep: SweepRow) -> Removed:
+        """A removal by an earlier release has left no word of its updates."""
+        steps = sweep.settings.get(REMOVED_STEPS, {})
+        return cls(int(sweep.settings.get(REMOVED_TRIALS, 0)), {Purpose(name): int(of) for name, of in steps.items()})
+
+    @property
+    def all_steps(self) -> int:
+        return sum(self.steps.values())
 
 
 @dataclass(frozen=True)
@@ -183,9 +206,17 @@ def started(lease: Lease, row: TrainingRow, device: str, engine: str | None, now
 
 def queued_again(lease: Lease, row: TrainingRow) -> TrainingRow:
     _check_study(lease, row.study, f"training {row.training_id}")
+    if row.status is Status.STOPPED and row.purpose is not Purpose.SEARCH:  # MLflow's run of it does not count any more
+        undone = replace(row, metrics={}, steps=0, seconds=0.0, error=None, reason=None)
+        return replace(undone, status=Status.QUEUED, mirrored_status=None)
     if row.status.is_outcome:
         raise ValueError(f"training {row.training_id} has {row.status.value}: it is not queued again")
     return replace(row, status=Status.QUEUED)
+
+
+def queued_again_kind(before: TrainingRow) -> str:
+    """Of the event: one that had an outcome is told apart, so that outcomes can be counted."""
+    return "training_reopened" if before.status.is_outcome else "training_queued_again"
 
 
 def check_running(lease: Lease, row: TrainingRow, attempt: int) -> None:
@@ -273,11 +304,15 @@ def removed_facts(trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) 
     }
 
 
-def after_removal(sweep: SweepRow, gone: Sequence[TrialRow]) -> SweepRow:
-    """What the sweep has trained stays paid: it does not train as many trials anew when it is run again."""
+def after_removal(sweep: SweepRow, gone: Sequence[TrialRow], trainings: Iterable[TrainingRow]) -> SweepRow:
+    """What the sweep has trained stays paid, in trials and in updates: it is not trained anew when it is run again."""
+    before = Removed.of(sweep)
     paid = sum(trial.origin.counts and trial.is_told for trial in gone)
-    settings = {**sweep.settings, REMOVED_TRIALS: int(sweep.settings.get(REMOVED_TRIALS, 0)) + paid}
-    return replace(sweep, settings=settings)
+    steps = Counter({purpose.value: of for purpose, of in before.steps.items()})
+    for row in trainings:
+        steps[row.purpose.value] += row.steps
+    removed: dict[str, Json] = {REMOVED_TRIALS: before.trials + paid, REMOVED_STEPS: dict(sorted((+steps).items()))}
+    return replace(sweep, settings={**sweep.settings, **removed})
 
 
 def is_unmirrored(row: TrainingRow, curve_steps: int | None) -> bool:

@@ -205,7 +205,8 @@ class SqlStore:
             row = rules.queued_again(lease, before)
             if row != before:
                 w.put(models.training, row, "training_id")
-                w.record("training_queued_again", row.sweep_id, rules.training_facts(row) | {"reason": reason})
+                kind = rules.queued_again_kind(before)
+                w.record(kind, row.sweep_id, rules.training_facts(row) | {"reason": reason})
         return row
 
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
@@ -301,6 +302,11 @@ class SqlStore:
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         return self._rows(Event, select(Event, models.event).filter_by(study=study).order_by(models.event.c.id))
+
+    def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
+        query = select(Event, models.event).filter_by(study=study).order_by(models.event.c.id.desc()).limit(count)
+        newest_first = self._rows(Event, query if kind is None else query.filter_by(kind=kind))
+        return newest_first[::-1]
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
     @contextmanager

@@ -9,21 +9,24 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
 
 from lrsweep.errors import LeaseHeld, StoreUnavailable
 from lrsweep.records import Origin, Status, TrialState
 from lrsweep.store import models
 from lrsweep.store.addresses import shown
+from lrsweep.store.backups import snapshot
 from lrsweep.store.base import Holder
+from lrsweep.store.faults import while_opening
 from lrsweep.store.migrating import migrate, refuse_newer, refuse_version
-from lrsweep.store.opening import engine_at, prepare, version_of
+from lrsweep.store.opening import engine_at, open_engine, prepare, version_of
 from lrsweep.store.sql import live_holders
 from lrsweep.store.transactions import writing
 
@@ -38,20 +41,32 @@ class Upgraded:
 
 
 def upgrade_store(url: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> Upgraded:
-    """Migrates to the newest schema, or does nothing. Raises LeaseHeld while somebody who lives drives a study."""
+    """Migrates to the newest schema, or does nothing; in either case raises LeaseHeld while somebody drives."""
     with engine_at(url) as engine, writing(engine).begin() as connection:
         prepare(connection)
         before = version_of(connection)
         if before is None:
             migrate(connection)
             return Upgraded(None, models.SCHEMA_VERSION, None)
-        if before == models.SCHEMA_VERSION:
-            return Upgraded(before, before, None)
         refuse_newer(before, f"the results in {shown(engine.url)}")
         _refuse_drivers(connection, is_dead)
+        if before == models.SCHEMA_VERSION:
+            return Upgraded(before, before, None)
         backup = _copied_aside(engine, before) if engine.dialect.name == "sqlite" else None
         migrate(connection)
     return Upgraded(before, models.SCHEMA_VERSION, backup)
+
+
+@contextmanager
+def without_drivers(url: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> Iterator[None]:
+    """Until it ends nobody begins to drive a study. Raises LeaseHeld while somebody who lives does."""
+    with ExitStack() as held:
+        engine = open_engine(url)
+        held.callback(engine.dispose)
+        with while_opening(engine.url):  # without the body, whose errors are not this database's
+            connection = held.enter_context(writing(engine).connect())
+            _refuse_drivers(connection, is_dead)
+        yield
 
 
 def _refuse_drivers(connection: Connection, is_dead: Callable[[str], bool]) -> None:
@@ -60,6 +75,12 @@ def _refuse_drivers(connection: Connection, is_dead: Callable[[str], bool]) -> N
     for study, holder in live_holders(connection).items():
         if not is_dead(holder.owner):
             raise LeaseHeld(study, holder.owner, holder.seconds_left)
+
+
+def has_table(url: str, name: str) -> bool:
+    """Of another tool's tables, too; nothing is made but a file where there is none."""
+    with sa.create_engine(url, poolclass=NullPool).connect() as connection:
+        return sa.inspect(connection).has_table(name)
 
 
 def _copied_aside(engine: Engine, version: str) -> Path:
@@ -97,21 +118,21 @@ class Checked:
 
 
 def check_store(url: str) -> Checked | None:
-    """Reads everything once and changes nothing; None where there are no tables."""
-    with engine_at(url) as engine, engine.begin() as connection:
-        version = version_of(connection)
-        if version is None:
+    """Reads everything as it is at one moment, and changes nothing; None where there are no tables."""
+    with snapshot(url) as found:
+        if found is None:
             return None
+        connection, version = found
         refuse_version(connection, version)
         rows = {
             table.name.removeprefix("lrs_"): int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
             for table in models.metadata.sorted_tables
         }
         return Checked(
-            address=shown(engine.url),
+            address=shown(connection.engine.url),
             version=version,
             rows=rows,
-            size=int(connection.scalar(sa.text(_SIZE[engine.dialect.name])) or 0),
+            size=int(connection.scalar(sa.text(_SIZE[connection.dialect.name])) or 0),
             holders=live_holders(connection),
             problems=(*_damage(connection), *_orphans(connection), *_disagreements(connection)),
         )
@@ -176,6 +197,9 @@ def _disagreements(connection: Connection) -> Iterator[str]:
         )
         for row in connection.execute(sa.select(event.study, event.data).where(event.kind == "trials_removed")):
             told[row.study] = told.get(row.study, 0) - int(row.data[removed])
+        if kind == "training_ended":
+            for (study,) in connection.execute(sa.select(event.study).where(event.kind == "training_reopened")):
+                told[study] = told.get(study, 0) - 1
         for study in sorted({*kept, *told}):
             if kept.get(study, 0) != told.get(study, 0):
                 yield (

@@ -43,7 +43,7 @@ def test_a_trial_goes_with_its_trainings_and_curves(two_sweeps: Store, lease: Le
     assert two_sweeps.curve("t0") is not None
     assert set(two_sweeps.curve_bytes("old")) == {0}
     assert [sweep.sweep_id for sweep in two_sweeps.sweeps("digits")] == ["old", "new"]
-    assert two_sweeps.sweep("old").settings == {"removed_trials": 1}
+    assert two_sweeps.sweep("old").settings == {"removed_trials": 1, "removed_steps": {"search": 3}}
     last = two_sweeps.events("digits")[-1]
     assert (last.kind, last.sweep_id) == ("trials_removed", "old")
     assert last.data == {"trials": 1, "told": 1, "trainings": 1, "ended": 1, "numbers": [1]}

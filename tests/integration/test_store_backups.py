@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from lrsweep.errors import SettingsError, StoreUnavailable
-from lrsweep.records import Status
-from lrsweep.store import open_store, with_schema
+from lrsweep.records import Status, TrialRow
+from lrsweep.store import open_store, upkeep, with_schema
 from lrsweep.store.backups import back_up, restore
+from lrsweep.store.probing import probe
 from lrsweep.store.upkeep import check_store, upgrade_store
 from tests.databases import administer
 from tests.old_databases import make_old_database
@@ -92,6 +100,35 @@ def test_a_backup_is_not_written_over_and_leaves_no_half(saved: Path, tmp_path: 
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["saved.zip"]
 
 
+def test_a_backup_that_cannot_be_written_blames_its_own_file(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is not there, one that is a file, and a full disk: the database is well."""
+    url = f"sqlite:///{tmp_path}/first/results.db"
+    for file, reason in ((tmp_path / "none" / "b.zip", errno.ENOENT), (saved / "b.zip", errno.ENOTDIR)):
+        says = re.escape(f"the backup {file} cannot be written: {os.strerror(reason)}.")
+        with pytest.raises(SettingsError, match=says):
+            back_up(url, file)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    with pytest.raises(SettingsError, match=r"b\.zip cannot be written: No space left on device"):
+        back_up(url, tmp_path / "b.zip")
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["saved.zip"]
+
+
+def test_looking_for_results_makes_none(database_url: str, tmp_path: Path) -> None:
+    """Neither a check nor a backup makes a file, a folder or a schema."""
+    for _ in range(2):
+        assert check_store(database_url) is None
+        with pytest.raises(SettingsError, match=r"there are no results in .*: nothing to back up"):
+            back_up(database_url, tmp_path / "none.zip")
+    assert list(tmp_path.iterdir()) == []
+    assert probe(database_url).schema is None
+
+
 def changed(saved: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
     """The backup with one of its files changed."""
     target = saved.with_name("changed.zip")
@@ -127,6 +164,33 @@ def test_a_backup_of_a_newer_lrsweep_and_another_file_are_refused(saved: Path, t
     (tmp_path / "notes.txt").write_text("no archive")
     with pytest.raises(SettingsError, match=r"notes\.txt cannot be read as a backup"):
         restore(f"sqlite:///{tmp_path}/new/results.db", tmp_path / "notes.txt")
+
+
+def test_a_backup_with_any_byte_changed_is_refused_in_words(saved: Path, tmp_path: Path) -> None:
+    """Whatever the archive's reader stumbles over: 64 places of it, each in both halves of a byte."""
+    whole = saved.read_bytes()
+    for place in range(0, len(whole), len(whole) // 64):
+        for half in (0x0F, 0xF0):
+            damaged = tmp_path / "damaged.zip"
+            damaged.write_bytes(whole[:place] + bytes([whole[place] ^ half]) + whole[place + 1 :])
+            with suppress(SettingsError, StoreUnavailable):
+                restore(f"sqlite:///{tmp_path}/at-{place}-{half}/results.db", damaged)
+
+
+@pytest.mark.parametrize("name", ["lrs_trial.jsonl", "manifest.json"])
+def test_what_cannot_be_unpacked_is_named(saved: Path, tmp_path: Path, name: str) -> None:
+    """The compressed bytes of a table, or of the manifest, are no longer any."""
+    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(tmp_path / "packed.zip", "w", zipfile.ZIP_DEFLATED) as copy:
+        for each in archive.namelist():
+            copy.writestr(each, archive.read(each))
+        at = copy.getinfo(name).header_offset + 30 + len(name)
+    whole = bytearray((tmp_path / "packed.zip").read_bytes())
+    whole[at] = 0xFF  # no block of deflate begins so
+    (tmp_path / "packed.zip").write_bytes(whole)
+    says = "damaged in table lrs_trial: " if name == "lrs_trial.jsonl" else "cannot be read as a backup: "
+    with pytest.raises(SettingsError, match=says):
+        restore(f"sqlite:///{tmp_path}/new/results.db", tmp_path / "packed.zip")
+    assert not (tmp_path / "new").exists()
 
 
 def test_rows_that_cannot_all_be_written_leave_an_empty_place(saved: Path, database_url: str) -> None:
@@ -169,6 +233,29 @@ def test_a_check_finds_what_does_not_agree(saved: Path, database_url: str, state
     assert found is not None
     assert len(found.problems) == 1
     assert problem in found.problems[0]
+
+
+def test_a_check_beside_a_driver_sees_one_moment(
+    saved: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial is added after each count: no count sees it, and nothing seems to be amiss."""
+    restore(database_url, saved)
+    store = open_store(database_url)
+    lease = store.acquire_lease("old", "ann", seconds=60)
+    numbers = count(2)
+    counts = upkeep._counts
+
+    def counted(connection: Connection, query: sa.Select[Any]) -> dict[str, int]:
+        found = counts(connection, query)
+        store.add_trial(lease, TrialRow("old", next(numbers), "s1", {}, {}), [])
+        return found
+
+    monkeypatch.setattr(upkeep, "_counts", counted)
+    found = check_store(database_url)
+    store.close()
+    assert found is not None
+    assert found.problems == ()
+    assert next(numbers) > 2
 
 
 def test_a_check_finds_rows_without_their_parents(saved: Path, sqlite_url: str) -> None:

@@ -17,8 +17,9 @@ from sqlalchemy.engine import make_url
 from lrsweep.errors import LeaseHeld, StoreUnavailable
 from lrsweep.records import Curve, Origin, Outcome, Purpose, Status, TrialState
 from lrsweep.store import open_store, with_schema
+from lrsweep.store.migrating import migrate
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE, metadata
-from lrsweep.store.upkeep import check_store, upgrade_store
+from lrsweep.store.upkeep import check_store, upgrade_store, without_drivers
 from tests.databases import administer
 from tests.old_databases import CURVE, FIXTURES, RELEASED, make_old_database
 
@@ -116,6 +117,50 @@ def test_an_upgrade_waits_for_nobody_and_names_who_is_at_work(database_url: str)
     with pytest.raises(StoreUnavailable, match="schema 0003"):
         open_store(database_url)
     assert upgrade_store(database_url, is_dead=lambda owner: owner == "ann").after == SCHEMA_VERSION
+    with pytest.raises(LeaseHeld, match="'old' is driven by ann"):
+        upgrade_store(database_url)
+
+
+def test_a_view_that_rounds_is_made_anew(database_url: str) -> None:
+    """That of schema 0005 showed settings to 15 digits in SQLite; both views are there afterwards, and the same."""
+    make_old_database(database_url, "0003")
+    address = with_schema(database_url, "lrsweep")
+    engine = sa.create_engine(address)
+    query = sa.text("SELECT CAST(settings AS TEXT) FROM lrs_trials WHERE number = 0")
+    with engine.begin() as connection:
+        migrate(connection, "0005")
+        update = "UPDATE lrs_trial SET params = '{\"warmup\": 0.30000000000000004}' WHERE number = 0"
+        connection.exec_driver_sql(update)
+        rounds = "0.30000000000000004" not in str(connection.scalar(query))
+    assert rounds == database_url.startswith("sqlite")
+    assert upgrade_store(database_url).before == "0005"
+    with engine.connect() as connection:
+        assert "0.30000000000000004" in str(connection.scalar(query))
+        assert connection.scalar(sa.text("SELECT count(*) FROM lrs_families")) == 2
+    engine.dispose()
+
+
+def test_nobody_begins_to_drive_while_other_tools_migrate_their_tables(database_url: str) -> None:
+    """Nor does anybody renew a lease; as soon as they are done it is free again."""
+    open_store(database_url).close()
+    is_sqlite = database_url.startswith("sqlite")
+    engine = sa.create_engine(with_schema(database_url, "lrsweep"), connect_args={"timeout": 0} if is_sqlite else {})
+
+    def take_a_lease() -> None:
+        with engine.begin() as connection:
+            if not is_sqlite:
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+            connection.exec_driver_sql("UPDATE lrs_lease SET owner = 'bob'")
+
+    with without_drivers(database_url), pytest.raises(sa.exc.OperationalError, match="lock"):
+        take_a_lease()
+    take_a_lease()
+    engine.dispose()
+    store = open_store(database_url)
+    store.acquire_lease("digits", "ann", seconds=60)
+    with pytest.raises(LeaseHeld, match="'digits' is driven by ann"), without_drivers(database_url):
+        pass
+    store.close()
 
 
 def test_a_migration_that_fails_half_way_leaves_the_old_schema(sqlite_url: str) -> None:

@@ -6,8 +6,9 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,7 @@ def test_our_tables_live_in_their_own_schema(postgres_url: str) -> None:
 def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
     """The text has the address, the reason and what to check."""
     text = refusal("postgresql://ann:s3cret@127.0.0.1:9/results")
-    assert "postgresql+psycopg://ann:***@127.0.0.1:9/results" in text
+    assert " postgresql://ann:***@127.0.0.1:9/results " in text
     assert "Check that the server runs, and host and port in the address." in text
     assert "s3cret" not in text
     text = refusal("postgresql://127.0.0.1:9/results?user=ann&password=s3cret")
@@ -236,3 +237,19 @@ def test_results_of_a_newer_lrsweep_are_refused(database_url: str) -> None:
     text = refusal(database_url)
     assert f"were written by a newer lrsweep (schema 9999; this one knows up to {SCHEMA_VERSION})" in text
     assert "pip install --upgrade lrsweep" in text
+
+
+def test_a_file_that_another_process_is_writing_before_its_mode_is_set_is_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses to change a file's mode at once where somebody writes, whatever time a connection has to wait."""
+    file = tmp_path / "results.db"
+    open_store(f"sqlite:///{file}").close()
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    assert other.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    other.execute("BEGIN IMMEDIATE")
+    ended = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    ended.start()
+    open_store(f"sqlite:///{file}").close()
+    ended.join()
+    other.close()
+    with closing(sqlite3.connect(file)) as anybody:
+        assert anybody.execute("PRAGMA journal_mode").fetchone() == ("wal",)

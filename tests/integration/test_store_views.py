@@ -111,6 +111,22 @@ def test_a_row_per_trial_and_a_row_per_family(opened: tuple[Store, Lease, str]) 
     assert (wsd["best_value"], wsd["best_trial"]) == (None, None)
 
 
+def test_settings_are_those_that_were_trained(opened: tuple[Store, Lease, str]) -> None:
+    """To the last bit, at any size that a setting may have; whole numbers, words and truths stay what they are."""
+    store, lease, url = opened
+    drawn = np.random.default_rng(7)
+    reals = {f"r{i}": float(drawn.normal() * 10.0 ** drawn.integers(-30, 30)) for i in range(1_000)}
+    edges = {"a": 0.1 + 0.2, "b": 5e-324, "c": 1.2345678901234567e100, "d": -0.0, "e": 1e22, "f": 2.0}
+    others = {"n": 3, "large": 2**53 + 1, "word": "0.1 %", "yes": True, "none": None, "list": [0.1 + 0.2, {"x": 1}]}
+    settings = {**reals, **edges, **others}
+    store.add_trial(lease, TrialRow("digits", 0, "s1", {"family": "cosine", "peak_lr": 0.1, **settings}, {}), [])
+    [row] = asked(url, "SELECT settings FROM lrs_trials")
+    assert row["settings"] == settings
+    assert {name: type(value) for name, value in row["settings"].items()} == {
+        name: type(value) for name, value in settings.items()
+    }
+
+
 def test_a_target_is_reached_in_the_fewest_steps(opened: tuple[Store, Lease, str]) -> None:
     """Whichever way its metric goes; a baseline outside the space has its peak rate under its own name."""
     store, lease, url = opened
