@@ -11,7 +11,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,10 +23,10 @@ from lrsweep.engines.machine import available_cores, cpu_model, nvidia_driver
 from lrsweep.executors.choosing import REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
 from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, as_option, described
 from lrsweep.executors.process import capacity
-from lrsweep.records import SEQUENTIAL, Crew, Json, TrainingPlan, stable_hash
+from lrsweep.records import SEQUENTIAL, Crew, Json, Purpose, TrainingPlan, TrainingRow, stable_hash
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import NAME as COMMAND
-from lrsweep.study import ResolvedStudy
+from lrsweep.study import TIMED, ResolvedStudy
 
 VERSION = 1
 FEWEST_SLOTS = 2
@@ -95,10 +95,24 @@ def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, say: Callable[[str], N
     return fewer
 
 
-def rest_of(study: ResolvedStudy, *, trials_left: int, at_once: int, seconds: float = math.inf) -> Rest:
-    """What the trials cost, and what the search leaves to the finalists."""
-    finals = max(0.0, study.total_steps - study.cost.steps(study.trials))
-    return Rest(study.cost.steps(trials_left) + finals, min(at_once, trials_left), seconds)
+def rest_of(
+    study: ResolvedStudy,
+    *,
+    trials_left: int,
+    at_once: int,
+    seconds: float = math.inf,
+    trainings: Sequence[TrainingRow] = (),
+) -> Rest:
+    """What the trials cost, and the finals that follow them: what is queued of these, else what the search is expected
+    to leave them. ``trainings`` are the sweep's so far.
+    """
+    finals = [row for row in trainings if row.purpose is Purpose.FINAL]
+    queued = sum(row.horizon for row in finals if not row.status.is_outcome)
+    expected = study.total_steps - study.cost.steps(study.trials) - sum(row.steps for row in finals)
+    steps = queued if queued and not trials_left else max(0.0, expected)
+    if study.budget.kind not in TIMED:  # how many trials a clock pays for is a guess: the search may still ask
+        at_once = min(at_once, max(trials_left, int(steps // study.horizon)))
+    return Rest(study.cost.steps(trials_left) + steps, at_once, seconds)
 
 
 def measuring_plans(study: ResolvedStudy, count: int) -> tuple[TrainingPlan, ...]:

@@ -25,7 +25,6 @@ from lrsweep.space.points import (
     fits,
     peak_lr_name,
     peak_of,
-    shared_settings,
     suggest,
 )
 
@@ -43,7 +42,6 @@ __all__ = [
     "params_of",
     "peak_lr_name",
     "peak_of",
-    "shared_settings",
     "suggest",
     "why_not",
 ]

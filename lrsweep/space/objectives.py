@@ -16,8 +16,9 @@ from optuna.trial import BaseTrial
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Direction, Floats
 from lrsweep.schedules import Schedule, core_names, family, schedule
-from lrsweep.space.points import distribution, draw, peak_lr_name, rises_by_itself
+from lrsweep.space.points import distribution, draw, peak_lr_name
 from lrsweep.study import Range, mode_of
+from lrsweep.study.spaces import rises_by_itself
 
 PEAK = "peak_lr"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,11 +19,8 @@ from optuna.trial import BaseTrial
 
 from lrsweep.records import Json, OptimizerSpec
 from lrsweep.schedules import Options, Schedule, Search, schedule, schedule_from_json
-from lrsweep.study import Range, ResolvedStudy, mode_of
+from lrsweep.study import ResolvedStudy, mode_of
 from lrsweep.study.extra import Choices, is_searched
-
-STEPS_TO_LOOK_AT = 100
-"""Enough to see a curve's shape."""
 
 SCHEDULE = "schedule"
 """The parameter that only a point beside the space has: its whole schedule as JSON."""
@@ -57,7 +53,7 @@ def distributions_of(study: ResolvedStudy, family_name: str, optimizer: str) -> 
         peak_lr_name(family_name, optimizer): FloatDistribution(low, high, log=True),
         **{f"{family_name}.{drawn}": distribution(each) for drawn, each in space.searched(family_name).items()},
     }
-    for shared, given in shared_settings(family_name, study).items():
+    for shared, given in study.space.shared(family_name).items():
         if isinstance(given, tuple):
             found[shared] = FloatDistribution(*given)
     decay = space.weight_decay.get(optimizer)
@@ -97,7 +93,7 @@ def candidate(params: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
     name, optimizer = params["family"], params["optimizer"]
     drawn = {each: params[f"{name}.{each}"] for each in study.space.searched(name)}
     settings = study.space.settings_of(name, drawn)
-    for shared, given in shared_settings(name, study).items():
+    for shared, given in study.space.shared(name).items():
         settings[shared] = params[shared] if isinstance(given, tuple) else given
     settings |= mode_of(name, study.direction)
     return Candidate(
@@ -179,26 +175,6 @@ def decay_name(optimizer: str) -> str:
 
 def extra_name(name: str) -> str:
     return f"extra.{name}"
-
-
-def shared_settings(family_name: str, study: ResolvedStudy) -> dict[str, float | str | Range]:
-    """What the study says of the settings that every family has: a value, or a range that is searched.
-
-    A family that rises by itself (``one_cycle``, ``cyclic``) gets no warm-up before it, since the rate would fall back
-    in between; nor is one searched for it, since the sampler would learn from a parameter that does nothing.
-    """
-    return {"warmup": 0.0 if rises_by_itself(family_name) else study.space.warmup, "floor": study.space.floor}
-
-
-@functools.cache
-def rises_by_itself(family_name: str) -> bool:
-    """Whether the family, as it is without settings, begins below a height that it reaches later.
-
-    A reactive one is asked as it stands before its first metric: what metrics make of it is not its own rise.
-    """
-    course = schedule(family_name).course(STEPS_TO_LOOK_AT)
-    factors = course.factors(course.begin())
-    return bool(factors.max() > factors[0])
 
 
 def distributions_to_json(distributions: Mapping[str, BaseDistribution]) -> dict[str, Json]:

@@ -20,10 +20,11 @@ from lrsweep.schedules.kinds import Choice, Flag, Kind, NotOfThisKind
 from lrsweep.study.extra import Choices, read_extra
 from lrsweep.study.lines import Place
 from lrsweep.study.problems import listed, refuse, shown, unknown
-from lrsweep.study.spaces import OWN_TABLE, Drawn, adjustable
+from lrsweep.study.spaces import OWN_TABLE, Drawn, Range, SpaceSpec, adjustable
 
 Adjusted = Mapping[str, Drawn | Json]
 FORMS = ("choices", "low", "high", "log", "whole")
+ADVICE = "A trial could get this: change a value or a range here or under [space]"
 
 
 def read_settings(given: object, info: ValidationInfo) -> Mapping[str, Adjusted]:
@@ -40,7 +41,7 @@ def read_settings(given: object, info: ValidationInfo) -> Mapping[str, Adjusted]
         elif not isinstance(table, dict):
             problems.append(((name,), f"{shown(table)} is not a table [space.settings.{name}]."))
         elif searched is not None:
-            told, adjusted = _read_family(name, table)
+            told, adjusted = _read_family(name, table, info.data.get("warmup", 0.0))
             problems += (((name, *place), text) for place, text in told)
             found[name] = adjusted
     if problems:
@@ -48,7 +49,9 @@ def read_settings(given: object, info: ValidationInfo) -> Mapping[str, Adjusted]
     return {name: adjusted for name, adjusted in found.items() if adjusted}
 
 
-def _read_family(name: str, table: Mapping[str, Any]) -> tuple[list[tuple[Place, str]], Adjusted]:
+def _read_family(
+    name: str, table: Mapping[str, Any], warmup: float | str | Range
+) -> tuple[list[tuple[Place, str]], Adjusted]:
     known = adjustable(name)
     problems: list[tuple[Place, str]] = []
     found: dict[str, Drawn | Json] = {}
@@ -62,7 +65,10 @@ def _read_family(name: str, table: Mapping[str, Any]) -> tuple[list[tuple[Place,
         except NotOfThisKind as refused:
             problems.append((place, _told(value, setting, kind, refused)))
     if not problems:
-        problems += (((), text) for text in _conflicts(name, found))
+        space = SpaceSpec((name,), optimizers=(), warmup=warmup, settings={name: found})
+        # A metric that is better large allows more, and which way it is may only be known with the workload.
+        if misfit := space.misfit(name, "maximize"):
+            problems.append(((), f"{misfit}. {ADVICE}."))
     own = {drawn: search for one in family(name).settings() for drawn, search in one.searched().items()}
     own |= {one.name: one.default for one, _ in known.values() if not one.search}
     return problems, {key: value for key, value in found.items() if value != own[key]}
@@ -112,30 +118,3 @@ def _unknown(name: str, key: str, known: Mapping[str, object]) -> str:
     if places := [each for each in known if each.startswith(f"{key}.")]:
         return f"{key} is a list. Say each of its numbers by its place: {listed(places)}."
     return unknown(f"setting of {name}", key, tuple(known))
-
-
-def _conflicts(name: str, found: Adjusted) -> list[str]:
-    """What does not go together at the lower ends, or at the upper ones."""
-    for end in (0, -1):
-        ends = {key: _end(value, end) for key, value in found.items()}
-        whole = {}
-        for one in family(name).settings():
-            own = {drawn: _end(search, end) for drawn, search in one.searched().items()}
-            if own and own.keys() & ends.keys():
-                whole[one.name] = one.drawn(own | {key: ends[key] for key in own.keys() & ends.keys()})
-            elif one.name in ends:
-                whole[one.name] = ends[one.name]
-        if problems := family(name).problems_with(whole):
-            return [f"{problem}." for problem in problems]
-    return []
-
-
-def _end(value: Drawn | Json, end: int) -> Json:
-    match value:
-        case Search(low, high):
-            return (low, high)[end]
-        case Options(names):
-            return names[end]
-        case Choices(values):
-            return values[end]
-    return value

@@ -60,6 +60,20 @@ class SearchCost:
         """
         return sum(count * horizon for count, horizon in zip(self.reached(trials), self.rungs, strict=True))
 
+    def after(self, rung: int) -> float:
+        """Updates that a trial is still expected to take once it has been trained at a rung.
+
+        >>> SearchCost((200, 600), 3).after(0), SearchCost((200, 600), 3).after(1)
+        (240.0, 0.0)
+        """
+        longer = SearchCost(self.rungs[rung:], self.reduction_factor, self.halts)
+        return longer.steps(1) - self.rungs[rung]
+
+    @property
+    def of_a_baseline(self) -> int:
+        """Updates of a trial that goes through all rungs, whatever its value."""
+        return sum(self.rungs)
+
     def trials(self, steps: float) -> int:
         """The most trials that so many updates pay for; at least one.
 
@@ -96,8 +110,12 @@ def allotted(
     *,
     steps_per_second: float | None = None,
     devices: int = 1,
+    reserved: float = 0.0,
 ) -> Allotment | None:
-    """None for a budget in time or money where it is not known how many updates a second all devices make together."""
+    """None for a budget in time or money where it is not known how many updates a second all devices make together.
+
+    ``reserved``: updates of the search's part that are spent on something else.
+    """
     horizon = cost.rungs[-1]
     if budget.trials is not None:
         search = cost.steps(budget.trials)
@@ -106,7 +124,7 @@ def allotted(
     total = _total_steps(budget, horizon, steps_per_second, devices)
     if total is None:
         return None
-    trials = cost.trials(total * (1 - kept_share(selection, total, horizon)))
+    trials = cost.trials(total * (1 - kept_share(selection, total, horizon)) - reserved)
     return Allotment(trials, cost.steps(trials), total)
 
 
@@ -215,10 +233,10 @@ def seeds_for(difference: float, deviation: float, *, most: int = 1000) -> int |
 # ── what earlier sweeps say ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def pace(sweep: SweepRow, trainings: Sequence[TrainingRow]) -> float | None:
+def pace(sweep: SweepRow, trainings: Sequence[TrainingRow], *, removed_steps: int = 0) -> float | None:
     """Updates per second of all the sweep's trainings side by side, evaluations and the driver's own work included;
-    None where none has ended."""
-    steps = sum(row.steps for row in trainings if row.status.is_outcome)
+    None where none has ended. ``removed_steps``: of trainings that are gone, whose seconds are still in the sweep's."""
+    steps = removed_steps + sum(row.steps for row in trainings if row.status.is_outcome)
     return steps / sweep.seconds if steps and sweep.seconds > 0 else None
 
 

@@ -140,6 +140,8 @@ def _text(details: ErrorDetails, place: Place, around: Around) -> str:
     if details["type"] == REFUSED:
         return details["msg"]
     *table, key = place
+    while tuple(table) not in TABLES:  # a table of the user's own keys is described as a whole
+        *table, key = table
     known = TABLES[tuple(table)].model_fields
     if details["type"] == "extra_forbidden":
         return _unknown_key(str(key), tuple(table), around)

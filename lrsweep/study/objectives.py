@@ -75,7 +75,7 @@ class Aim:
 
 
 METRIC = r"[A-Za-z_][A-Za-z0-9_./-]{0,99}"
-_TARGET = re.compile(rf"\s*({METRIC}?)\s*(>=|<=)\s*([+-]?\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d{{1,3}})?)\s*")
+_TARGET = re.compile(rf"\s*({METRIC}?)\s*(>=|<=)\s*([+-]?\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d{{1,3}})?)\s*")
 
 
 def read_aim(given: object) -> Aim | None:

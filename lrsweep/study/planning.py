@@ -78,14 +78,23 @@ def plan(
 ) -> Plan | None:
     """None for a budget in time or money without a pace: nothing follows from it yet."""
     cost, selection = study.cost, study.selection
-    found = budgets.allotted(study.budget, selection, cost, steps_per_second=steps_per_second, devices=study.devices)
+    baseline_steps = 0.0 if study.baseline is None else cost.of_a_baseline - cost.steps(1)
+    found = budgets.allotted(
+        study.budget,
+        selection,
+        cost,
+        steps_per_second=steps_per_second,
+        devices=study.devices,
+        reserved=design_steps + baseline_steps,
+    )
     if found is None:
         return None
     reached = cost.reached(found.trials)
     # a budget in trials pays for the search, and what comes after it comes on top
     is_on_top = study.budget.trials is not None
-    final_steps, total_steps = found.final_steps - (0 if is_on_top else design_steps), found.total_steps
-    total_steps += design_steps if is_on_top else 0
+    beside = design_steps + baseline_steps
+    final_steps, total_steps = found.final_steps - (0 if is_on_top else beside), found.total_steps
+    total_steps += round(beside) if is_on_top else 0
     # each family's best, the leading family's second, and the baseline
     candidates = min(found.trials, len(study.space.families) + 1 + (study.baseline is not None))
     finalists, seeds = budgets.finalists(final_steps, study.horizon, selection, candidates=candidates)
@@ -102,7 +111,7 @@ def plan(
         trials=found.trials,
         families=_by_family(study.space.families, found.trials, reached),
         search_trainings=sum(reached),
-        search_steps=found.search_steps,
+        search_steps=found.search_steps + baseline_steps,
         finalists=finalists,
         seeds=seeds,
         final_steps=finalists * seeds * study.horizon,
@@ -166,8 +175,9 @@ def _few_trials(study: ResolvedStudy, made: Plan) -> str | None:
     fewer = made.trials // FEWEST_TRIALS_OF_A_FAMILY
     or_else = f", or {'one family' if fewer == 1 else f'{fewer} families'}," if fewer else ""
     return (
-        f"a family gets {fewest} first-rung trial{'s' * (fewest != 1)}, and under {FEWEST_TRIALS_OF_A_FAMILY} its best "
-        f"is mostly luck: {enough}{or_else} would give each {FEWEST_TRIALS_OF_A_FAMILY}."
+        f"a family gets {fewest or 'no'} first-rung trial{'s' * (fewest != 1)}, and under "
+        f"{FEWEST_TRIALS_OF_A_FAMILY} its best is mostly luck: {enough}{or_else} would give each "
+        f"{FEWEST_TRIALS_OF_A_FAMILY}."
     )
 
 

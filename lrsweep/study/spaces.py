@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeGuard
 
+from lrsweep.errors import ScheduleError
 from lrsweep.records import Direction, Json
 from lrsweep.schedules import Options, Search, Setting, family, family_names, json_value, schedule
-from lrsweep.schedules.kinds import Kind, Numbers, steps_in
+from lrsweep.schedules.kinds import Kind, Length, Numbers, steps_in
 from lrsweep.schedules.setting import REQUIRED
 from lrsweep.study.extra import Choices, Extra, extra_to_json
 
@@ -63,8 +65,47 @@ class SpaceSpec:
     def counted_steps(self) -> int:
         """The longest stretch that is given as a count, which a shorter rung does not shorten; 0 without one."""
         given = [self.warmup, *(each for pinned in self.settings.values() for each in pinned.values())]
-        lengths = [length for each in given for length in (each.names if isinstance(each, Options) else [each])]
-        return max((steps_in(each) or 0 for each in lengths if is_count(each)), default=0)
+        return max((steps_in(end) or 0 for each in given for end in _ends(each) if is_count(end)), default=0)
+
+    def shared(self, family_name: str) -> dict[str, float | str | Range]:
+        """What the study says of the settings that every family has: a value, or a range that is searched.
+
+        A family that rises by itself (``one_cycle``, ``cyclic``) gets no warm-up before it, since the rate would fall
+        back in between; nor is one searched for it, since the sampler would learn from a parameter that does nothing.
+        """
+        return {"warmup": 0.0 if rises_by_itself(family_name) else self.warmup, "floor": self.floor}
+
+    def misfit(self, family_name: str, direction: Direction) -> str | None:
+        """Why a point of the family that can be drawn is no schedule; None where all are."""
+        mode = mode_of(family_name, direction)
+        found = (family(family_name).problems_with({**corner, **mode}) for corner in self._corners(family_name))
+        return next(("; ".join(problems) for problems in found if problems), None)
+
+    def crowded(self, family_name: str, horizons: Sequence[int]) -> str | None:
+        """What can be drawn of the family that one of the horizons has no room for; None where all have."""
+        names = [one.name for one in family(family_name).settings() if isinstance(one.allowed, Length)]
+        corners = self._corners(family_name)
+        # Once each: most settings take no room, so that many corners have the same lengths.
+        lengths = dict.fromkeys(tuple((each, corner[each]) for each in names if each in corner) for corner in corners)
+        try:
+            for each, steps in itertools.product(lengths, horizons):
+                schedule(family_name, **dict(each)).clock(steps)
+        except ScheduleError as error:
+            return str(error)
+        return None
+
+    def _corners(self, family_name: str) -> Iterator[dict[str, Json]]:
+        """The family's settings with each that is drawn at an end of its range, in every combination.
+
+        What goes together there does so everywhere between: each rule that joins settings wants one of them large
+        enough or small enough for the others.
+        """
+        searched = self.searched(family_name)
+        given = {**searched, **self.shared(family_name)}
+        for ends in itertools.product(*map(_ends, given.values())):
+            point = dict(zip(given, ends, strict=True))
+            drawn = {name: point.pop(name) for name in searched}
+            yield {**self.settings_of(family_name, drawn), **point}
 
     def to_json(self) -> dict[str, Json]:
         """What is not given and was not known to earlier releases is left out, so that hashes stay.
@@ -140,6 +181,34 @@ def hears(family_name: str) -> bool:
     """Whether its rates follow from a metric; the families that need settings of their own are time-driven."""
     needs = any(setting.default is REQUIRED for setting in family(family_name).settings())
     return not needs and schedule(family_name).needs_metric
+
+
+STEPS_TO_LOOK_AT = 100
+"""Enough to see a curve's shape."""
+
+
+@functools.cache
+def rises_by_itself(family_name: str) -> bool:
+    """Whether the family, as it is without settings, begins below a height that it reaches later.
+
+    A reactive one is asked as it stands before its first metric: what metrics make of it is not its own rise.
+    """
+    course = schedule(family_name).course(STEPS_TO_LOOK_AT)
+    factors = course.factors(course.begin())
+    return bool(factors.max() > factors[0])
+
+
+def _ends(given: Drawn | Range | Json) -> tuple[Json, ...]:
+    """The ends of a range; of choices the smallest and the largest of each unit, and every name; else the one value."""
+    match given:
+        case Search(low, high) | (low, high):
+            return low, high
+        case Options(values) | Choices(values):
+            counts = sorted((each for each in values if is_count(each)), key=lambda count: steps_in(count) or 0)
+            numbers = sorted(each for each in values if not isinstance(each, str | bool))
+            names = [each for each in values if isinstance(each, str | bool) and not is_count(each)]
+            return (*names, *dict.fromkeys((*counts[:1], *counts[-1:], *numbers[:1], *numbers[-1:])))
+    return (given,)
 
 
 def _drawn_to_json(drawn: Drawn) -> Json:

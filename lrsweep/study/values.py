@@ -10,6 +10,7 @@ from lrsweep.records import Direction, EngineSettings, WorkloadFacts, WorkloadSp
 from lrsweep.schedules.reading import schedule_from_json
 from lrsweep.scripts import command
 from lrsweep.scripts.command_line import placeholders
+from lrsweep.study.adjusted import ADVICE
 from lrsweep.study.baselines import AskedBaseline
 from lrsweep.study.objectives import Objective
 from lrsweep.study.resolved import ResolvedStudy
@@ -63,7 +64,8 @@ class Study:
         """The study with the workload's horizon, rate ranges and direction wherever the file gives none of its own.
 
         Raises StudyError for an optimizer that has no range in either, a metric that the workload does not have, a
-        parameter that the script does not take, or a horizon that it cannot count in steps.
+        parameter that the script does not take, a horizon that it cannot count in steps, or points of the space that
+        a rung has no room for.
         """
         problems: list[Problem] = []
         ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
@@ -80,7 +82,7 @@ class Study:
         if problems:
             raise StudyError(self.source, problems)
         direction = self.direction or known.get(self.metric, "minimize")
-        return ResolvedStudy(
+        study = ResolvedStudy(
             name=self.name,
             workload=self.workload,
             facts=facts,
@@ -100,6 +102,9 @@ class Study:
             run=self.run,
             tracking=self.tracking,
         ).paced(None)
+        if problems := _misfits(study):
+            raise StudyError(self.source, problems)
+        return study
 
     def _not_taken(self, facts: WorkloadFacts) -> list[Problem]:
         """Parameters that the script would refuse in every training: a wrong name costs no trial."""
@@ -137,6 +142,18 @@ class Study:
             return Baseline(schedule_from_json(text), peak_lr, command.OPTIMIZER)
         except ScheduleError:  # a function of the script's own, which no file may call
             return None
+
+
+def _misfits(study: ResolvedStudy) -> list[Problem]:
+    """Of families that the study says something of: points that are no schedule, or that a rung has no room for."""
+    problems = []
+    for name in study.space.settings:
+        if misfit := study.space.misfit(name, study.direction):
+            problems.append(Problem(f"space.settings.{name}", f"{misfit}. {ADVICE}."))
+        elif crowded := study.space.crowded(name, study.rungs):
+            text = f"{crowded}. {ADVICE}, study.horizon or search.rungs."
+            problems.append(Problem(f"space.settings.{name}", text))
+    return problems
 
 
 def _has_random_data(workload: str) -> bool:

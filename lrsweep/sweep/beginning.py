@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from lrsweep.executors.choosing import Measurer
 from lrsweep.executors.chosen import measuring_plans
-from lrsweep.records import Crew, Json, Status, SweepRow, SweepStatus
+from lrsweep.records import Crew, Json, Origin, Status, SweepRow, SweepStatus
 from lrsweep.scripts import command
 from lrsweep.store.base import Lease, Store
-from lrsweep.store.rules import REMOVED_TRIALS
+from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_CALIBRATION_TRIALS, pace
 from lrsweep.sweep.exponents import frozen_for
@@ -44,13 +44,17 @@ def is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
         return sweep.is_cancelled
     if sweep.status is SweepStatus.CANCELLED:
         return True
+    had, has = sweep.settings.get(FINISHED_KEY, {}), used_up(study)[FINISHED_KEY]
     if study.budget.trials is not None:
-        return trials_left(store, study, sweep) == 0
-    return sweep.status is SweepStatus.FINISHED and sweep.settings.get(FINISHED_KEY) == used_up(study)[FINISHED_KEY]
+        # more finalists or seeds continue a sweep whose search is over
+        same_finals = sweep.status is not SweepStatus.FINISHED or had.get("selection") in (None, has["selection"])
+        return trials_left(store, study, sweep) == 0 and same_finals
+    return sweep.status is SweepStatus.FINISHED and had == has
 
 
 def used_up(study: ResolvedStudy) -> dict[str, Json]:
-    """What a finished sweep's settings say of its budget: seconds, steps and money do not follow from its rows."""
+    """What a finished sweep's settings say of its budget and finals: seconds, steps and money do not follow from its
+    rows."""
     spec = study.spec()
     budget = {name: value for name, value in spec["budget"].items() if name not in ("trials", "total_steps")}
     return {FINISHED_KEY: {"budget": budget, "selection": spec["selection"]}}
@@ -70,7 +74,7 @@ def is_driven_out(sweep: SweepRow, spec: Mapping[str, Json]) -> bool:
 def trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
     """Of the budget that the file has now."""
     trials = store.trials(study.name, sweep_id=sweep.sweep_id)
-    told = sum(trial.is_told and trial.origin.counts for trial in trials) + int(sweep.settings.get(REMOVED_TRIALS, 0))
+    told = sum(trial.is_told and trial.origin.counts for trial in trials) + Removed.of(sweep).trials
     return max(0, study.trials - told)
 
 
@@ -123,15 +127,20 @@ def created(store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str
 
 
 def _warmed(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow, say: Callable[[str], None]) -> SweepRow:
-    """A sweep that has asked nothing yet takes over what it may: its driver can have died as it was created."""
-    if POINTS_KEY in sweep.settings or any(
-        row.origin.counts for row in store.trials(study.name, sweep_id=sweep.sweep_id)
-    ):
+    """A sweep whose search has asked nothing yet takes over what it may: its driver can have died as it was created."""
+    trials = store.trials(study.name, sweep_id=sweep.sweep_id)
+    has_asked = Removed.of(sweep).trials or any(row.origin is Origin.SEARCH for row in trials)
+    if POINTS_KEY in sweep.settings or has_asked:
         return sweep
-    begun = warm_start(store, lease, study, sweep)
+    begun = warm_start(store, lease, resolved_in(sweep, study), sweep)
     if str(begun):
         say(str(begun))
     return begun.sweep
+
+
+def pace_of(store: Store, sweep: SweepRow) -> float | None:
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    return pace(sweep, trainings, removed_steps=Removed.of(sweep).all_steps)
 
 
 def paced(
@@ -145,7 +154,7 @@ def paced(
     workload = study.spec()["workload"]
     alike = {row.generation for row in store.studies(study.name) if row.spec.get("workload") == workload}
     for sweep in reversed(store.sweeps(study.name)):
-        found = pace(sweep, store.trainings(study.name, sweep_id=sweep.sweep_id)) if sweep.generation in alike else None
+        found = pace_of(store, sweep) if sweep.generation in alike else None
         if found is not None:
             return study.paced(found)
     if study.workload.name != command.NAME:

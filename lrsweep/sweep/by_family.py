@@ -197,6 +197,7 @@ class ByFamily(WholePoints):
 
     def __init__(self, study: ResolvedStudy, make: MakeSampler, seed: int, *, completes: bool = False) -> None:
         super().__init__(study)
+        make(seed)  # settings that make none are refused here, and not at the first ask of a family
         self._make = make
         self._seed = seed
         self._completes = completes

@@ -13,13 +13,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from lrsweep.errors import DeadlinePassed, Interrupted
+from lrsweep.errors import DeadlinePassed, Interrupted, ScheduleError
 from lrsweep.executors.base import Executor
 from lrsweep.executors.messages import Busy
 from lrsweep.records import Curve, Json, Origin, Status, SweepRow, TrainingRow, TrialRow
 from lrsweep.scripts import command
+from lrsweep.space import baseline_params
 from lrsweep.store.base import Lease, Store
-from lrsweep.store.rules import REMOVED_TRIALS
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import events
 from lrsweep.sweep.checkpoints import Checkpoints
@@ -82,8 +82,7 @@ class Driver:
         self._state: State
         self._tally = Tally(study.sense)
         self._runs_scripts = study.workload.name == command.NAME
-        removed = int(sweep.settings.get(REMOVED_TRIALS, 0))
-        self._budget = Budget(study, seconds_before=sweep.seconds, trials_removed=removed)
+        self._budget = Budget(study, seconds_before=sweep.seconds)
         self._phases = Phases(study, sweep.sweep_id, store, lease, say)
         self._stopped: set[str] = set()
         """trainings that the executor was told to end"""
@@ -131,7 +130,7 @@ class Driver:
         try:
             while self._goes_on(handler):
                 self._stop.check()
-                is_full = self._fill()
+                is_full = self._fill(handler)
                 for message in self._executor.poll(POLL_SECONDS if is_full else 0.0):
                     self.keep()  # a poll may bring hundreds, and each outcome is a commit
                     handler.hear(message)
@@ -183,7 +182,10 @@ class Driver:
         """Whether anything is left to do. Where nothing runs or waits, the next phase begins."""
         if self._budget.is_over(self.seconds):
             self._end_unsearched(handler)
-            return bool(self._executor.in_flight or self._state.waiting)
+            goes_on = bool(self._executor.in_flight or self._state.waiting)
+            if not goes_on:
+                self._phases.end_by_the_clock(self._tally)
+            return goes_on
         if self._executor.in_flight or self._state.waiting or self._is_asking:
             return True
         for row in self._phases.next(self._tally, self._budget, self.seconds):
@@ -202,7 +204,7 @@ class Driver:
                 self._executor.stop(row.training_id)
 
     # ── fill ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _fill(self) -> bool:
+    def _fill(self, handler: Handler) -> bool:
         """False where it stopped for the time that it took: there is more to submit, after a look at what came."""
         until = time.monotonic() + FILL_SECONDS
         while self._executor.free > 0:
@@ -214,14 +216,19 @@ class Driver:
                 return True
             self._state.curves[row.training_id] = Curve.empty()
             trial, folder = self._tally.trials[row.trial], self._checkpoints.url(row.training_id)
-            self._executor.submit(next_plan(row, trial, self._study, checkpoint_url=folder))
+            try:
+                plan = next_plan(row, trial, self._study, checkpoint_url=folder)
+            except ScheduleError as error:  # an earlier release drew it, or a point was given that is no schedule
+                handler.fail_unbegun(row, str(error))
+            else:
+                self._executor.submit(plan)
             if time.monotonic() > until:
                 return False
         return True
 
     def _ask(self) -> TrainingRow:
         origin = Origin.SEARCH
-        if self._study.baseline is not None and not self._tally.has_baseline:
+        if self._lacks_baseline:
             origin = Origin.BASELINE
             params, distributions, asked = self._state.search.baseline()
         else:
@@ -237,6 +244,13 @@ class Driver:
         self._tally.put_training(first)
         self._state.untold.add(number)
         return first
+
+    @property
+    def _lacks_baseline(self) -> bool:
+        if self._study.baseline is None:
+            return False
+        found = self._tally.baseline
+        return found is None or found.params != baseline_params(self._study)[0]
 
     # ── leaving early ────────────────────────────────────────────────────────────────────────────────────────────
     def _drain(self, handler: Handler) -> None:

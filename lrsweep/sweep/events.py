@@ -77,7 +77,7 @@ def family(best: TrialRow) -> Event:
 
 
 def rung(dropped: RungTrust) -> Event:
-    """A rung was found to mislead: new trials start above it."""
+    """A rung was found to mislead: nothing is halted at it, and new trials start above it or pass over it."""
     return {"event": "rung", "dropped": True, **dropped.to_json()}
 
 

@@ -36,6 +36,9 @@ LEADING_FAMILIES = 2
 CHEAP_SHARE = 0.1
 """A design of at most this share of the whole budget is made unasked."""
 
+LARGEST_SHARE = 0.3
+"""Of the whole budget: half of what the search has of it, and the design is paid from that."""
+
 MOST_SEEDS = 4
 
 NARROW = 0.5
@@ -111,8 +114,22 @@ def is_wanted(study: ResolvedStudy) -> bool:
     if len(study.rungs) == 1:
         return False
     if study.search.fit_exponent is not None:
-        return study.search.fit_exponent
+        return study.search.fit_exponent and why_none(study) is None
     return design_cost(study) <= CHEAP_SHARE * study.total_steps
+
+
+def why_none(study: ResolvedStudy) -> str | None:
+    """A sentence for the user, where a design is asked for that the budget does not pay for. Of a budget in trials it
+    comes on top."""
+    if not study.search.fit_exponent or len(study.rungs) == 1 or study.budget.trials is not None:
+        return None
+    cost = design_cost(study, min(LEADING_FAMILIES, len(study.space.families)))
+    if not study.total_steps or cost <= LARGEST_SHARE * study.total_steps:
+        return None
+    return (
+        f"search.fit_exponent takes {cost} updates, more than {LARGEST_SHARE:.0%} of the whole budget's "
+        f"{study.total_steps}: no exponent is measured. A budget of {math.ceil(cost / LARGEST_SHARE)} updates would do"
+    )
 
 
 def planned_cost(study: ResolvedStudy) -> int:
@@ -130,10 +147,12 @@ def design(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence
     """What to queue when the search has ended, all at once: ``trials`` and ``trainings`` are the sweep's.
 
     Empty where the study does not want a design, where it is there already, and where no trial has reached the full
-    horizon.
+    horizon. Of a design that the clock of a smaller budget has stopped the rows that it left come back.
     """
-    if not is_wanted(study) or any(row.purpose is Purpose.FIT for row in trainings):
+    if not is_wanted(study):
         return []
+    if begun := [row for row in trainings if row.purpose is Purpose.FIT]:
+        return [row for row in begun if row.status is Status.STOPPED]
     leading = best_per_family(trials, study.sense)[:LEADING_FAMILIES]
     return [
         _training(study, trial, rung, int(stable_hash([study.seed, study.name, "fit", place])[:7], 16), factor)

@@ -49,7 +49,8 @@ class Failures:
             many = f"{self._that_stop} trainings in a row" if self._that_stop > 1 else "A training"
             raise SweepFailed(
                 f"{many} failed, so the sweep was stopped. The last one:\n{ended.error}\n"
-                "Mend the cause; the same command then goes on with the rest of the budget."
+                "Mend the cause; the same command then goes on with the rest of the budget, of which failed trials "
+                "have used up their part. `--new` starts another sweep with all of it."
             )
 
 

@@ -10,8 +10,9 @@ queues what is missing of it. A larger budget that continues the sweep makes a l
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,11 @@ import numpy as np
 from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow, stable_hash, training_id
 from lrsweep.selection import best_per_family, cost, ranked
 from lrsweep.selection.statistics import Interval, mean_interval
+from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share
+
+NOTHING_REMOVED = Removed()
 
 
 @dataclass(frozen=True)
@@ -74,19 +78,26 @@ class Finalist:
 
 
 def plan(
-    study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], *, left: int | None = None
+    study: ResolvedStudy,
+    trials: Sequence[TrialRow],
+    trainings: Sequence[TrainingRow],
+    *,
+    left: int | None = None,
+    removed: Removed = NOTHING_REMOVED,
 ) -> Plan:
     """What the finals are, once the search (and a design) has ended; the rows are the sweep's.
 
-    They get what the search has left of the budget, and at least their share of one that is written in trials, which
-    comes on top. ``left`` is given where a clock says how many updates that is, those of finals that exist included.
+    They get what the search has left of the budget. Where a share is kept, they get it of a budget in trials, on whose
+    top they come, and of others as much as two finalists take: with many trials at a time the search may have gone past
+    its own share. ``left`` is given where a clock says how many updates that is, those of finals that exist included.
+    ``removed`` is what the sweep has spent on rows that are gone.
     """
     wanted = study.selection
     if not wanted.finalists or (left is None and not study.total_steps):
         return Plan()
     candidates = _candidates(trials, study)
     finals = [row for row in trainings if row.purpose is Purpose.FINAL]
-    paid = _left(study, trainings) if left is None else left
+    paid = _left(study, trainings, removed) if left is None else left
     if len(candidates) < FEWEST_FINALISTS:
         return Plan(
             why_none=f"no finals: it takes {FEWEST_FINALISTS} trials to compare, and {len(candidates)} of this sweep's "
@@ -99,11 +110,11 @@ def plan(
         )
     for most in range(min(wanted.finalists, len(candidates)), FEWEST_FINALISTS - 1, -1):
         chosen = candidates[:most]
-        # of a plan that a smaller budget made, and that is not part of this one
-        gone = sum(row.steps for row in finals if row.trial not in chosen)
+        # of a plan that a smaller budget made, and that is not part of this one, or is trained again
+        gone = sum(row.steps for row in finals if row.trial not in chosen or row.status is Status.STOPPED)
         count, seeds = finalists(paid - gone, study.horizon, wanted, candidates=most)
         if count == most:
-            return Plan(tuple(chosen), fresh_seeds(study, seeds))
+            return Plan(tuple(chosen), fresh_seeds(study, seeds, held=[row.seed for row in finals]))
     return Plan(
         why_none=f"no finals: {FEWEST_FINALISTS} finalists with {wanted.seeds} seeds each take "
         f"{FEWEST_FINALISTS * wanted.seeds * study.horizon} updates, and {max(0, paid)} are left. Give a larger "
@@ -111,19 +122,30 @@ def plan(
     )
 
 
-def fresh_seeds(study: ResolvedStudy, count: int) -> tuple[int, ...]:
-    """The first so many of the study's seeds for finals: the same for every finalist, and none of the search's."""
-    return tuple(int(stable_hash([study.seed, study.name, "final", place])[:7], 16) for place in range(count))
+def fresh_seeds(study: ResolvedStudy, count: int, held: Collection[int] = ()) -> tuple[int, ...]:
+    """So many seeds for finals: the same for every finalist, and none of the search's.
+
+    First those that the sweep's finals have, ``held``, the most used before the others: the study's own seed may have
+    changed since. Then the study's next.
+    """
+    by_use = Counter(held).items()
+    known = [seed for seed, _ in sorted(by_use, key=lambda each: (-each[1], each[0]))]
+    own = (int(stable_hash([study.seed, study.name, "final", place])[:7], 16) for place in itertools.count())
+    return tuple(itertools.islice(itertools.chain(known, (seed for seed in own if seed not in known)), count))
 
 
 def trainings(
     study: ResolvedStudy, planned: Plan, trials: Sequence[TrialRow], existing: Sequence[TrainingRow]
 ) -> list[TrainingRow]:
-    """What is to be queued of the plan, seed by seed, so that all finalists have about as many when it is cut short."""
-    there = {row.training_id for row in existing}
+    """What is to be queued of the plan, seed by seed, so that all finalists have about as many when it is cut short.
+
+    What the clock of a smaller budget has stopped is queued again, and comes as the row that it has.
+    """
+    there = {row.training_id: row for row in existing}
     by_number = {trial.number: trial for trial in trials}
-    rows = [_training(study, by_number[number], seed) for seed in planned.seeds for number in planned.trials]
-    return [row for row in rows if row.training_id not in there]
+    planned_rows = [_training(study, by_number[number], seed) for seed in planned.seeds for number in planned.trials]
+    rows = [there.get(row.training_id, row) for row in planned_rows]
+    return [row for row in rows if row.training_id not in there or row.status is Status.STOPPED]
 
 
 def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) -> list[Finalist]:
@@ -156,10 +178,12 @@ def leader(of: Sequence[Finalist]) -> Finalist | None:
 def _candidates(trials: Sequence[TrialRow], study: ResolvedStudy) -> list[int]:
     """The search's best, the baseline, each other family's best, and the leading family's second, in this order.
 
-    The baseline is compared also where it was halted at a rung, but not where it diverged.
+    The baseline is compared whatever its value, but not where it diverged.
     """
     bests = best_per_family(trials, study.sense)
-    baseline = [trial for trial in trials if trial.origin is Origin.BASELINE and trial.value is not None]
+    # the newest, where the study's file has named another one since
+    baseline = [trial for trial in trials if trial.origin is Origin.BASELINE][-1:]
+    baseline = [trial for trial in baseline if trial.value is not None]
     in_order = [trial.number for trial in [*bests[:1], *baseline, *bests[1:]]]
     leading = [trial.number for trial in ranked(trials, study.sense) if _is_of_family(trial, bests[0])]
     return list(dict.fromkeys([*in_order, *[number for number in leading if number not in in_order][:1]]))
@@ -169,12 +193,16 @@ def _is_of_family(trial: TrialRow, other: TrialRow) -> bool:
     return bool(trial.params["family"] == other.params["family"])
 
 
-def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> int:
+def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow], removed: Removed) -> int:
+    finals_removed = removed.steps.get(Purpose.FINAL, 0)
     spent = sum(row.steps for row in trainings if row.purpose is not Purpose.FINAL)
-    left = study.total_steps - spent
+    left = study.total_steps - spent - removed.all_steps
+    share = kept_share(study.selection, study.total_steps, study.horizon)
+    kept = int(share * study.total_steps)
     if study.budget.trials is None:
-        return left
-    return max(left, int(kept_share(study.selection, study.total_steps, study.horizon) * study.total_steps))
+        fewest = FEWEST_FINALISTS * study.selection.seeds * study.horizon
+        kept = min(kept, fewest) if left >= 0 else 0  # a smaller budget than before has nothing left to promise
+    return max(left, kept - finals_removed)
 
 
 def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:

@@ -118,12 +118,14 @@ def after(
     rivals: Rivals,
     calibrates: bool,
     scale: float,
+    next_rung: int | None = None,
     halted: bool | None = None,
 ) -> Next:
     """What follows the outcome of ``ended``, a training of the search.
 
     ``rivals`` are the values that other trials reached at its rung; ``scale`` is the rate scale of the trial's next
-    rung. ``halted`` is the word of a pruner that is not ours; then the rivals do not matter.
+    rung, which is the one above unless ``next_rung`` says another. ``halted`` is the word of a pruner that is not ours,
+    and False at a rung that was dropped; then the rivals do not matter.
     """
     value = ended.metrics.get(study.value_key)
     if ended.status is Status.FAILED:
@@ -136,7 +138,8 @@ def after(
         return Next(tell=TrialEnd(TrialState.COMPLETE, value))
     is_good = goes_on(value, rivals, study.sense, study.search.reduction_factor) if halted is None else not halted
     if calibrates or is_good:
-        following = sibling(ended, ended.rung + 1, study.rungs[ended.rung + 1], scale)
+        onward = ended.rung + 1 if next_rung is None else next_rung
+        following = sibling(ended, onward, study.rungs[onward], scale)
         return Next(queue=(following,), only_calibrates=not is_good)
     return Next(tell=TrialEnd(TrialState.PRUNED, value))
 

@@ -18,7 +18,7 @@ from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.halting import Next, after, calibrates
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.recovery import State
-from lrsweep.sweep.trust import FIRST_RUNG_KEY
+from lrsweep.sweep.trust import DROPPED_KEY
 
 
 class Handler:
@@ -51,6 +51,8 @@ class Handler:
         self._failures = Failures(state.study.run.failures_that_stop)
         self._has_dropped = False
         """whether families were taken out that the script cannot follow"""
+        self._told_dropped: set[int] = set(sweep.settings.get(DROPPED_KEY, ()))
+        """rungs"""
 
     def hear(self, message: Record | Lost) -> None:
         """Raises SweepFailed at the last of too many failures in a row."""
@@ -58,6 +60,7 @@ class Handler:
             self._lost(message)
         else:
             self._record(message)
+        self._tell_dropped()
 
     def save_curves(self) -> None:
         """Commits what there is of the curves of trainings that run."""
@@ -66,6 +69,11 @@ class Handler:
             if row.status is Status.RUNNING and curve.steps:
                 self._store.save_curve(self._lease, identity, row.attempt, curve)
         self._mirror.wake()
+
+    def fail_unbegun(self, row: TrainingRow, error: str) -> None:
+        """It cannot be trained: its parameters make no schedule. Raises SweepFailed as ``hear`` does."""
+        begun = self._store.start_training(self._lease, row.training_id, device="none")
+        self._end(begun, Outcome(Status.FAILED, 0, 0.0, {}, error))
 
     def end_unbegun(self, row: TrainingRow) -> None:
         """It waits, and is not to be trained any more."""
@@ -159,17 +167,21 @@ class Handler:
         study, search = self._study, self._state.search
         last = len(study.rungs) - 1
         value = ended.metrics.get(study.value_key)
+        rungs = self._state.rungs
         halted = None
         if ended.status is Status.COMPLETED and ended.rung < last and value is not None and search.knows(trial.number):
             search.report(trial.number, ended.rung, value)
             halted = search.halts(trial.number)
-        next_rung = study.rungs[min(ended.rung + 1, last)]
+        if ended.rung in rungs.dropped:
+            halted = False
+        next_rung = rungs.above(ended.rung)
         return after(
             ended,
             study,
             rivals=self._state.reached.by(str(trial.params["family"]), ended.rung),
             calibrates=calibrates(trial),
-            scale=study.rate_scale(str(trial.params["optimizer"]), next_rung),
+            scale=study.rate_scale(str(trial.params["optimizer"]), study.rungs[next_rung]),
+            next_rung=next_rung,
             halted=halted,
         )
 
@@ -179,15 +191,21 @@ class Handler:
         self._tell(events.trial(trial))
         if (now := self._tally.leader_of(str(trial.params["family"]))) is not leader and now is not None:
             self._tell(events.family(now))
-        if not calibrates(trial):
-            return
-        dropped = self._state.rungs.told(trial)
-        if dropped is not None:  # a rung that is shown to mislead is left out by new trials, for the rest of the sweep
-            first = self._state.rungs.first
-            self._store.note(self._lease, "rung_dropped", self._sweep.sweep_id, dropped.to_json())
-            self._store.update_sweep(self._lease, self._sweep.sweep_id, settings={FIRST_RUNG_KEY: first})
-            self._tell(events.rung(dropped))
-            self._say(dropped.sentence)
+        if calibrates(trial):
+            self._state.rungs.told(trial)
+
+    def _tell_dropped(self) -> None:
+        """Each rung once in the life of the sweep, also one that was dropped by what earlier sweeps have trained."""
+        rungs = self._state.rungs
+        for rung in sorted(rungs.dropped - self._told_dropped):
+            self._told_dropped.add(rung)
+            trust = rungs.trusts[rung]
+            self._store.note(self._lease, "rung_dropped", self._sweep.sweep_id, trust.to_json())
+            self._store.update_sweep(
+                self._lease, self._sweep.sweep_id, settings={DROPPED_KEY: sorted(self._told_dropped)}
+            )
+            self._tell(events.rung(trust))
+            self._say(rungs.sentence(rung))
 
     def _count_failure(self, ended: TrainingRow) -> None:
         if command.TOO_LATE in (ended.error or "") and self._state.search.drop_reactive():

@@ -7,6 +7,7 @@ budget. Its value stays where the user vouches that it is comparable; else the b
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,12 @@ from lrsweep.schedules import Schedule, family_names, schedule_from_params
 from lrsweep.schedules.params import value_of
 from lrsweep.schedules.trainer_names import TYPES
 from lrsweep.selection import cost
-from lrsweep.space import Candidate, distributions_at, distributions_to_json, params_of, shared_settings, why_not
+from lrsweep.space import Candidate, distributions_at, distributions_to_json, params_of, why_not
 from lrsweep.store import normalised
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, mode_of
-from lrsweep.sweep.beginning import created, is_over, newest_sweep
+from lrsweep.sweep import baseline
+from lrsweep.sweep.beginning import created, is_over, newest_sweep, resolved_in
 from lrsweep.sweep.warm_start import SHARE_OF_POINTS, first_of_each_family
 
 FAMILY_NAMES = ("family", "scheduler", "lr_scheduler", "lr_scheduler_type", "schedule_type", "lr_schedule", "schedule")
@@ -153,7 +155,7 @@ def _schedule_of(params: Mapping[str, Json], study: ResolvedStudy) -> Schedule:
     if as_trainer:
         return schedule
     pinned: dict[str, Any] = {name: each for name, each in study.space.fixed(family).items() if "." not in name}
-    pinned |= {name: each for name, each in shared_settings(family, study).items() if not isinstance(each, tuple)}
+    pinned |= {name: each for name, each in study.space.shared(family).items() if not isinstance(each, tuple)}
     unnamed = {name: each for name, each in pinned.items() if not {name, f"{family}.{name}"} & params.keys()}
     return schedule.with_settings(**unnamed, **mode_of(family, study.direction))
 
@@ -198,8 +200,8 @@ def foreign_trials(
             params = params_of(point, study)
             if params is None:
                 refused[why_not(point, study)] += 1
-            elif stranger.value is None:
-                refused["no value"] += 1
+            elif stranger.value is None or not math.isfinite(stranger.value):
+                refused["no value" if stranger.value is None else "no finite value"] += 1
             else:
                 found.append((stranger, params))
         except InvalidInput as error:
@@ -252,6 +254,8 @@ def import_trials(
     had = {trial.copied_from for trial in store.trials(study.name, generation=study.generation)}
     fresh = [stranger for stranger in strangers if stranger.name not in had]
     rows, refused = foreign_trials(study, sweep.sweep_id, fresh, direction, same_metric=same_metric)
+    if rows:
+        baseline.put_first(store, lease, resolved_in(sweep, study), sweep)
     number = store.next_trial_number(study.name)
     for place, row in enumerate(rows):
         store.add_trial(lease, replace(row, number=number + place), [])

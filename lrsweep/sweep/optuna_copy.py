@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from lrsweep.errors import StoreUnavailable
-from lrsweep.records import Direction
+from lrsweep.records import Direction, StudyRow
 from lrsweep.redaction import without_secrets
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
@@ -148,6 +148,6 @@ def _translated(error: Exception, url: str = "") -> StoreUnavailable:
     )
 
 
-def copy_name(study: ResolvedStudy) -> str:
+def copy_name(study: ResolvedStudy | StudyRow) -> str:
     """``digits@1a2b3c4d``: the study and its generation."""
     return f"{study.name}@{study.generation[:8]}"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from lrsweep.records import Purpose, Status, TrainingRow
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import TIMED, ResolvedStudy
-from lrsweep.study.budgets import kept_share, seconds_of
+from lrsweep.study.budgets import FEWEST_FINALISTS, kept_share, seconds_of
 from lrsweep.sweep import exponents, finals
 from lrsweep.sweep.exponents import FITTED_KEY
 from lrsweep.sweep.tally import Tally
@@ -29,22 +29,43 @@ class Phase(StrEnum):
 class Budget:
     """How much of a study's budget is used up, where it is not a number of trials."""
 
-    def __init__(self, study: ResolvedStudy, *, seconds_before: float, trials_removed: int = 0) -> None:
-        """``seconds_before``: what earlier drivers have used; ``trials_removed``: that they trained, and are pruned."""
+    def __init__(self, study: ResolvedStudy, *, seconds_before: float) -> None:
+        """``seconds_before``: what earlier drivers have used."""
         self._study = study
-        self._trials_removed = trials_removed
         self._seconds_before = seconds_before
         self._seconds = seconds_of(study.budget, study.devices)
         self._share = 1.0 - _kept(study)
+        # asked several times per training, and the same for all of a sweep
+        self._for_search = self._share * study.total_steps - exponents.planned_cost(study)
+        self._of_a_trial = study.cost.steps(1)
+        self._after = tuple(study.cost.after(rung) for rung in range(len(study.rungs)))
 
     def pays_for_another_trial(self, tally: Tally, seconds: float) -> bool:
         """Whether the search may ask. A clock alone says it where there is one: how many trials it pays for is a guess,
-        made before an engine was chosen. Else trials may cost more than was expected, where few are halted."""
+        made before an engine was chosen. Else it goes by what trials have cost, and those under way will: trials may
+        cost more than was expected, where few are halted."""
         if self._seconds is not None:
-            return self._seconds_before + seconds < self._share * self._seconds
-        if tally.asked + self._trials_removed >= self._study.trials:
+            return self._has_time_for_another(tally, seconds, self._seconds)
+        if tally.asked >= self._study.trials:
             return False
-        return self._study.budget.trials is not None or tally.search_steps < self._share * self._study.total_steps
+        if self._study.budget.trials is not None or not tally.asked:
+            return True
+        return tally.search_steps + self._to_come(tally) + self._of_a_trial <= self._for_search
+
+    def _has_time_for_another(self, tally: Tally, seconds: float, whole: float) -> bool:
+        """Past the search's share only where the rest is too short for finals, which then goes to the search."""
+        used = self._seconds_before + seconds
+        if used < self._share * whole:
+            return True
+        left = self.left_for_finals(tally, seconds)
+        selection = self._study.selection
+        if used >= whole or tally.unsearched or left is None or not selection.finalists:
+            return False
+        return left - self._to_come(tally) < FEWEST_FINALISTS * selection.seeds * self._study.horizon
+
+    def _to_come(self, tally: Tally) -> float:
+        """Updates that the trials under way are expected to take."""
+        return sum(max(0, row.horizon - row.steps) + self._after[row.rung] for row in tally.searching.values())
 
     def is_over(self, seconds: float) -> bool:
         """Whether the clock has used up the whole of it."""
@@ -91,16 +112,19 @@ class Phases:
         study = self._study
         if study.budget.kind in TIMED:  # what was expected of the pace was a guess, and of a script there was none
             study = study.paced(budget.pace(tally, seconds))
-        rows = exponents.design(study, trials, trainings)
+        rows = [] if _has_lost_design(tally) else exponents.design(study, trials, trainings)
         if rows:
             self.now = Phase.FIT
             self._say_once(
                 f"the search has ended; {len(rows)} trainings measure how the best rate moves with the horizon"
             )
         else:
+            if why_none := exponents.why_none(study):
+                self._say_once(why_none)
             self._keep_fit(tally)
             self.now = Phase.FINALS
-            planned = finals.plan(study, trials, trainings, left=budget.left_for_finals(tally, seconds))
+            left = budget.left_for_finals(tally, seconds)
+            planned = finals.plan(study, trials, trainings, left=left, removed=tally.removed)
             if planned.why_none is not None:
                 self._say_once(planned.why_none)
             rows = finals.trainings(study, planned, trials, trainings)
@@ -109,13 +133,31 @@ class Phases:
                     f"the search has ended; {len(planned.trials)} finalists are trained with "
                     f"{len(planned.seeds)} fresh seeds each"
                 )
-        if rows:
-            self._store.queue_trainings(self._lease, rows)
-        return rows
+        return self._queued(rows)
+
+    def end_by_the_clock(self, tally: Tally) -> None:
+        """Where the search has had all of the time, it is said why nothing came after it."""
+        if self._study.selection.finalists and not tally.unsearched:
+            self._say_once(
+                f"no finals: the rest of the time was too short for {FEWEST_FINALISTS} finalists with "
+                f"{self._study.selection.seeds} seeds each at {self._study.horizon} updates, and the search got it. "
+                "Give more time, or fewer selection.seeds"
+            )
+
+    def _queued(self, rows: list[TrainingRow]) -> list[TrainingRow]:
+        """New ones all at once, then those that a clock has stopped."""
+        if new := [row for row in rows if not row.status.is_outcome]:
+            self._store.queue_trainings(self._lease, new)
+        return [
+            self._store.queue_again(self._lease, row.training_id, reason="a larger budget")
+            if row.status.is_outcome
+            else row
+            for row in rows
+        ]
 
     def _keep_fit(self, tally: Tally) -> None:
         """Once: what the design says goes into the sweep's settings, for the next sweep."""
-        if not any(row.purpose is Purpose.FIT for row in tally.unsearched.values()):
+        if _has_lost_design(tally) or not any(row.purpose is Purpose.FIT for row in tally.unsearched.values()):
             return
         fits = exponents.fitted(self._study, list(tally.trials.values()), list(tally.trainings.values()))
         stored = {name: fit.to_json() for name, fit in fits.items()}
@@ -129,6 +171,11 @@ class Phases:
         if sentence not in self._said:
             self._said.add(sentence)
             self._say(sentence)
+
+
+def _has_lost_design(tally: Tally) -> bool:
+    """Whether trainings of it were removed: the sweep has had its design, and what is left of it says less."""
+    return tally.removed.steps.get(Purpose.FIT, 0) > 0
 
 
 def phase_of(trainings: Mapping[str, TrainingRow]) -> Phase:

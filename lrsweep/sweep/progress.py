@@ -178,6 +178,7 @@ class SweepResult:
     best: Best | None
     home: str
     startup_seconds: float
+    """0 for a sweep that was only read"""
     not_mirrored: int = 0
     """trainings that MLflow still lacks; the same command sends them"""
     outage: str | None = None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lrsweep.records import Curve, Json, Purpose, Status, SweepRow, TrainingRow
+from lrsweep.records import Curve, Json, Origin, Purpose, Status, SweepRow, TrainingRow, TrialRow, TrialState
 from lrsweep.scripts import command
 from lrsweep.store.base import Lease, Store
+from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.halting import OtherRules, Reached, calibrates, is_behind_anywhere
 from lrsweep.sweep.rungs import Rungs
 from lrsweep.sweep.search import Search
 from lrsweep.sweep.tally import Tally
-from lrsweep.sweep.trust import FIRST_RUNG_KEY
+from lrsweep.sweep.trust import DROPPED_KEY
 from lrsweep.sweep.waiting import Untold, Waiting, most_in_flight
+from lrsweep.sweep.warm_start import original_of
 
 
 @dataclass
@@ -56,7 +58,7 @@ def recovered(
     generation = store.trials(study.name, generation=study.generation)
     sweeps = [row for row in store.sweeps(study.name) if row.generation == study.generation]
     others = OtherRules(study, [row for row in sweeps if row.sweep_id != sweep.sweep_id])
-    reached, tally = Reached(study, others), Tally(study.sense)
+    reached, tally = Reached(study, others), Tally(study.sense, Removed.of(sweep))
     by_number = {trial.number: trial for trial in generation}
     for trial in generation:
         if trial.sweep_id == sweep.sweep_id:
@@ -73,13 +75,19 @@ def recovered(
             tally.put_training(row)
         by_trial[row.trial].append(row)
         reached.add(by_number[row.trial], row)
-    rungs = Rungs(study, others, dropped=int(sweep.settings.get(FIRST_RUNG_KEY, 0)))
+    rungs = Rungs(study, others, dropped=sweep.settings.get(DROPPED_KEY, ()))
     rungs.recover(generation, by_trial)
     runs_scripts = study.workload.name == command.NAME
     state = State(
         study=study,
         tally=tally,
-        search=Search(study, generation, by_trial, sweep_id=sweep.sweep_id, points=points),
+        search=Search(
+            study,
+            generation,
+            by_trial | _of_originals(store, study, generation),
+            sweep_id=sweep.sweep_id,
+            points=points,
+        ),
         reached=reached,
         rungs=rungs,
         waiting=Waiting(takes=takes),
@@ -88,8 +96,21 @@ def recovered(
     )
     for row in left:  # now that all values are known
         trial = by_number[row.trial]
-        is_behind = row.purpose is Purpose.SEARCH and is_behind_anywhere(trial, by_trial[row.trial], reached)
+        is_behind = row.purpose is Purpose.SEARCH and is_behind_anywhere(
+            trial, [each for each in by_trial[row.trial] if each.rung not in rungs.dropped], reached
+        )
         if is_behind and calibrates(trial):
             state.untold.goes_on_to_calibrate(row.trial)
         state.wait(row)
     return state
+
+
+def _of_originals(store: Store, study: ResolvedStudy, trials: Sequence[TrialRow]) -> dict[int, list[TrainingRow]]:
+    """By the number of a halted copy, what was trained of its original; nothing where that was removed."""
+    halted = [trial for trial in trials if trial.origin is Origin.COPIED and trial.state is TrialState.PRUNED]
+    copies = {original_of(copy): copy.number for copy in halted}
+    found: dict[int, list[TrainingRow]] = defaultdict(list)
+    for row in store.trainings(study.name) if copies else ():  # once for up to a thousand copies
+        if row.trial in copies:
+            found[copies[row.trial]].append(row)
+    return found

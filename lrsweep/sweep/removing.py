@@ -7,16 +7,16 @@ rows still there and deletes again what is deleted already. All of it happens un
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
-from lrsweep.records import Json, Purpose, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import Json, Origin, Purpose, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection import best_trial
 from lrsweep.store import Lease, Store
 from lrsweep.sweep.finals import leader, standings
-from lrsweep.sweep.optuna_copy import without_trials
+from lrsweep.sweep.optuna_copy import copy_name, without_trials
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.stored import resolved_from, sense_of
 
@@ -27,8 +27,11 @@ KEPT: tuple[Kept, ...] = ("champions", "finalists")
 class Runs(Protocol):
     """What a tracker does here."""
 
-    def delete_run(self, run_id: str) -> None:
-        """Does nothing where it is gone."""
+    def delete_run(self, run_id: str) -> bool:
+        """Whether it is gone now; one that may not be deleted stays."""
+
+    def tagged_runs(self, sweep: SweepRow, known: Iterable[str]) -> Mapping[str, str | None]:
+        """All runs with the sweep's tag, each with its training; they lie where the ``known`` ones do."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ class Removal:
     """of the curves, in bytes"""
     runs: tuple[str, ...]
     """of MLflow; the sweep's own too where nothing of it stays"""
+    keep: tuple[Kept, ...]
+    """what was to stay"""
     kept: tuple[int, ...]
+    """and the trials that this comes to"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -108,6 +114,7 @@ def _removal(store: Store, sweep: SweepRow, keep: Collection[Kept]) -> Removal:
         trainings=len(of_gone),
         size=sum(sizes.get(number, 0) for number in gone),
         runs=tuple(runs),
+        keep=tuple(keep),
         kept=tuple(sorted(kept)),
     )
 
@@ -120,7 +127,8 @@ def _kept(
     keep: Collection[Kept],
 ) -> set[int]:
     """Finalists were trained with fresh seeds; the champions of a sweep are the first of its finals, which is what it
-    recommends, and the best of its search."""
+    recommends, and the best of its search. Where any of these stay, so does the baseline that they are compared with:
+    a larger budget that continues the sweep would train it anew."""
     kept: set[int] = set()
     if "finalists" in keep:
         kept |= {row.trial for row in trainings if row.purpose is Purpose.FINAL}
@@ -130,7 +138,7 @@ def _kept(
         has_finals = any(row.purpose is Purpose.FINAL for row in trainings)
         if has_finals and (first := leader(standings(resolved_from(study, sweep), trials, trainings))) is not None:
             kept.add(first.trial)
-    return kept
+    return kept | {trial.number for trial in trials if trial.origin is Origin.BASELINE} if kept else kept
 
 
 def _last_begun(store: Store, sweep: SweepRow) -> float:
@@ -139,33 +147,54 @@ def _last_begun(store: Store, sweep: SweepRow) -> float:
 
 
 # ── and how it goes ──────────────────────────────────────────────────────────────────────────────────────────────────
-def remove(store: Store, removal: Removal, *, runs: Runs, optuna_url: str) -> None:
-    """Raises LeaseHeld where somebody drives the study, and TrackingUnavailable or StoreUnavailable where a mirror does
-    not answer: then the store's rows stay, and the same command goes on."""
+def remove(store: Store, removal: Removal, *, runs: Runs, optuna_url: str) -> int:
+    """How many runs may not be deleted and stay; does nothing where the sweep is gone already.
+
+    Raises LeaseHeld where somebody drives the study, TryAgain where it went on meanwhile, and TrackingUnavailable or
+    StoreUnavailable where a mirror does not answer: then the store's rows stay, and the same command goes on.
+    """
     study = removal.sweep.study
     lease = store.acquire_lease(study, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
     try:
-        _refuse_changed(store, removal)
+        if not _is_there(store, removal):
+            return 0
         keep = _keeper(store, lease)
-        for run in removal.runs:
-            runs.delete_run(run)
+        stayed = 0
+        for run in (*_forgotten(store, removal, runs), *removal.runs):
+            stayed += not runs.delete_run(run)
             keep()
-        name = f"{removal.study.name}@{removal.study.generation[:8]}"
-        without_trials(optuna_url, name, removal.trials, keep)
+        without_trials(optuna_url, copy_name(removal.study), removal.trials, keep)
         store.renew_lease(lease, seconds=LEASE_SECONDS)
         store.remove_trials(lease, removal.sweep.sweep_id, removal.trials)
     finally:
         store.release_lease(lease)
+    return stayed
 
 
-def _refuse_changed(store: Store, removal: Removal) -> None:
-    """Between the plan and the lease a driver may have gone on with the sweep."""
-    now = store.sweep(removal.sweep.sweep_id)
-    if now != removal.sweep:
+def _forgotten(store: Store, removal: Removal, runs: Runs) -> list[str]:
+    """Runs of what goes that the store does not know of: of given-up attempts, or made just before a kill."""
+    sweep = removal.sweep
+    rows = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    stay: set[str | None] = {row.training_id for row in rows if row.trial in removal.kept}
+    if removal.kept:
+        stay.add(None)  # the sweep's own
+    found = runs.tagged_runs(sweep, filter(None, (sweep.mlflow_run_id, *removal.runs)))
+    listed = {*removal.runs}
+    return [run for run, training in found.items() if training not in stay and run not in listed]
+
+
+def _is_there(store: Store, removal: Removal) -> bool:
+    """False where another command has removed the sweep between the plan and the lease.
+
+    A driver may have gone on with it: its own row need not tell, so all of the plan is made again.
+    """
+    sweep_id, study = removal.sweep.sweep_id, removal.sweep.study
+    now = next((sweep for sweep in store.sweeps(study) if sweep.sweep_id == sweep_id), None)
+    if now is not None and _removal(store, now, removal.keep) != removal:
         raise TryAgain(
-            f"sweep {now.sweep_id!r} of study {now.study!r} went on meanwhile; nothing was removed. "
-            "Run the command again."
+            f"sweep {sweep_id!r} of study {study!r} went on meanwhile; nothing was removed. Run the command again."
         )
+    return now is not None
 
 
 def _keeper(store: Store, lease: Lease) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from lrsweep.scripts import command
 from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
+from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy, Study
 from lrsweep.sweep import events
 from lrsweep.sweep.beginning import (
@@ -87,7 +88,9 @@ def run_sweep(
         stack.callback(executor.close)
         keep = _keeping(store, lease, stop)
         executor.start(study.workload)  # it imports torch while this process imports MLflow: seconds each
-        load_mlflow()
+        before = store.sweeps(study.name)
+        if options.another != "never" or not before or before[-1].status is not SweepStatus.FINISHED:
+            load_mlflow()  # else it is most likely only read
         keep()
         resolved = study.resolved(executor.describe(study.workload, keep))
         if study.workload.name == command.NAME:
@@ -98,7 +101,7 @@ def run_sweep(
             if found.status is SweepStatus.FINISHED and is_over(store, found, resolved):
                 say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
                 resolved = resolved_in(found, resolved)
-                return _result(store, resolved, found, homes, startup_seconds=time.monotonic() - began)
+                return _result(store, resolved, found, homes, startup_seconds=0.0)
         resolved = paced(resolved, store, executor, keep, say)
         store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
         checkpoints = Checkpoints(homes.checkpoints)
@@ -116,6 +119,7 @@ def run_sweep(
             trials_left=trials_left(store, resolved, sweep),
             at_once=most_in_flight(resolved.trials),
             seconds=left,
+            trainings=store.trainings(resolved.name, sweep_id=sweep.sweep_id),
         )
         crew = crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say)
         executor.use(crew)
@@ -258,7 +262,7 @@ def _result(
     trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
     trainings = [row for row in of_generation if row.sweep_id == sweep.sweep_id]
     steady = calibrating(generation)
-    steps = sum(row.steps for row in trainings)
+    steps = Removed.of(sweep).all_steps + sum(row.steps for row in trainings)
     used = study.rate_exponents
     return SweepResult(
         sweep=sweep,

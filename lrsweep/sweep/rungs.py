@@ -1,4 +1,9 @@
-"""What calibrating trials say of the rungs while a sweep runs, and where its new trials start because of it."""
+"""What calibrating trials say of the rungs while a sweep runs, and which rungs it leaves out because of it.
+
+A dropped rung stays so, whatever later trials say: new trials start above it or pass over it, and a trial that is
+trained there goes on whatever its value. Each rung is judged for itself: one that tells which trials will diverge is of
+use below one that cannot rank the others.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +13,56 @@ from collections.abc import Iterable, Mapping
 from lrsweep.records import TrainingRow, TrialRow
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.halting import OtherRules
-from lrsweep.sweep.trust import RungTrust, calibrating, first_rung, rung_trusts
+from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 
 
 class Rungs:
     """Looked at anew whenever a calibrating trial is told: those are a tenth of all."""
 
-    def __init__(self, study: ResolvedStudy, others: OtherRules, *, dropped: int) -> None:
-        """``dropped``: the rung at which the sweep's new trials have started so far."""
+    def __init__(self, study: ResolvedStudy, others: OtherRules, *, dropped: Iterable[int] = ()) -> None:
+        """``dropped``: what the sweep has dropped so far."""
         self._study = study
         self._others = others
         self._trials: dict[int, TrialRow] = {}
         self._trainings: dict[int, list[TrainingRow]] = defaultdict(list)
-        self._is_stale = True
-        self._trusts: tuple[RungTrust, ...] = ()
-        self.first = dropped
+        self.trusts: tuple[RungTrust, ...] = ()
+        """per rung below the full one"""
+        self.dropped = set(dropped)
 
     def recover(self, trials: Iterable[TrialRow], trainings: Mapping[int, list[TrainingRow]]) -> None:
         """Reads back the generation's."""
         for trial in calibrating(trials):
             self._trials[trial.number] = trial
             self._trainings[trial.number] = list(trainings.get(trial.number, ()))
+        self._judge()
 
     def trained(self, trial: TrialRow, row: TrainingRow) -> None:
         """A training of a calibrating trial has ended."""
         self._trials[trial.number] = trial
         self._trainings[trial.number].append(row)
 
-    def told(self, trial: TrialRow) -> RungTrust | None:
-        """A calibrating trial has its result; comes back with the rung that is dropped by it, if one is."""
+    def told(self, trial: TrialRow) -> None:
+        """A calibrating trial has its result."""
         self._trials[trial.number] = trial
-        self._is_stale = True
-        before = self.first
-        self.first = first_rung(self._study, self.trusts, before)
-        return None if self.first == before else self.trusts[before]
+        self._judge()
 
     @property
-    def trusts(self) -> tuple[RungTrust, ...]:
-        """Per rung below the full one."""
-        if self._is_stale:
-            self._is_stale = False
-            rows = [row for of_trial in self._trainings.values() for row in of_trial]
-            self._trusts = rung_trusts(self._study, list(self._trials.values()), rows, self._others)
-        return self._trusts
+    def first(self) -> int:
+        """Where a new trial starts."""
+        return self.above(-1)
+
+    def above(self, rung: int) -> int:
+        """Where a trial goes on from there; the full horizon is never dropped."""
+        last = len(self._study.rungs) - 1
+        return next((each for each in range(rung + 1, last) if each not in self.dropped), last)
+
+    def sentence(self, dropped: int) -> str:
+        """What a person reads of a dropped rung: the figures, and what follows from them."""
+        starts = "new trials start at" if dropped < self.first else "from shorter rungs trials go on to"
+        steps = self._study.rungs[self.above(dropped)]
+        return f"{self.trusts[dropped].sentence}. It misleads: {starts} {steps} steps, and none is halted at it"
+
+    def _judge(self) -> None:
+        rows = [row for of_trial in self._trainings.values() for row in of_trial]
+        self.trusts = rung_trusts(self._study, list(self._trials.values()), rows, self._others)
+        self.dropped |= {trust.rung for trust in self.trusts if trust.is_low}

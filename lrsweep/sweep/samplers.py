@@ -14,6 +14,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -65,31 +66,32 @@ def make_pruner(study: ResolvedStudy) -> BasePruner | None:
 
 def _tpe_by_family(study: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
     given = {"n_startup_trials": STARTUP_OF_A_FAMILY, "multivariate": True, "constant_liar": True, **settings}
-    return ByFamily(study, lambda own: optuna.samplers.TPESampler(**{"seed": own, **given}), seed)
+    return ByFamily(study, lambda own: _made(optuna.samplers.TPESampler, {"seed": own, **given}), seed)
 
 
 def _tpe(_: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
     given = {"multivariate": True, "group": True, "constant_liar": True, "seed": seed, **settings}
-    return optuna.samplers.TPESampler(**given)
+    return _made(optuna.samplers.TPESampler, given)
 
 
 def _gp(study: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
     given = {"n_startup_trials": STARTUP_OF_A_FAMILY, **settings}
-    return ByFamily(study, lambda own: optuna.samplers.GPSampler(**{"seed": own, **given}), seed, completes=True)
+    return ByFamily(study, lambda own: _made(optuna.samplers.GPSampler, {"seed": own, **given}), seed, completes=True)
 
 
 def _qmc(study: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
-    return QuasiRandom(study, **{"seed": seed, **settings})
+    return _made(partial(QuasiRandom, study), {"seed": seed, **settings})
 
 
 def _random(_: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
-    return optuna.samplers.RandomSampler(**{"seed": seed, **settings})
+    return _made(optuna.samplers.RandomSampler, {"seed": seed, **settings})
 
 
 def _cmaes(study: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
     """Optuna's draws names by itself, and at random; the rest it moves together."""
     given = {"warn_independent_sampling": False, **settings}
-    return ByFamily(study, lambda own: optuna.samplers.CmaEsSampler(**{"seed": own, **given}), seed, completes=True)
+    make = partial(_made, optuna.samplers.CmaEsSampler)
+    return ByFamily(study, lambda own: make({"seed": own, **given}), seed, completes=True)
 
 
 def _auto(study: ResolvedStudy, seed: int, settings: Settings) -> BaseSampler:
@@ -115,31 +117,30 @@ SAMPLERS: Mapping[str, Callable[[ResolvedStudy, int, Settings], BaseSampler]] = 
 def _percentile(study: ResolvedStudy, settings: Settings) -> BasePruner:
     """Unless told otherwise as many go on as where we halt: one in the reduction factor."""
     given = {"percentile": 100 / study.search.reduction_factor, **settings}
-    return optuna.pruners.PercentilePruner(**given)
+    return _made(optuna.pruners.PercentilePruner, given)
 
 
 def _successive_halving(study: ResolvedStudy, settings: Settings) -> BasePruner:
     given = {"min_resource": 1, "reduction_factor": study.search.reduction_factor, **settings}
-    return optuna.pruners.SuccessiveHalvingPruner(**given)
+    return _made(optuna.pruners.SuccessiveHalvingPruner, given)
 
 
 def _hyperband(study: ResolvedStudy, settings: Settings) -> BasePruner:
     factor = study.search.reduction_factor
     highest = factor ** (len(study.rungs) - 1)
-    return optuna.pruners.HyperbandPruner(
-        **{"min_resource": 1, "max_resource": highest, "reduction_factor": factor, **settings}
-    )
+    given = {"min_resource": 1, "max_resource": highest, "reduction_factor": factor, **settings}
+    return _made(optuna.pruners.HyperbandPruner, given)
 
 
 PRUNERS: Mapping[str, Callable[[ResolvedStudy, Settings], BasePruner | None]] = MappingProxyType(
     {
         "halving": lambda _study, _settings: None,
-        "none": lambda _study, settings: optuna.pruners.NopPruner(**settings),
-        "median": lambda _study, settings: optuna.pruners.MedianPruner(**settings),
+        "none": lambda _study, settings: _made(optuna.pruners.NopPruner, settings),
+        "median": lambda _study, settings: _made(optuna.pruners.MedianPruner, settings),
         "percentile": _percentile,
         "successive_halving": _successive_halving,
         "hyperband": _hyperband,
-        "threshold": lambda _study, settings: optuna.pruners.ThresholdPruner(**settings),
+        "threshold": lambda _study, settings: _made(optuna.pruners.ThresholdPruner, settings),
     }
 )
 
@@ -154,6 +155,22 @@ def _named(plugin: Plugin, known: Mapping[str, Made], key: str) -> Made:
         f"{key} is {plugin.name!r}, which is not known.{did_you_mean(plugin.name, known)} There are "
         f'{", ".join(known)}, and any class by its path, as in "optuna.samplers.TPESampler".'
     )
+
+
+FROM_A_FILE: Mapping[str, Any] = MappingProxyType(
+    {"bool": bool, "int": int, "float": int | float, "str": str, "dict[str, Any]": dict}
+)
+"""By annotation: what of it a study file can give. It has no functions and no samplers."""
+
+
+def _made(kind: Callable[..., Made], settings: Settings) -> Made:
+    """Raises TypeError for a value of another type too, which some of Optuna's classes stumble over at an ask only."""
+    for name, parameter in inspect.signature(kind).parameters.items():
+        wanted = getattr(parameter.annotation, "__name__", str(parameter.annotation))
+        types = [FROM_A_FILE[each] for each in wanted.split(" | ") if each in FROM_A_FILE]
+        if name in settings and not any(isinstance(settings[name], each) for each in types):
+            raise TypeError(f"{name} must be {wanted}, not {settings[name]!r}")
+    return kind(**settings)
 
 
 def _own(plugin: Plugin, base: type[Any], key: str, given: Settings) -> Any:

@@ -54,7 +54,8 @@ class Search:
         sweep_id: str,
         points: Iterable[Point] = (),
     ) -> None:
-        """``trials`` are all of the generation, ``trainings`` theirs by trial; the sweep's own unfinished go on.
+        """``trials`` are all of the generation, ``trainings`` theirs by trial, and a halted copy's are its original's.
+        The sweep's own unfinished go on.
 
         ``points`` are asked for first, each once in the life of the sweep, and so are imported points without a value.
         """
@@ -228,12 +229,13 @@ def best_and_newest(values: Sequence[float | None], sense: Direction, most: int)
 def frozen_trial(trial: TrialRow, trainings: Sequence[TrainingRow], study: ResolvedStudy) -> FrozenTrial:
     """A finished trial in Optuna's own form, as the search and the copy in Optuna's storage hold it.
 
-    One that was copied or imported has no trainings here: what halted it counts as the value of its first rung. A
-    baseline beside the space has no parameters in Optuna's sense; they are one attribute.
+    Of one that was copied ``trainings`` are those of the trial that it was copied from, and what halted it stands at
+    the rung that this reached; at the first where that is not known. A baseline beside the space has no parameters in
+    Optuna's sense; they are one attribute.
     """
     values = rung_values(trainings, study.value_key, study.search.reduction_factor)
     if not trial.origin.counts and trial.state is TrialState.PRUNED:
-        values = {rung_step(0): math.nan if trial.value is None else trial.value}
+        values = {max(values, default=rung_step(0)): math.nan if trial.value is None else trial.value}
     return optuna.create_trial(
         state=OPTUNA_STATES[trial.state],
         value=trial.value,

@@ -30,6 +30,7 @@ from lrsweep.study import (
     TrackingSpec,
 )
 from lrsweep.study.extra import Choices, Extra, read_extra
+from lrsweep.study.lost import without_lost_families
 
 OWN_TABLE = ("warmup", "floor", "mode")
 """Settings of families that say themselves what they are: the space has keys for them, or they follow from the
@@ -40,9 +41,9 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
     """The study as it was asked; with the exponents that the sweep has frozen, where one is named.
 
     ``meaning`` and ``generation`` of the result are the row's, unless a later release has changed what it searches or
-    how it trains: then they tell so.
+    how it trains, or lacks one of its families: then they tell so.
     """
-    spec = row.spec
+    spec = without_lost_families(row).spec
     workload, space = spec["workload"], spec["space"]
     facts = WorkloadFacts(
         name=workload["name"],
@@ -117,8 +118,8 @@ def _workload(spec: Mapping[str, Json], facts: WorkloadFacts) -> WorkloadSpec:
 def _search(stored: Mapping[str, Json], rungs: list[int]) -> SearchSpec:
     """A release that kept no search had two rungs, or one where the horizon was short."""
     plugins = {name: Plugin(**stored[name]) for name in ("sampler", "pruner") if name in stored}
-    if not stored and len(rungs) == 1:
-        return SearchSpec(fidelity="full")
+    if not stored:
+        return SearchSpec(rungs=len(rungs), fidelity="full" if len(rungs) == 1 else "compressed")
     return SearchSpec(**{**stored, **plugins})
 
 

@@ -6,27 +6,33 @@ from dataclasses import replace
 
 from lrsweep.records import Direction, Origin, Purpose, TrainingRow, TrialRow, TrialState
 from lrsweep.selection import FamilyStanding, cost
+from lrsweep.store.rules import Removed
 
 
 class Tally:
     """Counts trials and trainings as they come and change; the latest row of each is kept."""
 
-    def __init__(self, sense: Direction) -> None:
+    def __init__(self, sense: Direction, removed: Removed | None = None) -> None:
+        """``removed``: what the sweep has trained and no longer has, which is counted but in no row."""
         self._sense = sense
+        self.removed = removed or Removed()
         self.trials: dict[int, TrialRow] = {}
         self.trainings: dict[str, TrainingRow] = {}
-        self.asked = 0
+        self.asked = self.removed.trials
         """of the sweep's own trials"""
-        self.told = 0
+        self.told = self.removed.trials
         self.ended = 0
         """trainings"""
-        self.steps = 0
-        self.search_steps = 0
+        self.steps = self.removed.all_steps
+        self.search_steps = self.removed.steps.get(Purpose.SEARCH, 0)
         """those that the search has trained; the others are finalists' and of a design"""
         self.leader: TrialRow | None = None
         """the best at the full horizon"""
         self._families: dict[str, FamilyStanding] = {}
-        self.has_baseline = False
+        self.baseline: TrialRow | None = None
+        """the newest: a study's file may name another one later"""
+        self.searching: dict[str, TrainingRow] = {}
+        """trainings of the search that wait or run, by id"""
         self.unsearched: dict[str, TrainingRow] = {}
         """trainings of finalists and of a design, by id"""
 
@@ -69,7 +75,7 @@ class Tally:
                 standing = replace(standing, best=self._better(standing.best, trial))
                 self.leader = self._better(self.leader, trial)
         if trial.origin is Origin.BASELINE:
-            self.has_baseline = True
+            self.baseline = trial if self.baseline is None else max(self.baseline, trial, key=lambda row: row.number)
             standing = replace(standing, baseline=trial)
         self._families[family] = standing
 
@@ -83,6 +89,10 @@ class Tally:
         self.ended += row.status.is_outcome - (before is not None and before.status.is_outcome)
         if row.purpose is not Purpose.SEARCH:
             self.unsearched[row.training_id] = row
+        elif row.status.is_outcome:
+            self.searching.pop(row.training_id, None)
+        else:
+            self.searching[row.training_id] = row
 
     def _better(self, held: TrialRow | None, trial: TrialRow) -> TrialRow:
         """The earlier trial where two are equal."""

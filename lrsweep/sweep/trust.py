@@ -1,11 +1,11 @@
 """How far the order at a rung can be trusted: its rank correlation with the full horizon, on calibrating trials alone,
 which ran all rungs whatever their values. A pure function of committed rows, so that a restart decides alike.
 
-Acted upon: a rung whose whole interval lies below 0.6 is dropped, and new trials start above it. By simulation halving
-at a third of the horizon finds better points than full trainings of the same cost where the correlation is above 0.4;
-corrected rungs that were measured had 0.79 to 0.99. Looking after every calibrating trial from the 8th to the 30th,
-the rule drops a rung of 0.76 in 0.2 % of sweeps, of 0.6 in 10 %, of 0.2 in 80 % and of 0 in 98 %; up to the 16th it
-has dropped the latter two in 51 % and 75 % (600 simulated sweeps each).
+Acted upon: a rung whose whole interval lies below 0.6 is dropped, each by its own figures (see ``rungs``). By
+simulation halving at a third of the horizon finds better points than full trainings of the same cost where the
+correlation is above 0.4; corrected rungs that were measured had 0.79 to 0.99. Looking after every calibrating trial
+from the 8th to the 30th, the rule drops a rung of 0.76 in 0.2 % of sweeps, of 0.6 in 10 %, of 0.2 in 80 % and of 0 in
+98 %; up to the 16th it has dropped the latter two in 51 % and 75 % (600 simulated sweeps each).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from lrsweep.sweep.halting import OtherRules, calibrates
 LOW = 0.6
 """Above what an interval has to reach for its rung to be kept."""
 
-FIRST_RUNG_KEY = "first_rung"
-"""Where a sweep's settings hold the rung at which new trials start, once a rung was dropped."""
+DROPPED_KEY = "dropped_rungs"
+"""Where a sweep's settings hold the rungs that it has dropped."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class RungTrust:
 
     rung: int
     horizon: int
-    next_horizon: int
     n: int
     """calibrating trials with a value at the rung that were told; those that diverged later rank as the worst"""
     correlation: float | None
@@ -48,20 +47,19 @@ class RungTrust:
 
     @property
     def is_low(self) -> bool:
-        """Whether the rung misleads, as far as it can be known: new trials start above it."""
+        """Whether the rung misleads, as far as it can be known."""
         return self.n >= FEWEST_CALIBRATION_TRIALS and self.interval is not None and self.interval.high < LOW
 
     @property
     def sentence(self) -> str:
-        """What a person reads: the figures with their n, and what follows from them."""
+        """What a person reads: the figures with their n."""
         if self.correlation is None:
             return f"rung of {self.horizon} steps: too few calibrating trials yet to say how it ranks (n = {self.n})"
         figures = f"rank correlation {_with_interval(self.correlation, self.interval)} with the full horizon"
         if self.family_correlation is not None:
             figures += f", {_with_interval(self.family_correlation, self.family_interval)} over families' bests"
         families = "1 family" if self.families == 1 else f"{self.families} families"
-        said = f"rung of {self.horizon} steps: {figures} (n = {self.n} trials of {families})"
-        return f"{said}. It misleads: new trials start at {self.next_horizon} steps" if self.is_low else said
+        return f"rung of {self.horizon} steps: {figures} (n = {self.n} trials of {families})"
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -102,16 +100,6 @@ def rung_trusts(
     return tuple(_trust(study, rung, at_rung[rung], full, families) for rung in range(len(study.rungs) - 1))
 
 
-def first_rung(study: ResolvedStudy, trusts: Sequence[RungTrust], dropped: int = 0) -> int:
-    """The rung at which a new trial starts: the lowest that is not low.
-
-    ``dropped`` is where the sweep's new trials have started so far: what was dropped stays so, whatever later trials
-    say.
-    """
-    low = {trust.rung for trust in trusts if trust.is_low}
-    return next(rung for rung in range(dropped, len(study.rungs)) if rung not in low)
-
-
 def _end(trial: TrialRow, study: ResolvedStudy) -> float | None:
     """The trial's cost at the full horizon, infinity where it diverged; None where it has not come to either.
 
@@ -142,7 +130,6 @@ def _trust(
     return RungTrust(
         rung=rung,
         horizon=study.rungs[rung],
-        next_horizon=study.rungs[rung + 1],
         n=len(numbers),
         correlation=correlation,
         interval=None if correlation is None else rank_interval(correlation, len(numbers)),

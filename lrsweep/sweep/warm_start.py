@@ -16,11 +16,15 @@ from lrsweep.selection import ranked
 from lrsweep.space import distributions_at, distributions_to_json, params_of
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep import baseline
 from lrsweep.sweep.search import LARGEST_HISTORY, best_and_newest
 from lrsweep.sweep.stored import known_point, resolved_from
 
 POINTS_KEY = "points"
 """Where a sweep's settings hold the points that it tries first."""
+
+OF_TRIAL = "trial "
+"""How the name begins of what a trial was copied from; its number follows."""
 
 SHARE_OF_POINTS = 5
 """One in so many trials of the budget at most is a point of another meaning."""
@@ -70,7 +74,8 @@ class WarmStart:
 def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow) -> WarmStart:
     """To be called once, for a sweep that has just been created; the rows are written under its lease.
 
-    Trials that the generation has copied already are not copied again, so a second call adds none.
+    Trials that the generation has copied already are not copied again, so a second call adds none. ``study`` is with
+    the exponents that the sweep has frozen: where something is copied the baseline gets its number before.
     """
     earlier = [
         Earlier(resolved_from(row), store.trials(study.name, generation=row.generation))
@@ -80,6 +85,8 @@ def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow
     present = store.trials(study.name, generation=study.generation)
     unknown = sum(one.unknown for one in earlier)
     rows = copies(study, sweep.sweep_id, earlier, present)
+    if rows:
+        baseline.put_first(store, lease, study, sweep)
     number = store.next_trial_number(study.name)
     for place, row in enumerate(rows):
         store.add_trial(lease, replace(row, number=number + place), [])
@@ -152,7 +159,13 @@ def first_of_each_family(points: Sequence[dict[str, Json]]) -> list[dict[str, Js
 
 
 def copy_name(trial: TrialRow) -> str:
-    return f"trial {trial.number}"
+    return f"{OF_TRIAL}{trial.number}"
+
+
+def original_of(copy: TrialRow) -> int:
+    """The number of the trial that it was copied from."""
+    assert copy.copied_from is not None
+    return int(copy.copied_from.removeprefix(OF_TRIAL))
 
 
 def _counted(count: int, what: str) -> str:

@@ -9,8 +9,10 @@ import pytest
 
 from lrsweep.errors import SweepFailed
 from lrsweep.records import Outcome, Status, TrainingPlan
+from lrsweep.schedules import Search
 from lrsweep.study import RunSpec
 from tests.scripted import Bench, completed, failed, in_turn, only_sgd
+from tests.sweeps import a_study
 
 FULL = "Traceback …\n  save()\nOSError: [Errno 28] No space left on device"
 
@@ -57,3 +59,15 @@ def test_a_study_says_how_many_failures_in_a_row_stop_it(most: int) -> None:
         bench.drive(in_turn(completed, failed))
     assert str(caught.value).count("RuntimeError: no data") == 1
     assert Counter(row.status for row in bench.trainings())[Status.FAILED] == most
+
+
+def test_a_point_that_is_no_schedule_fails_and_the_sweep_goes_on() -> None:
+    """A study that an earlier release took can draw a warm-up and a hold that are longer than the whole."""
+    study = a_study(trials=12, families=("cosine",), warmup=(0.3, 0.6), settings={"cosine": {"hold": Search(0.3, 0.6)}})
+    bench = Bench(study)
+    bench.drive()
+    bench.assert_done(12)
+    failed = [row for row in bench.trainings() if row.status is Status.FAILED]
+    assert failed
+    assert all("warmup" in str(row.error) and "hold" in str(row.error) for row in failed)
+    assert {row.status for row in bench.trainings()} == {Status.FAILED, Status.COMPLETED}

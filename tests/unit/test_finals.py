@@ -101,12 +101,35 @@ def test_what_the_search_left_pays_for_fewer_finalists_before_fewer_seeds(
 
 
 def test_without_room_for_two_finalists_there_are_none_and_it_says_why() -> None:
-    """Two with three seeds are six trainings; five are left."""
-    assert the_plan(5) == Plan(
+    """Two with three seeds are six trainings; five are left by the clock."""
+    assert plan(STUDY, TRIALS, spent(0), left=450) == Plan(
         why_none="no finals: 2 finalists with 3 seeds each take 540 updates, and 450 are left. Give a larger budget, "
         "a larger selection.share, or fewer selection.seeds"
     )
     assert the_plan(5, seeds=2).trials == (2, 1)
+
+
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_a_search_that_took_more_than_its_share_leaves_two_finalists(left: int) -> None:
+    """Many trials at a time go on to longer rungs when the share is used up: two with three seeds are kept for certain.
+    Not where no share was kept, nor where a budget is smaller than what the search had spent before."""
+    found = the_plan(left)
+    assert (found.trials, len(found.seeds)) == ((2, 1), 3)
+    assert the_plan(left, share=0.0).why_none is not None
+    assert plan(STUDY, TRIALS, spent(STUDY.total_steps + 1)).why_none is not None
+
+
+def test_another_seed_of_the_study_leaves_the_finals_their_seeds() -> None:
+    """Those that are there are paid; new ones are the new seed's."""
+    first = the_plan(12)
+    there = [
+        a_training(trial, 1, purpose=Purpose.FINAL, seed=seed, training_id=f"final-{trial}-{seed}")
+        for trial in first.trials
+        for seed in first.seeds
+    ]
+    again = plan(replace(STUDY, seed=7), TRIALS, [*spent(0), *there], left=20 * 90)
+    assert set(again.seeds[:3]) == set(first.seeds)
+    assert len(set(again.seeds)) == 5
 
 
 def test_a_trial_that_has_nobody_to_be_compared_with_is_no_finalist() -> None:
@@ -131,10 +154,11 @@ def test_one_finalist_is_refused_with_what_to_write_instead() -> None:
 
 
 def test_the_share_of_a_budget_in_trials_comes_on_top() -> None:
-    """The search took more than was expected: 40 % of the 100 trainings are kept all the same, for four with ten."""
+    """The search took more than was expected: 40 % of the 100 trainings are kept all the same, for four with ten. Of
+    another budget it is what two finalists take."""
     study = replace(STUDY, budget=BudgetSpec(trials=60))
     assert len(plan(study, TRIALS, spent(9_000)).seeds) == 10
-    assert plan(STUDY, TRIALS, spent(9_000)).seeds == ()
+    assert len(plan(STUDY, TRIALS, spent(9_000)).seeds) == 3
 
 
 def test_a_clock_may_say_what_is_left() -> None:

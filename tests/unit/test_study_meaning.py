@@ -11,19 +11,9 @@ from lrsweep.errors import InvalidInput, StudyError
 from lrsweep.records import EngineSettings, OptimizerSpec, WorkloadFacts
 from lrsweep.scripts.command import Command, command_of
 from lrsweep.study import ResolvedStudy, parse_study
+from tests import studies
 
-FACTS = WorkloadFacts(
-    name="digits",
-    settings={"model": "mlp", "noise": 0.0},
-    version=1,
-    data_hash="d1",
-    batch_size=64,
-    horizon=600,
-    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
-    metrics={"loss": "minimize", "acc": "maximize"},
-    examples_per_epoch=1000,
-    tokens_per_example=32,
-)
+FACTS = replace(studies.FACTS, examples_per_epoch=1000, tokens_per_example=32)
 
 COMMAND = Command("python train.py", steps=600, concurrency=4)
 SCRIPT = WorkloadFacts(

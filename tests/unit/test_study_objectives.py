@@ -76,6 +76,7 @@ def test_the_name_of_the_value_tells_what_it_is() -> None:
         ("val_acc >= 0.94", "val_acc", 0.94, "maximize"),
         ("val_loss<=1e-3", "val_loss", 0.001, "minimize"),
         (" eval/ppl <= -2 ", "eval/ppl", -2.0, "minimize"),
+        ("val_loss <= 1_000.5", "val_loss", 1000.5, "minimize"),
     ],
 )
 def test_a_target_names_its_metric_and_its_direction(text: str, metric: str, target: float, direction: str) -> None:
@@ -85,7 +86,13 @@ def test_a_target_names_its_metric_and_its_direction(text: str, metric: str, tar
     assert (aim.metric, aim.objective.target, aim.direction) == (metric, target, direction)
 
 
-@pytest.mark.parametrize("text", ["fast", "val_acc > 0.9", "val_acc == 0.9", ">= 0.9", "val_acc >= nan", "9a >= 1", 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("fast", "val_acc > 0.9", "val_acc == 0.9", ">= 0.9", "val_acc >= nan", "9a >= 1", 3),
+        *("val_acc >= 1__0", "val_acc >= 1_", "val_acc >= 1_.5"),
+    ],
+)
 def test_what_is_no_objective_is_none(text: object) -> None:
     """Equality is reached by nobody, and a strict sign by the same evaluations."""
     assert read_aim(text) is None

@@ -278,3 +278,19 @@ tags = {at = "{horizn}"}"""
     ]
     assert "Did you mean 'study'?" in told[3]
     assert "Did you mean 'horizon'?" in told[4]
+
+
+def test_a_wrong_value_in_a_table_of_ones_own_keys_is_told_by_what_the_table_is() -> None:
+    """The keys are the user's, so only the table around them has a description."""
+    text = """[tracking]
+tags = {team = 3}
+[baseline]
+family = "cosine"
+peak_lr = 0.1
+optimizer_settings = {momentum = "x"}"""
+    assert problems(text_of(text)) == [
+        'line 8, tracking.tags.team: 3 is not a table of texts, such as team = "vision"; places in braces are filled '
+        "in.",
+        "line 12, baseline.optimizer_settings.momentum: 'x' is not a table of the optimizer's settings where they are "
+        "others, such as momentum = 0.95.",
+    ]

@@ -122,6 +122,30 @@ def test_a_design_is_part_of_what_a_sweep_takes() -> None:
     assert (on_top.design_steps, on_top.total_steps) == (8_000, 29_334 + 8_000)
 
 
+def test_a_design_is_paid_by_the_search_and_refused_where_it_would_take_more_than_half_of_that() -> None:
+    """8,000 updates are 30 % of 26,667: with them the finalists keep their 40 %, and below it none is planned."""
+    wanted = f"{TWO}\n{TWO_RUNGS}\nfit_exponent = true"
+    enough = asked_plan(a_study("steps = 26700", wanted), None, None).plan
+    too_few = asked_plan(a_study("steps = 26600", wanted), None, None).plan
+    assert enough is not None
+    assert too_few is not None
+    assert (enough.design_steps, enough.finalists, enough.search_steps + 8_000 <= 0.6 * 26_700) == (8_000, 3, True)
+    assert (too_few.design_steps, too_few.finalists) == (0, 3)
+    assert too_few.warnings[-1].startswith(
+        "search.fit_exponent takes 8000 updates, more than 30% of the whole budget's"
+    )
+
+
+def test_a_baseline_that_runs_all_rungs_is_part_of_what_a_search_takes() -> None:
+    """200 and 600 updates in the place of the 440 that a trial is expected to take."""
+    baseline = f"{TWO}\n{TWO_RUNGS}\n[baseline]\nfamily = 'constant'\npeak_lr = 0.1"
+    without, with_it = planned("trials = 40", f"{TWO}\n{TWO_RUNGS}"), planned("trials = 40", baseline)
+    assert with_it.search_steps == without.search_steps + 360
+    assert with_it.total_steps == without.total_steps + 360
+    within = planned("steps = 26600", baseline)
+    assert within.search_steps <= 0.6 * 26_600 < within.search_steps + 440
+
+
 def test_scripts_that_run_side_by_side_use_as_many_devices() -> None:
     """As the machine gives out where the file does not say it; before that is known, as one."""
     script = "[study.workload]\ncommand = 'train'\nsteps = 600\ngpus_per_training = 1"
@@ -235,7 +259,7 @@ def test_people_see_a_table_and_the_sums() -> None:
         "wsd         20       8",
     ]
     assert "finalists: up to 3 with 6 fresh seeds each, 10,800 steps" in text
-    assert "in all: 29,334 steps, as many as 48.9 trainings of 600" in text
+    assert "in all: at most 29,334 steps, as many as 48.9 trainings of 600" in text
     assert "time: 49 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:48" in text
     assert "0.81 device hours, 1.63 in money" in text
     assert "time and money: unknown. Give --steps-per-second" in shown(asked_plan(a_study(more=TWO), None, None))

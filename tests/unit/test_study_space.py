@@ -67,6 +67,7 @@ def test_a_count_inside_a_family_holds_its_rungs_long_too() -> None:
     """A cool-down of 150 steps would be most of a training of 200."""
     assert resolved('settings.wsd.cooldown = "150 steps"').rungs == (600,)
     assert resolved('settings.wsd.cooldown = {choices = ["20 steps", "150 steps"]}').rungs == (600,)
+    assert resolved('settings.wsd.cooldown = {choices = [0.2, "150 steps"]}').rungs == (600,)
 
 
 def test_a_warm_up_as_long_as_the_training_is_refused() -> None:
@@ -230,3 +231,86 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
     """Two momenta in the wrong order, although each is allowed."""
     [problem] = problems("[space.settings.one_cycle]\ncycle_momentum = true\nmomentum_low = 0.99\nmomentum_high = 0.9")
     assert problem.startswith("line 6, space.settings.one_cycle: momentum_low 0.99 is above momentum_high 0.9; ")
+
+
+ADVICE = "A trial could get this: change a value or a range here or under [space]"
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ("warmup = [0.0, 0.5]\nsettings.cosine.hold = [0.0, 0.6]", "warmup 0.5 and hold 0.6 are 1.1 of the training; "),
+        ("warmup = 0.5\nsettings.cosine.hold = 0.5", "warmup 0.5 and hold 0.5 are 1 of the training; "),
+        ("warmup = 0.1\nsettings.cosine.hold = {choices = [0.95, 0.2]}", "warmup 0.1 and hold 0.95 are 1.05 of the "),
+        ("families = ['tanh']\nsettings.tanh.low = [-1.0, 1.0]", "low 1 is not below high 0; "),
+        (
+            "families = ['tanh']\nsettings.tanh = {low = [0.1, 0.9], high = [0.2, 1.0]}",
+            "low 0.9 is not below high 0.2; ",
+        ),
+        (
+            "warmup = [0.0, 0.1]\nsettings.cosine.warmup_shape = {choices = ['linear', 'constant']}",
+            "warmup_start must be above 0 for a warm-up of shape 'constant', not 0: ",
+        ),
+        (
+            "families = ['one_cycle']\nsettings.one_cycle = {momentum_low = [0.8, 0.97]}",
+            "momentum_low 0.97 is above momentum_high 0.95; ",
+        ),
+    ],
+)
+def test_ranges_of_which_some_point_is_no_schedule_are_refused(space: str, told: str) -> None:
+    """The worst ends are tried with each other, the warm-up's and those of what the file says nothing of."""
+    [problem] = problems(space)
+    family = space.partition("settings.")[2].partition(" ")[0].partition(".")[0]
+    assert problem.startswith(f"line 7, space.settings.{family}: {told}")
+    assert problem.endswith(f". {ADVICE}.")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "warmup = [0.0, 0.4]\nsettings.cosine.hold = [0.0, 0.5]",
+        "families = ['tanh']\nsettings.tanh = {low = [-1.0, 0.1], high = [0.2, 1.0]}",
+        "families = ['cyclic']\nwarmup = 0.5\nsettings.cyclic.hold = 0.6",
+        "families = ['multistep']\n[space.settings.multistep]\nat.1 = 0.9",
+        "families = ['wsd']\nwarmup = '100 steps'\nsettings.wsd = {hold = '50 steps', cooldown = '50 steps'}",
+    ],
+    ids=["shares", "apart", "rises by itself", "put in order", "counts that fit"],
+)
+def test_ranges_of_which_every_point_is_a_schedule_are_taken(space: str) -> None:
+    """A family that rises by itself gets no warm-up, and a list that ascends is put in order."""
+    assert resolved(space).space.settings
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (
+            "warmup = '300 steps'\nsettings.cosine.hold = [0.1, 0.6]",
+            "warmup '300 steps', hold 0.6 (360 steps) take 660 steps, and there are 600",
+        ),
+        (
+            "warmup = '100 steps'\nsettings.cosine.hold = [0.1, 0.6]",
+            "warmup '100 steps', hold 0.6 (120 steps) take 220 steps, and there are 200",
+        ),
+        (
+            "warmup = [0.1, 0.4]\nsettings.cosine.hold = {choices = [0.1, '370 steps']}",
+            "warmup 0.4 (240 steps), hold '370 steps' take 610 steps, and there are 600",
+        ),
+    ],
+    ids=["full horizon", "rung", "choice"],
+)
+def test_counts_that_a_rung_has_no_room_for_are_refused(space: str, told: str) -> None:
+    """Once the horizon is known: what a share takes of it is added to what does not shrink with it."""
+    with pytest.raises(StudyError) as raised:
+        resolved(space)
+    [problem] = raised.value.problems
+    assert str(problem).startswith(f"space.settings.cosine: schedule 'cosine': {told}: ")
+    assert str(problem).endswith(f"{ADVICE}, study.horizon or search.rungs.")
+
+
+def test_what_goes_together_may_depend_on_the_metrics_direction() -> None:
+    """An accuracy can rise by half of its best, and no positive loss can fall by as much as it is."""
+    space = "families = ['plateau']\nsettings.plateau.threshold = [0.5, 1.5]"
+    assert resolved(space, study='metric = "val_acc"').direction == "maximize"
+    with pytest.raises(StudyError, match=r"space\.settings\.plateau: threshold must be below 1 where"):
+        resolved(space)

@@ -14,6 +14,7 @@ from lrsweep.errors import StudyError
 from lrsweep.records import OptimizerSpec, WorkloadFacts
 from lrsweep.study import OPTIMIZERS, RATE_EXPONENTS, TRAINING_RULES, ResolvedStudy, parse_study
 from lrsweep.study import resolved as resolved_module
+from tests import studies
 from tests.studies import TWO_RUNGS
 
 SMALLEST = """
@@ -24,15 +25,7 @@ workload = "digits"
 trials = 60
 """
 
-FACTS = WorkloadFacts(
-    name="digits",
-    settings={"model": "mlp", "noise": 0.0},
-    version=1,
-    data_hash="d1",
-    batch_size=64,
-    horizon=600,
-    peak_lr={"sgd": (0.01, 2.0), "adamw": (0.0003, 0.1)},
-)
+FACTS = replace(studies.FACTS, metrics={})
 
 
 def small(*, study: str = "", space: str = "", budget: str = "trials = 60") -> str:

@@ -13,7 +13,7 @@ from lrsweep.records import Direction, Origin, Purpose, Status, SweepRow, Traini
 from lrsweep.selection.statistics import Interval
 from lrsweep.study import SearchSpec
 from lrsweep.sweep.halting import OtherRules
-from lrsweep.sweep.trust import RungTrust, calibrating, first_rung, rung_trusts
+from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
 
 STUDY = a_study()
@@ -55,7 +55,7 @@ def the_trust(pairs: Pairs, families: Sequence[str] = ()) -> RungTrust:
 def test_a_rung_is_trusted_as_far_as_it_orders_like_the_full_horizon() -> None:
     """Five points of which two pairs of neighbours change places: 1 - 6·4 / (5·24) = 0.8."""
     trust = the_trust([(0.1, 0.2), (0.2, 0.1), (0.3, 0.4), (0.4, 0.3), (0.5, 0.5)])
-    assert (trust.rung, trust.horizon, trust.next_horizon, trust.n) == (0, 30, 90, 5)
+    assert (trust.rung, trust.horizon, trust.n) == (0, 30, 5)
     assert trust.correlation == pytest.approx(0.8)
     assert trust.interval is not None
     assert trust.interval.low < 0.8 < trust.interval.high
@@ -126,28 +126,24 @@ def test_of_three_rungs_each_below_the_full_one_is_judged() -> None:
     trainings = [a_training(number, value=1 - number / 10) for number in range(4)]
     trainings += [a_training(number, rung=1, value=number / 10) for number in range(5)]
     low, middle = rung_trusts(study, trials, trainings)
-    assert (low.horizon, low.next_horizon, low.n) == (100, 300, 4)
-    assert (middle.horizon, middle.next_horizon, middle.n) == (300, 900, 5)
+    assert (low.horizon, low.n) == (100, 4)
+    assert (middle.horizon, middle.n) == (300, 5)
     assert low.correlation == pytest.approx(-1.0)
     assert middle.correlation == pytest.approx(1.0)
 
 
 def test_a_study_of_one_rung_has_nothing_to_trust() -> None:
-    """A horizon too short for a rung: new trials start at it."""
-    study = a_study(horizon=20)
-    assert rung_trusts(study, [], []) == ()
-    assert first_rung(study, ()) == 0
+    """A horizon too short for a rung."""
+    assert rung_trusts(a_study(horizon=20), [], []) == ()
 
 
 REVERSED = [(1.0 - each / 10, each / 10) for each in range(8)]
 
 
-def test_a_rung_that_misleads_is_dropped_from_the_eighth_calibrating_trial_on() -> None:
+def test_a_rung_is_shown_to_mislead_from_the_eighth_calibrating_trial_on() -> None:
     """Eight points in reversed order; of seven no verdict is given."""
     assert not the_trust(REVERSED[:7]).is_low
-    trust = the_trust(REVERSED)
-    assert trust.is_low
-    assert first_rung(STUDY, [trust]) == 1
+    assert the_trust(REVERSED).is_low
 
 
 def test_a_rung_is_kept_while_its_interval_reaches_what_is_worth_it() -> None:
@@ -157,18 +153,6 @@ def test_a_rung_is_kept_while_its_interval_reaches_what_is_worth_it() -> None:
     assert trust.correlation is not None
     assert abs(trust.correlation) < 0.3
     assert not trust.is_low
-    assert first_rung(STUDY, [trust]) == 0
-
-
-def test_what_was_dropped_stays_so() -> None:
-    """Whatever later trials say of the rung; and above a dropped one the next may be dropped too."""
-    study = replace(a_study(horizon=900), search=SearchSpec(rungs=3))
-    good = the_trust([(each / 10, each / 10) for each in range(8)])
-    low = the_trust(REVERSED)
-    assert first_rung(study, [good, replace(good, rung=1)], dropped=1) == 1
-    assert first_rung(study, [low, replace(low, rung=1)]) == 2
-    assert first_rung(study, [good, replace(low, rung=1)]) == 0
-    assert first_rung(study, [good, replace(low, rung=1)], dropped=1) == 2
 
 
 def test_a_rung_as_good_as_those_measured_is_rarely_dropped_and_a_blind_one_mostly() -> None:
@@ -188,9 +172,9 @@ def test_a_rung_as_good_as_those_measured_is_rarely_dropped_and_a_blind_one_most
     assert dropped[0.0] > 0.8
 
 
-def test_the_sentence_names_rung_n_correlation_interval_and_what_follows() -> None:
-    """Word for word, before there is a figure, with one, and where it is acted upon."""
-    trust = RungTrust(0, 200, 600, 12, 0.831, Interval(0.52, 0.95), 8, 0.5, Interval(-0.3, 0.89))
+def test_the_sentence_names_rung_n_correlation_and_interval() -> None:
+    """Word for word, before there is a figure, with one, and of one family."""
+    trust = RungTrust(0, 200, 12, 0.831, Interval(0.52, 0.95), 8, 0.5, Interval(-0.3, 0.89))
     assert trust.sentence == (
         "rung of 200 steps: rank correlation 0.83 (95 %: 0.52 to 0.95) with the full horizon, "
         "0.50 (95 %: -0.30 to 0.89) over families' bests (n = 12 trials of 8 families)"
@@ -198,9 +182,9 @@ def test_the_sentence_names_rung_n_correlation_interval_and_what_follows() -> No
     low = replace(trust, correlation=-0.2, interval=Interval(-0.7, 0.4), family_correlation=None, families=1)
     assert low.sentence == (
         "rung of 200 steps: rank correlation -0.20 (95 %: -0.70 to 0.40) with the full horizon "
-        "(n = 12 trials of 1 family). It misleads: new trials start at 600 steps"
+        "(n = 12 trials of 1 family)"
     )
-    nothing = RungTrust(0, 200, 600, 1, None, None, 1, None, None)
+    nothing = RungTrust(0, 200, 1, None, None, 1, None, None)
     assert nothing.sentence == "rung of 200 steps: too few calibrating trials yet to say how it ranks (n = 1)"
     assert low.to_json() == {
         "rung": 0,
