@@ -117,12 +117,19 @@ _VALUE = r"(?P<secret>'[^']*'|\"[^\"]*\"|(?!--)[^\s&;'\"]+)"
 _ASSIGNED = (
     re.compile(rf"(?i)(?P<before>(?<![\w.\-]){_NAME_OF_A_SECRET}\s*=\s*){_VALUE}"),
     re.compile(rf"(?i)(?P<before>['\"]{_NAME_OF_A_SECRET}['\"]\s*:\s*){_VALUE}"),
+    # With a bare colon a word alone is none: "unknown key: layer1" says what is wrong.
+    re.compile(rf"(?i)(?P<before>(?<![\w.\-])(?=[\w.]*[_\-]|passw|secret){_NAME_OF_A_SECRET}\s*:(?!:)\s*){_VALUE}"),
     re.compile(rf"(?i)(?P<before>\bbearer\s+){_VALUE}"),
+    re.compile(r"(?P<before>\b(?i:basic)\s+)(?P<secret>(?=\w+[A-Z\d+/=])[\w+/\-]{4,}=*)"),  # base64, and no word
+    re.compile(  # curl's -u NAME:SECRET, also in a list of arguments; not two numbers, which are a user and a group
+        r"(?P<before>(?<![\w\-])(?:-u|--user)(?:['\"],\s*|[\s=]*)(?P<quote>['\"])?(?!\d+:\d+\b)[^\s:='\"]+:)"
+        r"(?P<secret>(?!/)(?(quote)[^'\"]+|[^\s'\"]+))"
+    ),
 )
 _IN_COMMAND = (
     re.compile(rf"(?i)(?P<before>(?<!\S)-{_NAME_OF_A_SECRET}\s+){_VALUE}"),
     re.compile(rf"(?P<before>(?<!\S)-p\s+)(?![\d.]+(?:\s|$))(?![^\s'\"]*[/{{]){_VALUE}"),
-    re.compile(rf"(?i)(?P<before>\bbasic\s+){_VALUE}"),
+    re.compile(rf"(?P<before>\b(?:mysql|mariadb)\S*\s(?:[^;&|]*\s)?-p)(?!\S*{{){_VALUE}"),
 )
 """``--max-tokens`` ends as no secret's name; an option such as ``--sort-key`` is hidden too, which does no harm."""
 
@@ -131,8 +138,9 @@ _TOKENS = (
     re.compile(r"(?P<before>(?<![\w\-])sk-)(?P<secret>(?=[\w\-]*\d)[\w\-]{16,})"),  # a name has seldom a digit there
     re.compile(r"(?P<before>\b(?:AKIA|ASIA))(?P<secret>[0-9A-Z]{16})\b"),
     re.compile(r"(?P<before>\beyJ)(?P<secret>[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)*)"),
+    re.compile(r"(?i)(?P<before>[?&](?:sig|[\w\-]*signature)=)(?P<secret>[^\s&#'\"]+)"),
 )
-"""Of Hugging Face, GitHub, GitLab, Slack, OpenAI and its like, AWS, and JSON Web Tokens."""
+"""Of Hugging Face, GitHub, GitLab, Slack, OpenAI and its like, AWS, JSON Web Tokens, and links that are signed."""
 
 
 def _patterns_of(secret: str) -> tuple[re.Pattern[str], ...]:

@@ -8,17 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from lrsweep.cli.reading import chosen_sweep
+from lrsweep.cli.reading import chosen_sweep, drivers, name_of
 from lrsweep.errors import LeaseHeld, SettingsError, TryAgain
 from lrsweep.records import Json, Status, SweepRow, SweepStatus
 from lrsweep.store.base import Lease, Store
 from lrsweep.sweep.homes import Homes
-from lrsweep.sweep.owner import driver_shown, is_dead, this_owner
+from lrsweep.sweep.owner import is_dead, this_owner
 from lrsweep.sweep.syncing import sync
 
 LOOK_EVERY = 0.2
 LEASE_SECONDS = 30.0
 REASON = "the sweep was cancelled"
+OVER = (SweepStatus.FINISHED, SweepStatus.CANCELLED)
+ASKED = "is asked to end the sweep; it saves what runs first"
+WAITED_FOR = "is still starting: its sweep is asked to end as soon as it is there"
 
 
 @dataclass(frozen=True)
@@ -40,38 +43,41 @@ def cancel(
     patience_seconds: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cancelled:
-    """Asks the driver to end the sweep, and waits until it has; where nobody drives it, ends it under the lease.
+    """Asks the driver to end the sweep, and waits until it has left; where nobody drives it, ends it under the lease.
 
-    Raises SettingsError for a sweep that has ended, TryAgain where the driver has not obeyed in time: the wish stays.
+    A driver that still starts is waited for, and asked once its sweep is there, which may be another than the newest.
+    Raises SettingsError for a sweep that has ended, TryAgain where the driver has not obeyed in time: a wish stays.
     """
-    sweep = chosen_sweep(store, study)
-    try:
-        store.ask_to_cancel(sweep.sweep_id)
-    except ValueError:
-        raise SettingsError(
-            f"the newest sweep of study {sweep.study!r}, {sweep.sweep_id}, is {sweep.status.value} already: there is "
-            "nothing to cancel."
-        ) from None
+    name = name_of(study)
     give_up = time.monotonic() + patience_seconds
-    told = False
+    asked: set[str] = set()
+    told = ""
     while True:
-        holder = store.holders().get(sweep.study)
-        if holder is None or is_dead(holder.owner):
-            with suppress(LeaseHeld):  # somebody was faster
-                return _ended(store, _lease(store, sweep.study), sweep)
-            continue
-        now = store.sweep(sweep.sweep_id)
-        if now.status is not sweep.status and now.status is not SweepStatus.RUNNING:
-            return Cancelled(sweep.study, sweep.sweep_id, now.status, "driver")
-        driver = driver_shown(holder.owner)
-        if not told:
-            say(f"{driver} is asked to end the sweep; it saves what runs first")
-            told = True
-        if time.monotonic() > give_up:
-            raise TryAgain(
-                f"{driver} has not ended the sweep within {patience_seconds:.0f} s. The wish stays, and it ends as "
-                "soon as its driver looks; where that hangs, end that process and give the same command again."
+        driver = drivers(store).get(name)  # before the sweep: one who leaves in between has brought it to its end
+        sweep = next(reversed(store.sweeps(name)), None) if driver else chosen_sweep(store, name)
+        is_late = time.monotonic() > give_up
+        if sweep is not None and sweep.status not in OVER:
+            with suppress(ValueError):  # it has ended just now
+                store.ask_to_cancel(sweep.sweep_id)
+                asked.add(sweep.sweep_id)
+            if driver is None:
+                with suppress(LeaseHeld):  # somebody was faster
+                    return _ended(store, _lease(store, name), sweep)
+                continue
+        elif sweep is not None and sweep.sweep_id in asked and (driver is None or is_late):
+            return Cancelled(name, sweep.sweep_id, sweep.status, "driver")
+        elif sweep is not None and driver is None:
+            raise SettingsError(
+                f"the newest sweep of study {name!r}, {sweep.sweep_id}, is {sweep.status.value} already: there is "
+                "nothing to cancel."
             )
+        if is_late:
+            assert driver is not None  # else one of the cases above
+            raise TryAgain(_not_in_time(driver, patience_seconds, was_asked=bool(asked)))
+        wish = ASKED if asked else WAITED_FOR
+        if wish != told:
+            say(f"{driver} {wish}")
+            told = wish
         time.sleep(LOOK_EVERY)
 
 
@@ -82,6 +88,18 @@ def close_run(homes: Homes, ended: Cancelled, say: Callable[[str], None]) -> Non
             say(f"MLflow has not heard of it: {each.outage} `lrsweep sync` sends the rest and ends the sweep's run.")
 
 
+def _not_in_time(driver: str, seconds: float, *, was_asked: bool) -> str:
+    if was_asked:
+        return (
+            f"{driver} has not ended the sweep within {seconds:.0f} s. The wish stays, and it ends as soon as its "
+            "driver looks; where that hangs, end that process and give the same command again."
+        )
+    return (
+        f"{driver} has not begun its sweep within {seconds:.0f} s, so nobody could be asked to end it. Give the same "
+        "command again, or end that process: it has nothing to lose yet."
+    )
+
+
 def _lease(store: Store, study: str) -> Lease:
     return store.acquire_lease(study, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
 
@@ -90,7 +108,7 @@ def _ended(store: Store, lease: Lease, sweep: SweepRow) -> Cancelled:
     """Under the lease: its driver may have obeyed, or finished, just before."""
     try:
         now = store.sweep(sweep.sweep_id)
-        if now.status in (SweepStatus.FINISHED, SweepStatus.CANCELLED):
+        if now.status in OVER:
             return Cancelled(sweep.study, sweep.sweep_id, now.status, "driver")
         for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id):
             if row.status is Status.RUNNING:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrsweep.errors import SettingsError, SweepFailed
+from lrsweep.errors import LrsweepError, SettingsError, StoreUnavailable, SweepFailed
 from lrsweep.records import Json
+from lrsweep.redaction import without_secrets
 from lrsweep.settings import Settings, make_homes, results_url
 from lrsweep.store import backups
-from lrsweep.store.upkeep import Checked, check_store, upgrade_store
+from lrsweep.store.upkeep import Checked, check_store, upgrade_store, without_drivers
 from lrsweep.sweep import copies_schema
 from lrsweep.sweep.owner import is_dead
 from lrsweep.tracking import schema as tracking_schema
@@ -19,7 +21,7 @@ KIB = 1024
 
 
 def upgrade(settings: Settings, say: Callable[[str], None]) -> None:
-    """Our tables first: they are the results, and their lock says that nobody is at work."""
+    """Our tables first, for they are the results; their lock then holds drivers off the other tools' tables."""
     if settings.database_url is None and not settings.home.is_dir():
         raise SettingsError(f"there are no results in {settings.home}: nothing to upgrade.")
     homes = make_homes(settings)
@@ -30,11 +32,12 @@ def upgrade(settings: Settings, say: Callable[[str], None]) -> None:
         say(f"results: schema {done.before or 'none'} -> {done.after}")
     if done.backup is not None:
         say(f"the file as it was before: {done.backup}")
-    _upgrade_tool("Optuna's copies", homes.optuna_url, copies_schema.versions, copies_schema.upgrade, say)
-    if settings.tracking_uri is not None:
-        say("MLflow: MLFLOW_TRACKING_URI names one of yours, which is left as it is")
-    else:
-        _upgrade_tool("MLflow", homes.mlflow_uri, tracking_schema.versions, tracking_schema.upgrade, say)
+    with without_drivers(homes.results_url, is_dead=is_dead):
+        _upgrade_tool("Optuna's copies", homes.optuna_url, copies_schema.versions, copies_schema.upgrade, say)
+        if settings.tracking_uri is not None:
+            say("MLflow: MLFLOW_TRACKING_URI names one of yours, which is left as it is")
+        else:
+            _upgrade_tool("MLflow", homes.mlflow_uri, tracking_schema.versions, tracking_schema.upgrade, say)
 
 
 def _upgrade_tool(
@@ -50,8 +53,25 @@ def _upgrade_tool(
     elif found[0] == found[1]:
         say(f"{name}: schema {found[0]}, up to date")
     else:
-        migrate(url)
+        with _migrating(name, url, *found):
+            migrate(url)
         say(f"{name}: schema {found[0]} -> {found[1]}")
+
+
+@contextmanager
+def _migrating(name: str, url: str, before: str, wanted: str) -> Iterator[None]:
+    """Another tool's migrations may raise anything: Alembic's errors, too, for a version that it does not know."""
+    try:
+        yield
+    except LrsweepError:
+        raise
+    except Exception as error:
+        first = (without_secrets(str(error), url).strip().splitlines() or [""])[0]
+        raise StoreUnavailable(
+            f"{name}: its tables have schema {before} and did not get to {wanted}, which is this one's "
+            f"({type(error).__name__}: {first}). Where they are newer, install the release that wrote them; else "
+            "bring back a copy and run lrsweep db upgrade again."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,8 @@ class Report:
     @property
     def problems(self) -> list[str]:
         old = [
-            f"{name}'s tables have schema {found[0]} and not {found[1]}: run lrsweep db upgrade"
+            f"{name}'s tables have schema {found[0]} and not {found[1]}: run lrsweep db upgrade; where they are newer, "
+            f"install the {name} that wrote them"
             for name, found in (("Optuna", self.optuna), ("MLflow", self.mlflow))
             if found is not None and found[0] != found[1]
         ]
@@ -85,8 +106,7 @@ class Report:
 
 def check(settings: Settings) -> Report:
     """Changes nothing, and makes nothing where there are no results."""
-    url = results_url(settings)
-    results = check_store(url) if settings.database_url is not None or settings.home.is_dir() else None
+    results = check_store(results_url(settings))
     if results is None:
         place = settings.home if settings.database_url is None else "that database"
         raise SettingsError(f"there are no results in {place}: nothing to check.")
@@ -126,8 +146,6 @@ def refuse_unsound(report: Report) -> None:
 
 
 def backup(settings: Settings, file: Path) -> str:
-    if settings.database_url is None and not settings.home.is_dir():
-        raise SettingsError(f"there are no results in {settings.home}: nothing to back up.")
     made = backups.back_up(results_url(settings), file)
     return f"{file}: schema {made.schema}, {_rows(made)}, {size_of(file.stat().st_size)}"
 

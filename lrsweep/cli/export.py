@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -37,8 +38,19 @@ def _as_bytes(frame: pd.DataFrame, form: Format) -> bytes:
     if form == "csv":
         return str(frame.to_csv(index=False)).encode()
     if form == "json":
-        return str(frame.to_json(orient="records", double_precision=15)).encode() + b"\n"
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        return json.dumps(rows, allow_nan=False).encode() + b"\n"  # to_json rounds to 15 places after the point
     try:
-        return bytes(frame.to_parquet(index=False))
+        return bytes(_one_kind_each(frame).to_parquet(index=False))
     except ImportError as error:
         raise SettingsError(f"Parquet needs pyarrow: pip install pyarrow ({error}).") from error
+
+
+def _one_kind_each(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns that mix kinds, as a setting's ``choices = [64, "auto"]`` does, hold text: one of Parquet has one."""
+    mixed = frame.columns[frame.dtypes == "object"]
+    return frame.assign(**{name: frame[name].map(_as_text, na_action="ignore") for name in mixed})
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

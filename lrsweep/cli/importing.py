@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import cast
 
+from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Direction
@@ -18,6 +19,10 @@ from lrsweep.sweep.importing import Imported, Stranger, from_optuna, import_tria
 from lrsweep.sweep.owner import is_dead, this_owner
 
 WANTED = "optuna:URL#STUDY, such as optuna:sqlite:///their.db#mnist, or mlflow:EXPERIMENT"
+NO_LATER_VALUE = (
+    "what came without its value gets none later: for --same-metric, delete that sweep first, or import --into a study "
+    "of another name"
+)
 LEASE_SECONDS = 600.0
 """Nothing renews it: reading thousands of rows takes seconds."""
 
@@ -86,16 +91,23 @@ def _from_mlflow(homes: Homes, experiment: str, metric: str) -> list[Stranger]:
     return [Stranger(f"mlflow:{experiment}#{run.run_id}", run.params, run.value) for run in runs]
 
 
-def told(found: Imported) -> list[str]:
+def told(found: Imported, *, same_metric: bool = False) -> list[str]:
     """Lines for people."""
     lines = []
     if found.kept:
-        lines.append(f"{found.kept} trials were imported with their values: the search learns from them at once")
+        lines.append(f"imported with values: {counted(found.kept, 'trial')}; the search learns from them at once")
     if found.tried:
-        lines.append(f"{found.tried} points were imported: the next run of the study tries them first")
+        lines.append(
+            f"imported without values: {counted(found.tried, 'point')}; the next run of the study tries them first "
+            f"({NO_LATER_VALUE})"
+        )
     if found.known:
-        lines.append(f"{found.known} had been imported before")
+        lines.append(
+            f"imported before, and left as they are: {found.known}{f' ({NO_LATER_VALUE})' if same_metric else ''}"
+        )
     if found.is_over and (found.kept or found.tried):
         lines.append("the study's sweep is finished: `lrsweep run --new` starts another one, which takes them up")
     lines += [f"{count} left out: {reason}" for reason, count in found.refused.items()]
-    return lines or ["there was nothing to import"]
+    if not (found.kept or found.tried or found.known):
+        lines.insert(0, "nothing was imported")
+    return lines

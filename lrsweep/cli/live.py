@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import shutil
 import sys
@@ -21,7 +22,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lrsweep.cli.sweep_drawing import budget_of, cost_line, finals_table, mean_of, phase_line, rungs_line
+from lrsweep.cli.sweep_drawing import (
+    baseline_line,
+    budget_of,
+    cost_line,
+    finals_table,
+    mean_of,
+    phase_line,
+    rungs_line,
+)
 from lrsweep.records import Status
 from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
@@ -38,6 +47,15 @@ SPARK_WIDTH = 24
 PLAIN_LINE_EVERY = 5.0
 MOST_TRIALS_NAMED = 8
 NOTHING_HEARD: Mapping[int, float] = MappingProxyType({})
+
+
+class SweepConsole(Console):
+    """Falls silent where its reader has left, as ``| head`` does; Rich would leave the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), self.file.fileno())  # or what waits in the buffer is an error at exit
 
 
 class Display:
@@ -68,7 +86,9 @@ class Display:
             self._live.stop()
 
     def say(self, sentence: str) -> None:
-        self._console.print(escape(sentence), style="yellow", highlight=False, soft_wrap=True)
+        """What cannot be written, on a full disk say, is not: a sweep must not end by it."""
+        with suppress(Exception):
+            self._console.print(escape(sentence), style="yellow", highlight=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """What cannot be drawn is told once, and then there is no view: a sweep must not end by it."""
@@ -78,8 +98,7 @@ class Display:
             self._draw(progress)
         except Exception as error:
             self._can_draw = False
-            with suppress(Exception):  # standard output may be gone
-                self.say(f"the sweep goes on without a view, which could not be drawn: {error!r}")
+            self.say(f"the sweep goes on without a view, which could not be drawn: {error!r}")
 
     def _draw(self, progress: Progress) -> None:
         if self._live is not None:
@@ -92,10 +111,10 @@ class Display:
         """The table by family, the best schedule as a line to paste, and what to type next."""
         self._console.print(families_table(result.families, result.best))
         ended = len(result.trainings)
+        to_start = f" (and {result.startup_seconds:.1f} s to start)" if result.startup_seconds else ""
         self._console.print(
             f"{result.own_trials} trials, {ended} trainings, "
-            f"{sum(each.steps for each in result.trainings):,} steps in "
-            f"{result.sweep.seconds:.1f} s (and {result.startup_seconds:.1f} s to start)",
+            f"{sum(each.steps for each in result.trainings):,} steps in {result.sweep.seconds:.1f} s{to_start}",
             highlight=False,
         )
         self._console.print(best_lines(result.best), highlight=False, soft_wrap=True)
@@ -103,7 +122,8 @@ class Display:
             self._console.print()
             self._console.print(finals_table(result.finals))
             self._console.print()
-        for line in (rungs_line(result.rungs), cost_line(result.cost)):
+        baseline = baseline_line(result.families, result.best, result.finals)
+        for line in (baseline, rungs_line(result.rungs), cost_line(result.cost)):
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
         if result.outage is not None:
@@ -273,8 +293,9 @@ def families_table(families: Sequence[FamilyStanding], best: Best | None) -> Tab
 
 def _best_line(best: Best) -> str:
     value = f"{best.value_name} {best.value:.4f}" if best.final is None else mean_of(best.final)
+    with_optimizer = "" if best.optimizer == command.OPTIMIZER else f" with {best.optimizer}"
     return (
-        f"best: [bold]{best.family}[/] with {best.optimizer}, peak rate {best.peak_lr:.3g}, "
+        f"best: [bold]{best.family}[/]{with_optimizer}, peak rate {best.peak_lr:.3g}, "
         f"{value}  [cyan]{sparkline(best.schedule, best.horizon, heard=best.heard)}[/]"
     )
 

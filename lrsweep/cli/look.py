@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
-from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
 from lrsweep.selection import best_trial
 from lrsweep.store.base import Event, Holder, Store
 from lrsweep.sweep.finals import Finalist
@@ -119,10 +119,8 @@ def look_at(store: Store, given: str | None) -> Look:
     holder = store.holders().get(sweep.study)
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
-    events = store.events(sweep.study)
     standing = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder)
-    taken = [event.at for event in events if event.kind == "lease_acquired"]
-    since = taken[-1] if standing.driver is not None and taken else None
+    since = None if standing.driver is None else _taken_over_at(store, sweep.study)
     left = max(0, (standing.trials_wanted or 0) - standing.trials_told)
     return Look(
         standing=standing,
@@ -131,10 +129,10 @@ def look_at(store: Store, given: str | None) -> Look:
         trials_running=sum(not trial.is_told for trial in trials),
         trainings=_counted([row.status.value for row in trainings], list(Status)),
         purposes=_counted([row.purpose.value for row in trainings], ()),
-        pace=None if since is None else pace_of(events, sweep.sweep_id, since, trials_left=left),
+        pace=None if since is None else pace_of(_ends(store, sweep.study), sweep.sweep_id, since, trials_left=left),
         not_mirrored=len(store.unmirrored(sweep.sweep_id)),
         failure=_last_failure(trainings),
-        events=events[-EVENTS_SHOWN:],
+        events=store.last_events(sweep.study, EVENTS_SHOWN),
     )
 
 
@@ -180,6 +178,18 @@ def pace_of(events: Sequence[Event], sweep_id: str, since: float, *, trials_left
     )
 
 
+def _taken_over_at(store: Store, study: str) -> float | None:
+    """By the newest lease; none is left where the study's history was lost."""
+    taken = store.last_events(study, 1, kind="lease_acquired")
+    return taken[0].at if taken else None
+
+
+def _ends(store: Store, study: str) -> list[Event]:
+    """All that a pace is made of: a trial is told with the end of a training, so as many told ones are enough."""
+    kinds = ("training_ended", "trial_told")
+    return [event for kind in kinds for event in store.last_events(study, PACE_FROM, kind=kind)]
+
+
 def trials_wanted(spec: Mapping[str, Json]) -> int | None:
     """That the search asks, whatever unit the budget has; None where a row does not say it."""
     wanted = spec.get("trials") or spec.get("budget", {}).get("trials")
@@ -216,6 +226,17 @@ def _last_failure(trainings: Sequence[TrainingRow]) -> Failure | None:
         return None
     last = max(failed, key=lambda row: (row.started_at or 0.0, row.trial))
     return Failure(last.trial, last.training_id, last_line(last.error))
+
+
+def state_of(stored: str, value: float | None) -> str:
+    """A trial's state in the words of the tables and of the view ``lrs_trials``.
+
+    >>> state_of("pruned", 0.5), state_of("pruned", None), state_of("complete", 0.5)
+    ('halted', 'diverged', 'complete')
+    """
+    if stored != TrialState.PRUNED.value:
+        return stored
+    return "diverged" if value is None else "halted"
 
 
 def last_line(error: str | None) -> str:

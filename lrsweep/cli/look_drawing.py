@@ -10,22 +10,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lrsweep.cli.look import Look, Standing
-from lrsweep.cli.sweep_drawing import mean_of
+from lrsweep.cli.look import Look, Standing, state_of
+from lrsweep.cli.sweep_drawing import counted, mean_of
 from lrsweep.store.base import Event
 from lrsweep.sweep.owner import driver_shown
 
-STYLES = {"running": "bold green", "ending": "yellow", "unfinished": "yellow", "stopped": "red"}
+STYLES = {"running": "bold green", "starting": "green", "ending": "yellow", "unfinished": "yellow", "stopped": "red"}
 SHOWN_OF_EVENTS = ("trial", "rung", "status", "state", "reason", "owner")
 
 
-def show_list(console: Console, standings: Sequence[Standing]) -> None:
+def show_list(console: Console, standings: Sequence[Standing], without_sweep: Mapping[str, str | None]) -> None:
+    """``without_sweep``: studies that have none yet, and who starts one."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("study", no_wrap=True)
     table.add_column("state")
     for name in ("trials", "best"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("family", "begun", "driver"):
+    for name in ("of", "family", "begun", "driver"):
         table.add_column(name, no_wrap=name != "driver")
     for each in standings:
         wanted = "" if each.trials_wanted is None else f"/{each.trials_wanted}"
@@ -34,11 +35,15 @@ def show_list(console: Console, standings: Sequence[Standing]) -> None:
             each.state,
             f"{each.trials_told}{wanted}",
             number(each.best if each.final is None else each.final.mean),
+            "" if each.best is None else escape(_value_of(each)),
             escape(each.family or ""),
             ago(time.time() - each.began_at),
             escape(each.driver or ""),
             style=STYLES.get(each.state),
         )
+    for study, driver in without_sweep.items():
+        state = "no sweep" if driver is None else "starting"
+        table.add_row(escape(study), state, *[""] * 5, escape(driver or ""), style=STYLES.get(state))
     console.print(table)
 
 
@@ -83,13 +88,23 @@ def ago(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s ago"
 
 
+def _value_of(standing: Standing) -> str:
+    """What the best value is: one training's, or the mean of fresh seeds, which often is of another metric."""
+    final = standing.final
+    return standing.metric if final is None else f"{final.metric}, {counted(final.n, 'seed')}"
+
+
 def _headline(look: Look) -> str:
     standing = look.standing
     begun = f"sweep {standing.sweep} of generation {look.generation[:8]}, begun {moment(standing.began_at)}"
     if standing.driver is None:
         return f"study {standing.study}: {standing.state}; {begun}"
     since = "" if look.since is None else f" since {moment(look.since)}"
-    return f"study {standing.study}: {standing.state}, driven by {standing.driver}{since}; {begun}"
+    if standing.state in ("running", "ending"):
+        return f"study {standing.study}: {standing.state}, driven by {standing.driver}{since}; {begun}"
+    return (
+        f"study {standing.study}: {standing.state}; {begun}; held by {standing.driver}{since}, perhaps for another one"
+    )
 
 
 def _progress(look: Look) -> list[str]:
@@ -130,6 +145,8 @@ def _failure(look: Look) -> list[str]:
 def _event_line(event: Event) -> str:
     """``training_ended trial 3, rung 1``: what a person looks for among its data."""
     data = {key: event.data[key] for key in SHOWN_OF_EVENTS if event.data.get(key) not in (None, "")}
+    if "state" in data:
+        data["state"] = state_of(data["state"], event.data.get("value"))
     shown = ", ".join(f"{key} {driver_shown(each) if key == 'owner' else each}" for key, each in data.items())
     return f"{moment(event.at)} {event.kind.replace('_', ' ')}{': ' if shown else ''}{shown}"
 

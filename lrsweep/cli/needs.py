@@ -17,8 +17,9 @@ def needed_by(given: str) -> tuple[str, int | None]:
 
     Raises StudyError for a file that cannot be run.
     """
-    is_file = given.endswith(".toml") or (STUDIES / f"{given}.toml").exists() or Path(given).exists()
-    if not is_file:
+    path = Path(given)
+    is_elsewhere = path.name != given and path.is_file()  # a word alone is a name, whatever is called so here
+    if not (given.endswith(".toml") or (STUDIES / f"{given}.toml").exists() or is_elsewhere):
         return given, None
     study = load_study(given)
     trials, horizon = study.budget.trials, study.horizon

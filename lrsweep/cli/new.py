@@ -38,7 +38,9 @@ def write_study(path: Path) -> str:
     lrsweep plan {path.as_posix()}
     lrsweep run {path.as_posix()}
 
-For an editor that knows JSON Schema in TOML: lrsweep schema > {(path.parent / "study.schema.json").as_posix()}"""
+Its first line names a schema for editors that know JSON Schema in TOML. It is there after
+
+    lrsweep schema > {(path.parent / "study.schema.json").as_posix()}"""
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lrsweep.cli.sweep_drawing import counted
 from lrsweep.cli.terminal import written_for
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
@@ -18,9 +19,10 @@ from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.settings import Settings
 from lrsweep.store import Store
 from lrsweep.study import BUDGETS, ResolvedStudy, Study
-from lrsweep.study.budgets import pace, seed_deviation
+from lrsweep.study.budgets import seed_deviation
 from lrsweep.study.planning import Plan, plan
-from lrsweep.sweep.exponents import planned_cost
+from lrsweep.sweep import exponents
+from lrsweep.sweep.beginning import pace_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def asked_plan(study: ResolvedStudy, store: Store | None, steps_per_second: floa
     known, deviation = (None, None) if store is None else _known(store, study)
     pace_from = "--steps-per-second" if steps_per_second else "its newest sweep" if known else None
     speed = steps_per_second or known
-    design = planned_cost(study.paced(speed) if study.needs_pace else study)
-    found = plan(study, steps_per_second=speed, deviation=deviation, design_steps=design)
+    at_pace = study.paced(speed) if study.needs_pace else study
+    found = plan(study, steps_per_second=speed, deviation=deviation, design_steps=exponents.planned_cost(at_pace))
+    if found is not None and (no_design := exponents.why_none(at_pace)):
+        found = replace(found, warnings=(*found.warnings, f"{no_design}."))
     return Asked(study, found, pace_from)
 
 
@@ -84,11 +88,7 @@ def _known(store: Store, study: ResolvedStudy) -> tuple[float | None, float | No
         for row in store.trainings(study.name, sweep_id=sweep.sweep_id)
         if row.purpose is Purpose.FINAL
     ]
-    paces = (
-        pace(sweep, store.trainings(sweep.study, sweep_id=sweep.sweep_id))
-        for sweep in reversed(sweeps)
-        if (sweep.study, sweep.generation) in same_speed
-    )
+    paces = (pace_of(store, sweep) for sweep in reversed(sweeps) if (sweep.study, sweep.generation) in same_speed)
     return next((found for found in paces if found is not None), None), seed_deviation(seeds, study.value_key)
 
 
@@ -106,11 +106,12 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
         table.add_row(name, *(f"{count:.0f}" if count.is_integer() else f"{count:.1f}" for count in counts))
     console.print(table)
     lines = [
-        f"search: {found.trials:,} trials, about {found.search_trainings:,.0f} trainings and {found.search_steps:,.0f} "
-        "steps, at an equal share per family; the search moves it to those that do better",
+        f"search: {counted(found.trials, 'trial')}, about {counted(found.search_trainings, 'training')} and "
+        f"{found.search_steps:,.0f} steps, at an equal share per family; the search moves it to those that do better",
         *([f"rate exponents: {found.design_steps:,} steps measure them"] if found.design_steps else []),
         _finalists(found),
-        f"in all: {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of {found.horizon:,}",
+        f"in all: at most {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of "
+        f"{found.horizon:,}",
         _cost(found, asked, now),
     ]
     for line in lines:
@@ -143,14 +144,18 @@ def _cost(found: Plan, asked: Asked, now: datetime) -> str:
 
 def _budget(study: ResolvedStudy) -> str:
     given = {name: getattr(study.budget, name) for name in (*BUDGETS, "price_per_hour")}
-    return ", ".join(f"{name} = {value:,g}" for name, value in given.items() if value is not None)
+    return ", ".join(
+        f"{name} = {_duration(value) if name == 'wall_clock' else f'{value:,g}'}"
+        for name, value in given.items()
+        if value is not None
+    )
 
 
 def _learn(study: ResolvedStudy) -> str:
-    return (
-        "Give --steps-per-second: all trainings together, side by side. `lrsweep check-workload` measures it, and the "
-        f"first sweep of {study.facts.name} does."
-    )
+    given = "Give --steps-per-second: all trainings together, side by side."
+    if study.workload.name == COMMAND:
+        return f"{given} The first sweep of the script measures it."
+    return f"{given} `lrsweep check-workload` measures it, and the first sweep of {study.facts.name} does."
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 
 from lrsweep.cli.db import size_of
 from lrsweep.cli.reading import results
+from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import Store
@@ -87,16 +88,18 @@ def _carry_out(
     if not removals:
         return []
     homes = make_homes(settings)
-    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
-    done = []
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
+    done, stayed = [], 0
     for removal in removals:
         try:
-            remove(store, removal, runs=tracker, optuna_url=homes.optuna_url)
+            stayed += remove(store, removal, runs=tracker, optuna_url=homes.optuna_url)
         except LeaseHeld as error:
             if not is_skipping:
                 raise
             say(f"left as it is: {error}")
             continue
         done.append(removal)
-    say(f"removed: {sum(len(each.trials) for each in done):,} trials of {len(done)} sweeps")
+    left = f"; {stayed:,} runs stay in MLflow, tagged lrsweep.kind = superseded" if stayed else ""
+    trials = counted(sum(len(each.trials) for each in done), "trial")
+    say(f"removed: {trials} of {counted(len(done), 'sweep')}{left}")
     return done

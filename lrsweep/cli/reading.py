@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.errors import LrsweepError, SettingsError, TryAgain, did_you_mean
 from lrsweep.records import StudyRow, SweepRow
 from lrsweep.settings import Settings, results_url
 from lrsweep.store import Store, open_store
 from lrsweep.store.probing import probe
+from lrsweep.sweep.owner import driver_shown, is_dead
 
 
 @contextmanager
@@ -38,24 +39,60 @@ def newest_sweeps(store: Store) -> Mapping[str, SweepRow]:
     return dict(sorted(found.items(), key=lambda each: -each[1].created_at))
 
 
+def drivers(store: Store) -> Mapping[str, str]:
+    """By study, who holds its lease, for people. A lease whose process is known to have died is nobody's."""
+    held = store.holders().items()
+    return {study: driver_shown(holder.owner) for study, holder in held if not is_dead(holder.owner)}
+
+
+def without_sweep(store: Store) -> Mapping[str, str | None]:
+    """Studies that have no sweep yet, and who starts one: a driver holds the lease for many seconds before it records
+    anything. None where nobody does: a run that fails in those seconds can leave the study alone.
+    """
+    driven = drivers(store)
+    names = dict.fromkeys([*driven, *(row.name for row in store.studies())])
+    return {name: driven.get(name) for name in names if not store.sweeps(name)}
+
+
 def chosen_sweep(store: Store, given: str | None) -> SweepRow:
-    """The newest sweep of the study of that name, or of that file; without one, of all studies."""
+    """The newest sweep of the study of that name, or of that file; without one, of all studies.
+
+    Raises TryAgain while a driver starts its first one, SettingsError where there is none.
+    """
+    waiting = without_sweep(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
     newest = newest_sweeps(store)
-    if not newest:
+    name = name_of(given) if given is not None else next(iter([*newest, *waiting]), None)
+    if name is None or not (newest or waiting):
         raise SettingsError("no study has been run here yet. `lrsweep demo` or `lrsweep run STUDY` begins one.")
-    if given is None:
-        return next(iter(newest.values()))
-    name = _name_in(Path(given)) if given.endswith(".toml") else given
-    if name not in newest:
-        raise SettingsError(
-            f"there are no results of a study {name!r}.{did_you_mean(name, newest)} There are: {', '.join(newest)}."
-        )
-    return newest[name]
+    if name in newest:
+        return newest[name]
+    if name in waiting:
+        raise _no_sweep_yet(name, waiting[name])
+    known = [*newest, *waiting]
+    raise SettingsError(
+        f"there are no results of a study {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+    )
+
+
+def name_of(given: str) -> str:
+    """A study's name, or the one that its file says."""
+    return _name_in(Path(given)) if given.endswith(".toml") else given
 
 
 def generation_of(store: Store, sweep: SweepRow) -> StudyRow:
     """The study as the sweep asked it."""
     return next(row for row in store.studies(sweep.study) if row.generation == sweep.generation)
+
+
+def _no_sweep_yet(study: str, driver: str | None) -> LrsweepError:
+    if driver is not None:
+        return TryAgain(
+            f"a driver ({driver}) is starting study {study!r}, and nothing of it is recorded yet: look again in half a "
+            "minute. `lrsweep cancel` waits for its sweep and ends it."
+        )
+    return SettingsError(
+        f"study {study!r} has no sweep: no run of it came so far. `lrsweep run` with its study file begins one."
+    )
 
 
 def _name_in(file: Path) -> str:

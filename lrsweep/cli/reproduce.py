@@ -29,6 +29,7 @@ from lrsweep.records import (
 )
 from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
+from lrsweep.study.lost import unreadable
 from lrsweep.sweep import reproducing
 from lrsweep.sweep.plans import next_plan
 from lrsweep.sweep.reproducing import Reproduction, Verdict
@@ -85,7 +86,7 @@ def reproduce(
         raise SettingsError(f"--seeds is {seeds}; wanted 2 or more, or 0 for none: one says nothing of the spread")
     plan = None if asked.problems else _plan(asked)
     if plan is None:
-        return _cannot(asked, asked.problems or ["it was drawn by a release whose families had other settings"])
+        return _cannot(asked, asked.problems or [unreadable(str(asked.trial.params["family"]))])
     say("loading the workload")
     try:
         facts = executor.describe(asked.study.workload)

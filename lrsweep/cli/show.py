@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lrsweep.cli.look import Standing, standing_of
+from lrsweep.cli.look import Standing, standing_of, state_of
 from lrsweep.cli.reading import chosen_sweep, generation_of
-from lrsweep.errors import SettingsError
+from lrsweep.errors import ScheduleError, SettingsError
 from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.selection import FamilyStanding, by_family
 from lrsweep.store.base import Store
@@ -30,6 +30,7 @@ class StudyShown:
     study: ResolvedStudy
     families: Sequence[FamilyStanding]
     best: Best | None
+    """None where no training reached the full horizon, or where this release cannot read its point"""
     finals: Sequence[Finalist]
     rungs: Sequence[RungTrust]
 
@@ -63,6 +64,10 @@ class TrialShown:
     used: Best | None
     """the point in the form in which it is used; None where this release cannot read it"""
 
+    @property
+    def state(self) -> str:
+        return state_of(self.trial.state.value, self.trial.value)
+
     def to_json(self) -> dict[str, Json]:
         trial, used = self.trial, self.used
         return {
@@ -71,7 +76,7 @@ class TrialShown:
             "sweep": trial.sweep_id,
             "origin": trial.origin.value,
             "copied_from": trial.copied_from,
-            "state": trial.state.value,
+            "state": self.state,
             "metric": self.study.value_key,
             "value": trial.value,
             "params": dict(trial.params),
@@ -130,10 +135,19 @@ def _study(store: Store, sweep: SweepRow) -> StudyShown:
         standing=standing_of(sweep, row, trials, trainings, store.holders().get(sweep.study)),
         study=study,
         families=by_family(trials, study.sense),
-        best=best_of(trials, trainings, study, store),
+        best=_best(trials, trainings, study, store),
         finals=standings(study, trials, trainings),
         rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
     )
+
+
+def _best(
+    trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], study: ResolvedStudy, store: Store
+) -> Best | None:
+    try:
+        return best_of(trials, trainings, study, store)
+    except (KeyError, ScheduleError):  # of an earlier release
+        return None
 
 
 def found_training(store: Store, study: str, what: str) -> TrainingRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -12,9 +13,12 @@ from rich.table import Table
 from lrsweep.cli.live import BARS, SPARK_WIDTH, best_lines, families_table, pasteable, sparkline
 from lrsweep.cli.look_drawing import moment, number
 from lrsweep.cli.show import StudyShown, TrainingShown, TrialShown, thinned
-from lrsweep.cli.sweep_drawing import finals_table, rungs_line
+from lrsweep.cli.sweep_drawing import baseline_line, finals_table, rungs_line
 from lrsweep.records import Json, TrainingRow
+from lrsweep.selection import FamilyStanding
+from lrsweep.space.points import SCHEDULE
 from lrsweep.study import ResolvedStudy
+from lrsweep.study.lost import unreadable
 from lrsweep.sweep.progress import Best
 
 COLUMNS: Mapping[str, Literal["left", "right"]] = {
@@ -65,11 +69,24 @@ def _study(console: Console, shown: StudyShown) -> None:
         f"begun {moment(standing.began_at)}",
     )
     console.print(families_table(shown.families, shown.best))
-    console.print(best_lines(shown.best), highlight=False, soft_wrap=True)
+    if not_ended := _not_ended(shown.families):
+        _say(console, f"not ended, and in no other column: {not_ended}")
+    if shown.best is None and standing.family is not None:
+        _say(console, f"best trial {standing.best_trial}: {unreadable(standing.family)}")
+    else:
+        console.print(best_lines(shown.best), highlight=False, soft_wrap=True)
+    if baseline := baseline_line(shown.families, shown.best, shown.finals):
+        _say(console, f"{baseline}\n")
     if shown.finals:
         console.print(finals_table(shown.finals))
     if rungs := rungs_line(shown.rungs):
         _say(console, rungs)
+
+
+def _not_ended(families: Sequence[FamilyStanding]) -> str:
+    """``3 cosine, 1 linear``: trials that have not ended, which a family's number of trials counts too."""
+    left = {each.family: each.trials - each.complete - each.pruned - each.diverged - each.failed for each in families}
+    return ", ".join(f"{count} {family}" for family, count in left.items() if count)
 
 
 def _trial(console: Console, shown: TrialShown) -> None:
@@ -78,11 +95,13 @@ def _trial(console: Console, shown: TrialShown) -> None:
     source = f", {trial.copied_from}" if trial.copied_from else ""
     _say(
         console,
-        f"trial {trial.number} of study {trial.study}: {trial.state.value}{value} ({trial.origin.value}{source})",
+        f"trial {trial.number} of study {trial.study}: {shown.state}{value} ({trial.origin.value}{source})",
     )
     _pairs(console, _params(shown))
     if shown.used is not None:
         _used(console, shown.used)
+    else:
+        _say(console, unreadable(str(trial.params["family"])))
     if shown.trainings:
         console.print(_trainings(shown.trainings, shown.study))
     for row in shown.trainings:
@@ -101,8 +120,16 @@ def _used(console: Console, used: Best) -> None:
 
 
 def _params(shown: TrialShown) -> dict[str, Json]:
-    """As they were drawn; a schedule in JSON is long, and follows as code."""
-    return {name: value for name, value in shown.trial.params.items() if name != "schedule"}
+    """As they were drawn. Those of a baseline beside the space are named as if they had been: its schedule is kept as
+    JSON, and what is of its optimizer or of the script as one object each.
+    """
+    params = dict(shown.trial.params)
+    if SCHEDULE not in params:
+        return params
+    optimizer, schedule = params["optimizer"], json.loads(params.pop(SCHEDULE))
+    own = {name: value for name, value in schedule.items() if name not in ("family", "version")}
+    parts = {params["family"]: own, optimizer: params.pop("settings"), "extra": params.pop("extra")}
+    return {**params, **{f"{of}.{name}": value for of, part in parts.items() for name, value in part.items()}}
 
 
 def _training(console: Console, shown: TrainingShown) -> None:

@@ -1,4 +1,4 @@
-"""Parts of what a person sees of a sweep: its budget, its finalists, how far its rungs can be trusted, what it cost."""
+"""Parts of what a person sees of a sweep: budget, baseline, finalists, trust in its rungs, what it cost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from lrsweep.records import TrialRow, TrialState
+from lrsweep.scripts.command import OPTIMIZER
+from lrsweep.selection import FamilyStanding
+from lrsweep.space import peak_of
 from lrsweep.study import BUDGETS, BudgetSpec
 from lrsweep.study.budgets import SECONDS_PER_HOUR
 from lrsweep.sweep.finals import Finalist
 from lrsweep.sweep.phases import Phase
-from lrsweep.sweep.progress import Cost, Progress
+from lrsweep.sweep.progress import Best, Cost, Progress
 from lrsweep.sweep.trust import RungTrust
 
 UNITS = {
@@ -56,11 +60,47 @@ def finals_table(finals: Sequence[Finalist]) -> Table:
     return table
 
 
+def baseline_line(families: Sequence[FamilyStanding], best: Best | None, finals: Sequence[Finalist]) -> str:
+    """``baseline: cosine with sgd, peak rate 0.05, val_loss 0.1320 (trial 0)``; nothing where there is none."""
+    baselines = [each.baseline for each in families if each.baseline is not None]
+    if not baselines:
+        return ""
+    baseline = max(baselines, key=lambda trial: trial.number)  # the file may have named another one since
+    if best is not None and best.trial == baseline.number:
+        return f"The baseline is the best (trial {baseline.number}): no other schedule did better."
+    params = baseline.params
+    optimizer = "" if params["optimizer"] == OPTIMIZER else f" with {params['optimizer']}"
+    return (
+        f"baseline: {params['family']}{optimizer}, peak rate {peak_of(params):.3g}, "
+        f"{_came_to(baseline, best, finals)} (trial {baseline.number})"
+    )
+
+
+def _came_to(baseline: TrialRow, best: Best | None, finals: Sequence[Finalist]) -> str:
+    """By fresh seeds where the best is told by them too."""
+    final = next((each for each in finals if each.trial == baseline.number and each.mean is not None), None)
+    if final is not None and best is not None and best.final is not None:
+        return mean_of(final)
+    if baseline.value is None:
+        return {TrialState.RUNNING: "not ended", TrialState.FAILED: "failed"}.get(baseline.state, "diverged")
+    halted = "halted at a rung with " if baseline.state is TrialState.PRUNED else ""
+    return f"{halted}{'value' if best is None else best.value_name} {baseline.value:.4f}"
+
+
 def mean_of(finalist: Finalist) -> str:
     """``decide_loss 0.0789 (0.0668 to 0.0909, 5 seeds)``."""
     assert finalist.mean is not None
     between = "" if finalist.interval is None else f"{finalist.interval.low:.4f} to {finalist.interval.high:.4f}, "
-    return f"{finalist.metric} {finalist.mean:.4f} ({between}{finalist.n} {'seed' if finalist.n == 1 else 'seeds'})"
+    return f"{finalist.metric} {finalist.mean:.4f} ({between}{counted(finalist.n, 'seed')})"
+
+
+def counted(count: float, noun: str) -> str:
+    """
+    >>> counted(1, "seed"), counted(1200, "training")
+    ('1 seed', '1,200 trainings')
+    """
+    shown = f"{count:,.0f}"
+    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
 
 
 def phase_line(progress: Progress) -> str:

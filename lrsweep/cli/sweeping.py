@@ -8,9 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from rich.console import Console
-
-from lrsweep.cli.live import Display, retyped
+from lrsweep.cli.live import Display, SweepConsole, retyped
 from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
@@ -22,6 +20,8 @@ from lrsweep.sweep.homes import Options, When
 from lrsweep.sweep.progress import Progress
 from lrsweep.sweep.run import run_sweep
 from lrsweep.sweep.stopping import Stop
+
+INTERRUPTED_EARLY = "interrupted while it was starting: nothing was trained yet, and the same command starts again"
 
 
 def sweep(
@@ -46,16 +46,19 @@ def sweep(
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it
-    console = Console(stderr=as_json)
+    console = SweepConsole(stderr=as_json)
     lines = Lines(sys.stdout) if as_json else None
     given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
     words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
     again = retyped(" ".join([command, *words]), homes.folder)
+    has_begun = False
     with Display(console, study, homes) as display:
         if is_synthetic:
             display.say("--synthetic: the data are random tensors of the true shapes, so only speed means anything")
 
         def observe(progress: Progress) -> None:
+            nonlocal has_begun
+            has_begun = True
             display.show(progress)
             if lines is not None:
                 lines.show(progress)
@@ -68,8 +71,10 @@ def sweep(
         tell = lines.tell if lines is not None else events.nobody
         try:
             result = run_sweep(study, homes, options, observe=observe, say=say, on_ready=_obey_signals, tell=tell)
-        except (Interrupted, DeadlinePassed, TryAgain):
+        except (Interrupted, DeadlinePassed, TryAgain) as leaving:
             display.say(f"to continue: {again}")
+            if isinstance(leaving, Interrupted) and not has_begun:
+                raise Interrupted(leaving.exit_code - 128, INTERRUPTED_EARLY) from None
             raise
     display.report(result, again=again)
     if lines is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.records import StudyRow, SweepRow
 from lrsweep.redaction import public_link
 from lrsweep.store import open_store
@@ -48,15 +48,7 @@ def _study_to_show(homes: Homes, given: str | None) -> tuple[StudyRow, SweepRow]
     """The study as its newest sweep asked it; of the study with the newest sweep, where none is named."""
     store = open_store(homes.results_url)
     try:
-        generations = {(row.name, row.generation): row for row in store.studies()}
-        newest = {name: sweeps[-1] for name, _ in generations if (sweeps := store.sweeps(name))}
+        sweep = chosen_sweep(store, given)
+        return generation_of(store, sweep), sweep
     finally:
         store.close()
-    if not newest:
-        raise SettingsError(f"there are no results in {homes.folder} yet. Run `lrsweep demo` or `lrsweep run STUDY`.")
-    if given is not None and given not in newest:
-        raise SettingsError(
-            f"there are no results of a study {given!r}.{did_you_mean(given, newest)} There are: {', '.join(newest)}."
-        )
-    sweep = newest[given] if given is not None else max(newest.values(), key=lambda sweep: sweep.created_at)
-    return generations[sweep.study, sweep.generation], sweep

@@ -73,8 +73,8 @@ def _lease(store: Store, study: str, holder: Holder, is_dead: Callable[[str], bo
             f"study {study!r} is held by {owner}, which has died; its lease has {holder.seconds_left:.0f} s left",
             "Nothing to do: the next `lrsweep run` on that machine takes over at once.",
         )
-    events = store.events(study)
-    silent = time.time() - events[-1].at if events else 0.0
+    last = store.last_events(study, 1)
+    silent = time.time() - last[0].at if last else 0.0
     trains = any(row.status is Status.RUNNING for row in store.trainings(study))
     if silent > SILENT_SECONDS and not trains:
         return warning(

@@ -8,6 +8,12 @@ from lrsweep.tracking.probing import TrackingProbed, is_made, probe_tracking
 AREA = "MLflow"
 INDISPENSABLE = ("make runs", "log metrics", "tag runs")
 """Without these a sweep shows nothing there; what else is refused is skipped, with a warning."""
+MANAGE = "A sweep goes on without it; for all of it, ask the server's administrator for MANAGE."
+REMEDIES = {
+    "make experiments": "A sweep needs one that is there: have it made by somebody who may, with the right to EDIT it "
+    'for this user, or name one: experiment = "…" under [tracking] in the study file. Other rights were not tried.'
+}
+"""of what is no fault, where it is not MANAGE"""
 
 
 def check_tracking(uri: str, *, is_ours: bool) -> list[Finding]:
@@ -27,6 +33,5 @@ def findings_of(probed: TrackingProbed, *, is_ours: bool) -> list[Finding]:
         if right in INDISPENSABLE:
             found.append(fault(AREA, text, "Ask the server's administrator for the right to EDIT the experiment."))
         else:
-            remedy = "A sweep goes on without it; for all of it, ask the server's administrator for MANAGE."
-            found.append(warning(AREA, text, remedy))
+            found.append(warning(AREA, text, REMEDIES.get(right, MANAGE)))
     return found

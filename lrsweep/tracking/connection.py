@@ -218,7 +218,7 @@ def _kind(error: Exception) -> str | None:
     if isinstance(code, str):
         return code
     home = type(error).__module__.partition(".")[0]
-    if home in ("requests", "urllib3"):  # before OSError, which requests' errors are too
+    if home in ("requests", "urllib3", "http"):  # before OSError, which some of theirs are too
         return ""
     if home in ("psycopg", "sqlalchemy"):
         return "psycopg.Error" if home == "psycopg" else "TEMPORARILY_UNAVAILABLE"

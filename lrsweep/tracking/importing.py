@@ -51,7 +51,7 @@ def strange_runs(uri: str, experiment: str, metric: str, *, artifact_root: Path 
             )
             for run in page:
                 kind, params = run.data.tags.get("lrsweep.kind"), dict(run.data.params)
-                if kind == "sweep" or float(params.get(SCALE_PARAM, 1.0)) != 1.0:
+                if kind == "sweep" or (kind is not None and float(params.get(SCALE_PARAM, 1.0)) != 1.0):
                     continue
                 if SCHEDULE_TAG in run.data.tags:
                     params = {**_without_settings(params), SCHEDULE_TAG: run.data.tags[SCHEDULE_TAG]}

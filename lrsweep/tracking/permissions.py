@@ -27,9 +27,10 @@ class Right(StrEnum):
 
 INSTEAD: Mapping[Right, str] = {
     Right.TAG_EXPERIMENTS: "the saved views are not set; `lrsweep ui` prints plain filter links beside them",
-    Right.DELETE_RUNS: "the run of an attempt that began again stays, as KILLED and tagged lrsweep.kind = superseded",
+    Right.DELETE_RUNS: "runs of attempts that began again, and of what is pruned, stay as KILLED, tagged "
+    "lrsweep.kind = superseded",
     Right.NAME_DATA: "runs say by the tag lrsweep.data alone what they were trained on",
-    Right.STORE_ARTIFACTS: "whole curves are in the results database alone; MLflow has their 200 points",
+    Right.STORE_ARTIFACTS: "whole curves are in the results database alone; MLflow has their 100 points",
 }
 
 

@@ -7,17 +7,19 @@ Rights are tried out, since no server says them: on a run in an experiment of th
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from lrsweep.redaction import shown
+from lrsweep.redaction import shown, without_secrets
 from lrsweep.tracking.connection import POSTGRESQL, load_mlflow, ready, translated, usable
 from lrsweep.tracking.permissions import is_denied
 
@@ -45,7 +47,7 @@ def is_made(uri: str) -> bool:
         file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
         if not file.exists():
             return False
-        with translated(uri), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        with translated(uri), closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
             found = database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'experiments'")
             return found.fetchone() is not None
     import psycopg
@@ -69,11 +71,14 @@ def probe_tracking(uri: str, *, try_rights: bool) -> TrackingProbed:
         client.search_experiments(max_results=1)
         is_server = uri.startswith(("http://", "https://"))
         version = version_of_server(uri, os.environ) if is_server else str(mlflow.__version__)
-        return TrackingProbed(shown(uri), version, _denied(client, has_store=is_server) if try_rights else {})
+        return TrackingProbed(shown(uri), version, _denied(client, uri, has_store=is_server) if try_rights else {})
 
 
-def _denied(client: MlflowClient, *, has_store: bool) -> dict[str, str]:
-    """``has_store``: a bare database keeps artifacts below the working folder, where nothing is to be left."""
+def _denied(client: MlflowClient, uri: str, *, has_store: bool) -> dict[str, str]:
+    """``has_store``: a bare database keeps artifacts below the working folder, where nothing is to be left.
+
+    Whatever goes wrong, what was made is deleted again.
+    """
     denied: dict[str, str] = {}
 
     def tries(what: str, call: Callable[[], Any]) -> Any:
@@ -83,22 +88,23 @@ def _denied(client: MlflowClient, *, has_store: bool) -> dict[str, str]:
         except Exception as error:
             if not is_denied(error):
                 raise
-            denied[what] = str(error).strip().partition("\n")[0]
+            denied[what] = without_secrets(str(error).strip().partition("\n")[0], uri)
             return None
 
     experiment = tries("make experiments", lambda: _experiment(client))
     if experiment is None:
         return denied
-    run = tries("make runs", lambda: client.create_run(experiment, tags={"lrsweep.kind": "doctor"}))
-    if run is not None:
-        run_id = run.info.run_id
-        tries("log metrics", lambda: client.log_metric(run_id, "lr", 0.1, step=0))
-        tries("tag runs", lambda: client.set_tag(run_id, "lrsweep.kind", "doctor"))
-        tries("tag experiments, which the saved views are", lambda: _tag(client, experiment))
-        if has_store:
-            tries("store artifacts", lambda: client.log_text(run_id, "lrsweep doctor was here\n", "doctor.txt"))
-        tries("delete runs", lambda: client.delete_run(run_id))
-    tries("delete experiments", lambda: client.delete_experiment(experiment))
+    with ExitStack() as undoing:
+        undoing.callback(tries, "delete experiments", lambda: client.delete_experiment(experiment))
+        run = tries("make runs", lambda: client.create_run(experiment, tags={"lrsweep.kind": "doctor"}))
+        if run is not None:
+            run_id = run.info.run_id
+            undoing.callback(tries, "delete runs", lambda: client.delete_run(run_id))
+            tries("log metrics", lambda: client.log_metric(run_id, "lr", 0.1, step=0))
+            tries("tag runs", lambda: client.set_tag(run_id, "lrsweep.kind", "doctor"))
+            tries("tag experiments, which the saved views are", lambda: _tag(client, experiment))
+            if has_store:
+                tries("store artifacts", lambda: client.log_text(run_id, "lrsweep doctor was here\n", "doctor.txt"))
     return denied
 
 
@@ -118,19 +124,27 @@ def _tag(client: MlflowClient, experiment: str) -> None:
 
 def version_of_server(uri: str, environ: Mapping[str, str]) -> str | None:
     """What it says under /version; None where it does not, or where a proxy stands before it."""
-    request = urllib.request.Request(f"{uri.rstrip('/')}/version", headers=_credentials(environ))  # noqa: S310 (http)
+    parts = urlsplit(uri)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # urllib takes a user for a part of the host
+    request = urllib.request.Request(f"{bare.rstrip('/')}/version", headers=_credentials(parts, environ))  # noqa: S310 (http)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             text = answer.read(100).decode("utf-8", "replace").strip().strip('"')
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
     return text if text[:1].isdigit() else None
 
 
-def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """By MLflow's own variables."""
+def _credentials(parts: SplitResult, environ: Mapping[str, str]) -> dict[str, str]:
+    """Those in the URI, else by MLflow's own variables: the order in which its own requests take them."""
+    if parts.password is not None:
+        return _basic(unquote(parts.username or ""), unquote(parts.password))
     user, password = environ.get("MLFLOW_TRACKING_USERNAME"), environ.get("MLFLOW_TRACKING_PASSWORD")
     if user and password:
-        return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+        return _basic(user, password)
     token = environ.get("MLFLOW_TRACKING_TOKEN")
     return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}

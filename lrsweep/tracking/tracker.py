@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -248,6 +249,19 @@ class Tracker:
             for training, runs in found.items()
         }
 
+    def tagged_runs(self, sweep: SweepRow, known: Iterable[str]) -> Mapping[str, str | None]:
+        """All living runs with a sweep's tag, superseded ones too, each with its training; the sweep's own has none.
+
+        The sweep need not be open: it is looked for where the first of its ``known`` runs that lives is, and in all
+        experiments of its study.
+        """
+        with self._translated():
+            where = {*self._experiments.of_study(sweep.study)}
+            where |= {str(run.info.experiment_id) for run in islice(filter(None, map(self._calls.living, known)), 1)}
+            wanted = f"tags.`lrsweep.sweep` = '{sweep.sweep_id}'"
+            found = self._calls.search([*where], wanted, page_size=PAGE_SIZE) if where else ()
+            return {run.info.run_id: run.data.tags.get("lrsweep.training") for run in found}
+
     # ── trainings ────────────────────────────────────────────────────────────────────────────────────────────────
     def send(
         self,
@@ -290,10 +304,11 @@ class Tracker:
                 self._send_to(run_id, training, curve, planned, since=0, params=params)
         return Sent(run_id, training.attempt, curve.steps, training.status if training.status.is_outcome else None)
 
-    def delete_run(self, run_id: str) -> None:
-        """Deletes a run, or does nothing where it is gone."""
+    def delete_run(self, run_id: str) -> bool:
+        """Whether it is gone, now or before; one that may not be deleted stays, as KILLED and superseded."""
         with self._translated():
             self._calls.delete(run_id)
+            return Right.DELETE_RUNS not in self.denied or self._calls.living(run_id) is None
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
     @contextmanager
@@ -351,7 +366,7 @@ class Tracker:
     ) -> None:
         """All in one call, then the table, and the end last: a run that has ended is complete.
 
-        The planned rates are sent where they are not the applied ones: 200 points more cost a third more.
+        The planned rates are sent where they are not the applied ones: 100 points more cost a third more.
         """
         ended = training.status.is_outcome
         points = list(curve_points(curve, training.horizon, since=since, ended=ended))

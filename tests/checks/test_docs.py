@@ -130,6 +130,14 @@ def test_a_readme_has_no_gap_that_waits_to_be_filled(readme: Path) -> None:
     assert re.findall(r".*@@.*", (REPOSITORY / readme).read_text(encoding="utf-8")) == []
 
 
+def test_the_readmes_tree_has_every_part_of_the_package() -> None:
+    """Each folder and module of ``lrsweep/`` stands in it, and nothing else that begins a line does."""
+    tree = README[README.index("```\nlrsweep/\n") :].split("```")[1]
+    parts = {path.name for path in (REPOSITORY / "lrsweep").glob("[a-z]*") if path.suffix in ("", ".py")}
+    assert {part for part in parts if not re.search(rf"\b{re.escape(part)}(?!\w)", tree)} == set()
+    assert set(re.findall(r"^  (\w[\w.]*)", tree, re.M)) <= parts
+
+
 def test_the_examples_in_the_readme_run() -> None:
     """Every ``>>>`` in the README gives what is written below it."""
     # Fences would be read as expected output.

@@ -134,6 +134,26 @@ def test_an_mlflow_experiment_gives_points_alone_unless_told_otherwise(home: Pat
         imported("mlflow:ours", home)
 
 
+def test_a_rate_scale_of_somebody_elses_is_a_parameter_like_any_other(tmp_path: Path) -> None:
+    """Only of runs that lrsweep wrote is it the raised rate of a rung, which is no point."""
+    from mlflow import MlflowClient
+
+    from lrsweep.tracking.connection import load_mlflow, ready
+    from lrsweep.tracking.importing import strange_runs
+
+    load_mlflow()
+    artifacts = tmp_path / "artifacts"
+    with ready(f"sqlite:///{tmp_path}/mlflow.db", artifact_root=artifacts, timeout_seconds=10) as uri:
+        client = MlflowClient(uri)
+    experiment = client.create_experiment("theirs")
+    for kind, scale in [(None, "linear"), (None, "0.5"), ("search", "1.0"), ("search", "2.0")]:
+        run = client.create_run(experiment, tags={"lrsweep.kind": kind} if kind else None).info.run_id
+        client.log_param(run, "rate_scale", scale)
+        client.set_terminated(run)
+    found = strange_runs(uri, "theirs", "val_loss", artifact_root=artifacts)
+    assert sorted(run.params["rate_scale"] for run in found) == ["0.5", "1.0", "linear"]
+
+
 def test_what_cannot_be_imported_is_told(home: Path) -> None:
     """A source of no kind, a file that is not there, a study that is not in it, another direction."""
     with pytest.raises(SettingsError, match="the source of an import is optuna:URL#STUDY"):
@@ -170,6 +190,20 @@ def test_a_point_that_was_trained_with_several_seeds_comes_in_once() -> None:
     assert [row.params["cosine.sgd.peak_lr"] for row in found] == [0.1, 0.2]
     assert list(refused.values()) == [1, 1]
     assert refused["the same point as a better one"] == 1
+
+
+@pytest.mark.parametrize("same_metric", [True, False])
+def test_a_value_that_is_no_finite_number_is_left_out_and_told(home: Path, same_metric: bool) -> None:
+    """Optuna takes infinity for the value of a complete trial; what comes after it comes in all the same."""
+    url = their_study(home / "their.db")
+    study = optuna.load_study(study_name="theirs", storage=url)
+    [known] = [trial for trial in study.trials if trial.number == 4]
+    for value in (float("inf"), 0.125):
+        params = {**known.params, "lr": 0.4}
+        study.add_trial(optuna.create_trial(params=params, distributions=known.distributions, value=value))
+    found = imported(f"optuna:{url}#theirs", home, same_metric=same_metric)
+    assert found.refused["no finite value"] == 1
+    assert 0.4 in [trial.params.get("cosine.sgd.peak_lr") for trial in rows(home)]
 
 
 def test_a_sweep_that_an_import_begins_is_begun_as_any(home: Path) -> None:

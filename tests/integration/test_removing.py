@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from lrsweep.cli.prune import delete
 from lrsweep.errors import LeaseHeld, SettingsError, TryAgain
 from lrsweep.records import (
     Curve,
@@ -22,10 +28,12 @@ from lrsweep.records import (
     TrialRow,
     TrialState,
 )
+from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import Lease, MemoryStore, Store, TrialEnd
 from lrsweep.study import Objective
 from lrsweep.sweep.removing import Kept, all_results, old_results, remove
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from lrsweep.tracking import Tracker
 from tests.sweeps import a_study
 
 STUDY = StudyRow("digits", "m1", "generation-1", a_study(horizon=200).spec())
@@ -39,11 +47,20 @@ class Runs:
 
     patience: int = 100
     deleted: list[str] = field(default_factory=list)
+    tagged: dict[str, str | None] = field(default_factory=dict)
+    """with the sweep, each with its training"""
+    undeletable: Collection[str] = ()
 
-    def delete_run(self, run_id: str) -> None:
+    def delete_run(self, run_id: str) -> bool:
         if len(self.deleted) == self.patience:
             raise TryAgain("MLflow went away")
         self.deleted.append(run_id)
+        return run_id not in self.undeletable
+
+    def tagged_runs(self, sweep: SweepRow, known: Iterable[str]) -> dict[str, str | None]:
+        assert sweep.sweep_id == "s1"
+        assert "parent" in known
+        return self.tagged
 
 
 @pytest.fixture
@@ -103,7 +120,7 @@ def test_champions_and_finalists_stay_in_all_three(store: Store, optuna_url: str
     assert [trial.number for trial in store.trials("digits")] == [1, 2]
     assert [row.training_id for row in store.trainings("digits")] == ["t1", "t2", "f2"]
     assert copied(optuna_url) == [1, 2, None]
-    assert store.sweep("s1").settings == {"removed_trials": 2}
+    assert store.sweep("s1").settings == {"removed_trials": 2, "removed_steps": {"search": 6}}
     assert store.holders() == {}
     assert old_results(store, before=LATER, keep=("champions", "finalists")) == []
 
@@ -116,6 +133,66 @@ def test_all_of_a_study_goes_with_the_sweeps_own_run(store: Store, optuna_url: s
     assert set(runs.deleted) == {"run-t0", "run-t1", "run-t2", "run-f2", "run-t3", "parent"}
     assert (store.studies(), store.trials("digits"), store.next_trial_number("digits")) == ([], [], 4)
     assert copied(optuna_url) == [None]
+
+
+def test_runs_that_the_store_does_not_know_of_go_with_their_trials(store: Store, optuna_url: str) -> None:
+    """Made just before a kill, or superseded; those of trials that stay are left, the sweep's own where it stays."""
+    tagged = {"run-t0": "t0", "lost-t0": "t0", "lost-t1": "t1", "lost-x": "x", "parent": None, "lost-parent": None}
+    runs = Runs(tagged=tagged, undeletable={"lost-t0", "run-t3"})
+    [removal] = old_results(store, before=LATER, keep=("champions", "finalists"))
+    assert remove(store, removal, runs=runs, optuna_url=optuna_url) == 2, "so many stay"
+    assert runs.deleted == ["lost-t0", "lost-x", "run-t0", "run-t3"]
+    runs = Runs(tagged={key: tagged[key] for key in ("lost-t1", "parent", "lost-parent")})
+    assert remove(store, all_results(store, "digits", None)[0], runs=runs, optuna_url=optuna_url) == 0
+    assert runs.deleted == ["lost-t1", "lost-parent", "run-t1", "run-t2", "run-f2", "parent"]
+
+
+def refuse(_client: MlflowClient, _run_id: str) -> None:
+    raise MlflowException("no", error_code=PERMISSION_DENIED)
+
+
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_delete_says_how_many_runs_stay_in_mlflow(
+    may_delete: bool, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All with the sweep's tag go; where they may not be deleted that is said, and no search of ours finds them."""
+    settings = read_settings({"LRSWEEP_HOME": str(tmp_path)})
+    homes = make_homes(settings)
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    client = MlflowClient(homes.mlflow_uri)
+    experiment = client.create_experiment("digits")
+
+    def a_run(kind: str, sweep: str, **tags: str) -> str:
+        more = {f"lrsweep.{name}": text for name, text in tags.items()}
+        tags = {"lrsweep.kind": kind, "lrsweep.sweep": sweep, **more}
+        return str(client.create_run(experiment, tags=tags).info.run_id)
+
+    parent, other = a_run("sweep", "s1"), a_run("training", "s2", training="t9", attempt="1")
+    gone = [parent, *(a_run(kind, "s1", training="t0", attempt="1") for kind in ("training", "superseded"))]
+    assert tracker.tagged_runs(SweepRow("s1", "digits", "g"), ("gone", parent)) == dict(
+        zip(gone, (None, "t0", "t0"), strict=True)
+    )
+    assert tracker.tagged_runs(SweepRow("s1", "digits", "g"), ()) == {}, "nobody knows where"
+    lease = store.acquire_lease("digits", "ann", seconds=60)
+    store.update_sweep(lease, "s1", mlflow_run_id=parent)
+    store.release_lease(lease)
+    monkeypatch.setattr("lrsweep.cli.prune.results", lambda _: nullcontext(store))
+    if not may_delete:
+        monkeypatch.setattr(MlflowClient, "delete_run", refuse)
+    said: list[str] = []
+
+    delete(settings, "digits", None, is_sure=True, say=said.append)
+
+    assert store.studies() == []
+    left = {run.info.run_id: run for run in client.search_runs([experiment])}
+    stayed = [] if may_delete else gone
+    assert {*left} == {other, *stayed}
+    assert {left[run].data.tags["lrsweep.kind"] for run in stayed} <= {"superseded"}
+    if may_delete:
+        assert said[1:] == ["removed: 4 trials of 1 sweep"]
+    else:
+        assert "does not let this user delete runs" in said[1]
+        assert said[2:] == ["removed: 4 trials of 1 sweep; 3 runs stay in MLflow, tagged lrsweep.kind = superseded"]
 
 
 def test_what_was_interrupted_is_repeated(store: Store, optuna_url: str) -> None:
@@ -145,6 +222,30 @@ def test_a_study_under_a_lease_is_left_alone(store: Store, optuna_url: str) -> N
         remove(store, removal, runs=runs, optuna_url=optuna_url)
     assert (runs.deleted, len(store.trials("digits"))) == ([], 4)
     assert old_results(store, before=LATER, keep=()) == [], "a running sweep is not over, though nobody drives it"
+
+
+def test_what_came_between_the_list_and_the_answer_is_not_torn_apart(store: Store, optuna_url: str) -> None:
+    """A driver that added a trial and was killed leaves the sweep's own row as it was listed; nothing is removed."""
+    [removal] = all_results(store, "digits", None)
+    lease = store.acquire_lease("digits", "ann", seconds=60)
+    store.add_trial(lease, TrialRow("digits", 4, "s1", {"family": "cosine"}, {}), [])
+    store.release_lease(lease)
+    assert store.sweep("s1") == removal.sweep
+    runs = Runs()
+    with pytest.raises(TryAgain, match="went on meanwhile; nothing was removed"):
+        remove(store, removal, runs=runs, optuna_url=optuna_url)
+    assert (runs.deleted, len(store.trials("digits")), len(copied(optuna_url))) == ([], 5, 5)
+    remove(store, all_results(store, "digits", None)[0], runs=runs, optuna_url=optuna_url)
+    assert store.studies() == []
+
+
+def test_what_another_command_has_removed_meanwhile_is_done(store: Store, optuna_url: str) -> None:
+    """Two listed the same; the slower finds nothing left to do."""
+    [removal], [slower] = all_results(store, "digits", None), all_results(store, "digits", None)
+    remove(store, removal, runs=Runs(), optuna_url=optuna_url)
+    runs = Runs()
+    remove(store, slower, runs=runs, optuna_url=optuna_url)
+    assert (runs.deleted, store.studies(), store.holders()) == ([], [], {})
 
 
 def test_age_counts_from_the_last_training(store: Store) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 import lrsweep
+from lrsweep.cli.export import export
 from lrsweep.cli.main import app
 from lrsweep.cli.prune import delete, prune
 from lrsweep.errors import InvalidInput, SettingsError
@@ -78,6 +79,25 @@ def test_results_are_exported_in_three_formats(home: Path, tmp_path: Path) -> No
     parquet = pd.read_parquet(tmp_path / "old.parquet")
     assert list(zip(parquet["family"], parquet["peak_lr"], strict=True)) == wanted
     assert [file.name for file in tmp_path.glob("old*")] == ["old.parquet"]
+
+
+def test_json_keeps_every_digit_and_what_is_missing_is_null(tmp_path: Path) -> None:
+    """Numbers far from 1, a flag and a word come back as they were."""
+    rows = [
+        {"number": 0, "peak_lr": 1.2345678901234568e-10, "value": 123456.12345678912, "is_best": True, "family": "wsd"},
+        {"number": 1, "peak_lr": 5e-324, "value": None, "is_best": None, "family": None},
+    ]
+    export(pd.DataFrame(rows).convert_dtypes(), "json", tmp_path / "rows.json")
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows
+
+
+def test_parquet_holds_numbers_beside_words_as_text(tmp_path: Path) -> None:
+    """`choices = [64, "auto"]` is allowed, and a column of Parquet holds one kind; the others keep theirs."""
+    rows = [{"settings.batch": 64, "number": 0}, {"settings.batch": "auto", "number": 1}, {"number": 2}]
+    export(pd.DataFrame(rows).convert_dtypes(), "parquet", tmp_path / "rows.parquet")
+    found = pd.read_parquet(tmp_path / "rows.parquet")
+    assert list(found["settings.batch"].dropna()) == ["64", "auto"]
+    assert list(found["number"]) == [0, 1, 2]
 
 
 # ── where the database is ────────────────────────────────────────────────────────────────────────────────────────────

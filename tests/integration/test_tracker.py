@@ -194,7 +194,7 @@ def test_a_training_becomes_a_finished_run_with_everything_in_it(place: Place, t
     }
     assert run.data.metrics.items() >= completed(row).metrics.items()
     rates = place.history(sent.run_id, "lr")
-    assert len(rates) == 200
+    assert len(rates) == 100
     assert rates[0] == (0, 0.2 * (1 / 31), 1_700_000_000_500)
     assert (30, 0.2, 1_700_000_000_530) in rates
     assert rates[-1][0] == 599

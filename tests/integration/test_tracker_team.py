@@ -317,7 +317,7 @@ def test_a_user_who_may_edit_and_not_delete_gets_everything_else(
         assert [file.path for file in client.list_artifacts(new)] == ["curve.csv"]
     assert list(tracker.denied) == [Right.DELETE_RUNS]
     assert said == [tracker.denied[Right.DELETE_RUNS]]
-    assert "the run of an attempt that began again stays" in said[0]
+    assert "runs of attempts that began again, and of what is pruned, stay" in said[0]
 
 
 def test_a_user_who_may_only_read_is_told_at_the_start_and_before_any_training(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ import pytest
 
 from lrsweep.errors import SettingsError, TrackingUnavailable
 from lrsweep.tracking import Tracker, load_mlflow, usable
+from lrsweep.tracking.connection import translated
 from lrsweep.tracking.server import MlflowServer
 
 
@@ -78,6 +80,13 @@ def test_what_is_no_mlflow_server_is_told(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(TrackingUnavailable, match=expected):
             Tracker.connect(uri, artifact_root=tmp_path / "artifacts")
+
+
+def test_an_answer_that_is_no_http_is_a_fault_of_the_connection() -> None:
+    """Neither MLflow's error nor, where it is an OSError as well, one of the disk."""
+    for error in (http.client.BadStatusLine("SSH-2.0"), http.client.RemoteDisconnected("closed")):
+        with pytest.raises(TrackingUnavailable, match=r"Check that MLflow's server or"), translated("http://host"):
+            raise error
 
 
 def test_somebody_elses_database_is_never_made(tmp_path: Path) -> None:

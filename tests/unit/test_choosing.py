@@ -15,10 +15,11 @@ from lrsweep.executors.choosing import Ratio, Rest
 from lrsweep.executors.chosen import crew_for, measuring_plans, rest_of
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.process import capacity
-from lrsweep.records import Crew
+from lrsweep.records import Crew, Purpose
 from lrsweep.scripts.command import Command
+from lrsweep.study import BudgetSpec
 from tests.measured import AUTO, FUSED, GIB, LONG, ONE, Scripted, asked, chosen, fused
-from tests.sweeps import a_study
+from tests.sweeps import a_study, a_training
 
 
 # ── whether it is worth measuring ────────────────────────────────────────────────────────────────────────────────────
@@ -68,11 +69,28 @@ def test_bursts_are_longer_where_the_rest_is(steps: float, seconds: float) -> No
 
 
 def test_the_rest_of_a_sweep_is_what_its_trials_cost_and_the_finals() -> None:
-    """Rungs of 30 and 90 steps: of 10 trials 4 reach the second; no more at once than there are trials."""
+    """Rungs of 30 and 90 steps: of 10 trials 4 reach the second; no more at once than there are trials or finals."""
     study = replace(a_study(), trials=10, total_steps=0)
     assert rest_of(study, trials_left=10, at_once=64) == Rest(660.0, 10)
     assert rest_of(study, trials_left=100, at_once=16, seconds=5.0) == Rest(6600.0, 16, 5.0)
-    assert rest_of(replace(study, total_steps=1660), trials_left=5, at_once=64) == Rest(1330.0, 5)
+    assert rest_of(replace(study, total_steps=1660), trials_left=5, at_once=64) == Rest(1330.0, 11)
+
+
+def test_the_finals_of_a_search_that_has_ended_are_trained_side_by_side() -> None:
+    """A thousand steps are eleven trainings of 90, a few less where some are trained, and exactly what is queued."""
+    study = replace(a_study(), trials=10, total_steps=1660)
+    assert rest_of(study, trials_left=0, at_once=10) == Rest(1000.0, 10)
+    ended = [a_training(number, 1, value=0.1, purpose=Purpose.FINAL) for number in range(5)]
+    assert rest_of(study, trials_left=0, at_once=10, trainings=ended) == Rest(550.0, 6)
+    queued = [a_training(number, 1, purpose=Purpose.FINAL) for number in range(2)]
+    assert rest_of(study, trials_left=0, at_once=10, trainings=[*ended, *queued]) == Rest(180.0, 2)
+    assert rest_of(study, trials_left=3, at_once=10, trainings=[*ended, *queued]).at_once == 6
+
+
+def test_a_search_that_goes_by_the_clock_keeps_as_many_in_flight_as_ever() -> None:
+    """Its trials are a guess, and it asks on when so many are told."""
+    study = replace(a_study(), trials=10, total_steps=660, budget=BudgetSpec(wall_clock=3600.0))
+    assert rest_of(study, trials_left=0, at_once=10).at_once == 10
 
 
 # ── what is tried ────────────────────────────────────────────────────────────────────────────────────────────────────

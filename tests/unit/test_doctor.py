@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections import namedtuple
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from lrsweep import doctor
+from lrsweep.cli.needs import needed_by
 from lrsweep.doctor.databases import check_database, check_leases
 from lrsweep.doctor.environment import check_environment, known_variables
 from lrsweep.doctor.findings import Finding, Level, checked
@@ -22,9 +24,10 @@ from lrsweep.doctor.tracking import check_tracking, findings_of
 from lrsweep.doctor.versions import Wanted, check_versions
 from lrsweep.engines.probing import Gpu, TorchProbed
 from lrsweep.errors import SettingsError, StoreUnavailable
+from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import MemoryStore, open_store
 from lrsweep.store.probing import probe
-from lrsweep.tracking.probing import TrackingProbed, version_of_server
+from lrsweep.tracking.probing import TrackingProbed, is_made, version_of_server
 from tests.databases import administer
 from tests.looked import a_driven_bench, typed
 from tests.scripted import only_sgd
@@ -183,6 +186,16 @@ def test_a_database_of_ours_is_well(database_url: str) -> None:
     assert levels(check_database(probed, "")) == ["ok"]
 
 
+def test_a_home_with_a_hash_is_looked_at_where_it_is(tmp_path: Path) -> None:
+    """In SQLite's own addresses a # ends the path: the look would make an empty file `a` beside the home."""
+    homes = make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path / "a#b")}))
+    open_store(homes.results_url).close()
+    administer(homes.mlflow_uri, "CREATE TABLE experiments (experiment_id INTEGER)")
+    assert probe(homes.results_url).is_current
+    assert is_made(homes.mlflow_uri)
+    assert [each.name for each in tmp_path.iterdir()] == ["a#b"]
+
+
 def test_another_tools_tables_and_another_schema_version_are_faults(database_url: str) -> None:
     """Optuna's and MLflow's version table; a version that this release does not have."""
     open_store(database_url).close()
@@ -249,6 +262,14 @@ def test_what_a_server_forbids_is_a_fault_where_a_sweep_cannot_do_without_it() -
     assert "(version 3.17.2) answers" in found[0].found
 
 
+def test_a_server_that_lets_nobody_make_experiments_wants_one_that_is_there() -> None:
+    """A sweep does not go on without it, as with other rights; it does where its experiment was made before."""
+    found = not_well(findings_of(TrackingProbed("http://host", None, {"make experiments": "403"}), is_ours=False))
+    assert found.level is Level.WARNING
+    assert "A sweep goes on without it" not in str(found.remedy)
+    assert 'experiment = "…" under [tracking]' in str(found.remedy)
+
+
 def test_a_server_says_its_version_under_mlflows_credentials() -> None:
     """A double over HTTP that answers /version to the right token alone; a page that is no version is none."""
     heard: list[str | None] = []
@@ -270,10 +291,17 @@ def test_a_server_says_its_version_under_mlflows_credentials() -> None:
     assert version_of_server(url, {}) is None
     assert version_of_server(url, {"MLFLOW_TRACKING_TOKEN": "t0ken"}) == "3.17.2"
     version_of_server(url, {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "x"})
+    version_of_server(url.replace("127", "ann:%78@127"), {"MLFLOW_TRACKING_TOKEN": "t0ken"})
     server.shutdown()
     server.server_close()
-    assert heard == [None, "Bearer t0ken", "Basic YW5uOng="]
+    assert heard == [None, "Bearer t0ken", "Basic YW5uOng=", "Basic YW5uOng="]
     assert version_of_server(url, {}) is None  # nobody answers
+
+
+def test_a_password_in_a_uri_without_a_port_is_not_taken_for_one() -> None:
+    """urllib raises "nonnumeric port: 'hunter2@…'" of its own kind; nobody listens there, which is no error."""
+    assert version_of_server("http://ann:hunter2@127.0.0.2", {}) is None
+    assert version_of_server("http://a host", {}) is None
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -282,8 +310,10 @@ def test_a_server_says_its_version_under_mlflows_credentials() -> None:
 def test_the_command_draws_what_was_found_and_leaves_with_70_at_a_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
-    """The same findings in words and in JSON; what takes seconds is a double."""
+    """The same findings in words and in JSON. Doubles: PyTorch, which takes seconds, and this machine."""
     (tmp_path / "home").mkdir()
+    for of_this_machine in ("check_devices", "check_limits", "check_disk"):
+        monkeypatch.setattr(doctor, of_this_machine, lambda *_: [])
     run = typed(capsys, monkeypatch, tmp_path / "home", {"LRSWEEP_HMOE": "x"})
     monkeypatch.setattr(doctor, "probe_torch", lambda: TORCH)
     well = run("doctor")
@@ -295,3 +325,13 @@ def test_the_command_draws_what_was_found_and_leaves_with_70_at_a_fault(
     assert (ill.code, answer["fault"], answer["warning"]) == (70, 1, 1)
     assert any("OSError: gone" in each["found"] for each in answer["findings"])
     assert not list((tmp_path / "home").iterdir())
+
+
+@pytest.mark.parametrize("stands", [Path.mkdir, Path.touch])
+def test_what_happens_to_be_called_like_a_study_is_no_study_file(
+    stands: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study file is named by its ending, by its folder, or stands in `studies`; `lrsweep run` reads names so too."""
+    monkeypatch.chdir(tmp_path)
+    stands(Path("quick"))
+    assert needed_by("quick") == ("quick", None)

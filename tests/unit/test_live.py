@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from rich.console import Console
 import lrsweep
 from lrsweep.cli.commands.running import run
 from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
-from lrsweep.errors import DeadlinePassed
+from lrsweep.errors import DeadlinePassed, Interrupted
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.scripts.command import Command
@@ -349,7 +351,7 @@ def test_the_best_of_a_script_is_its_call_of_attach() -> None:
         "settings={'dropout': 0.123456, 'head': 'a b'})"
     ) in lines
     [shown] = [line for line in lines if line.startswith("best: ")]
-    assert shown.startswith("best: cosine with script, peak rate 0.123, val_acc 0.2500  ")
+    assert shown.startswith("best: cosine, peak rate 0.123, val_acc 0.2500  ")
     assert [line for line in lines if line.startswith("for the script with dropout=0.1235, head=a b. ")]
     given: dict[str, Any] = {}
     exec(pasteable(best), {"lrsweep": lrsweep}, given)
@@ -421,3 +423,24 @@ def test_what_continues_a_sweep_has_the_options_that_were_given(
         run("my quick.toml", **given)
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("to continue: ")]
     assert line.endswith(f" {told}")
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_signal_before_anything_was_trained_promises_nothing_of_it(
+    has_begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start takes many seconds, and leaves nothing: only what a driver has shown is kept. The sweep is a double."""
+
+    def stopped(*_: Any, observe: Callable[[Progress], None], **__: Any) -> None:
+        if has_begun:
+            observe(NOTHING)
+        raise Interrupted(signal.SIGINT, "interrupted; what was finished is kept")
+
+    monkeypatch.setattr("lrsweep.cli.sweeping.run_sweep", stopped)
+    monkeypatch.setenv("LRSWEEP_HOME", str(tmp_path / "home"))
+    file = tmp_path / "quick.toml"
+    file.write_text('[study]\nname = "quick"\nworkload = "mnist"\n[budget]\ntrials = 2\n')
+    with pytest.raises(Interrupted) as left:
+        run(str(file))
+    assert left.value.exit_code == 130
+    assert ("nothing was trained yet" in str(left.value)) is not has_begun

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +13,15 @@ from typing import Any
 
 import pytest
 
+import lrsweep
 from lrsweep.cli.cancel import cancel
 from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of
 from lrsweep.cli.show import found_training, show_what
 from lrsweep.errors import SettingsError, TryAgain
-from lrsweep.records import Origin, Outcome, Status, SweepRow, SweepStatus, TrainingPlan
+from lrsweep.records import Origin, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.store import MemoryStore, Store, open_store
 from lrsweep.store.base import Event, Holder
-from lrsweep.study import SelectionSpec
+from lrsweep.study import Baseline, SelectionSpec
 from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.owner import this_owner
 from tests.looked import Typed, a_bench, a_driven_bench, in_a_home, typed
@@ -198,6 +201,59 @@ def test_results_in_postgresql_are_looked_at_like_those_in_a_file(
     assert (listed["state"], listed["driver"], listed["trials_told"]) == ("running", "a test", 3)
 
 
+def test_a_study_that_a_driver_is_starting_is_named_by_every_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """It holds the lease for many seconds before there is a row of the study; one that died there left nothing."""
+    home = tmp_path / "home"
+    store = open_store(f"sqlite:///{home}/results.db")
+    store.acquire_lease("can", "process 7 on box [boot:ns 1]", seconds=600)
+    store.acquire_lease("dead", this_owner().replace("process ", "process 9", 1), seconds=600)
+    store.close()
+    run = typed(capsys, monkeypatch, home, {})
+    assert "can   starting" in run("list").out
+    assert json.loads(run("list", "--json").out)["without_sweep"] == [{"study": "can", "driver": "process 7 on box"}]
+    for words in (["status"], ["status", "can"], ["show", "can"]):
+        ran = run(*words)
+        assert (ran.code, "a driver (process 7 on box) is starting study 'can'" in ran.err) == (75, True)
+    assert "There are: can." in run("status", "other").err
+
+
+def test_a_finished_sweep_is_not_said_to_be_driven(run: Typed, home: Path) -> None:
+    """Who holds the study may be starting its next sweep, of which there is no row yet."""
+    store = open_store(f"sqlite:///{home}/results.db")
+    lease = store.acquire_lease("quick", "process 7 on box [boot:ns 1]", seconds=600)
+    store.update_sweep(lease, "sweep-1", status=SweepStatus.FINISHED)
+    store.close()
+    headline = run("status", "quick").out.splitlines()[0]
+    assert headline.startswith("study quick: finished; ")
+    assert "held by process 7 on box since" in headline
+
+
+def test_a_study_without_a_sweep_is_known_to_every_look(home: Path, run: Typed) -> None:
+    """A run that failed as it started has left the study alone."""
+    store = open_store(f"sqlite:///{home}/results.db")
+    lease = store.acquire_lease("imp", "a test", seconds=600)
+    store.register_study(lease, StudyRow("imp", "m", "g", {}))
+    store.release_lease(lease)
+    store.close()
+    assert "imp   no sweep" in run("list").out
+    assert "study 'imp' has no sweep" in run("status", "imp").err
+    assert "There are: quick, imp." in run("status", "nope").err
+
+
+def test_the_list_says_what_each_best_is_of(
+    run: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """One training's metric, or the mean of fresh seeds, which is of another half of the data."""
+    assert " val_loss " in run("list").out
+    study = replace(
+        only_sgd(trials=4), total_steps=4 * (30 + 90) + 4 * 90, selection=SelectionSpec(finalists=2, seeds=2)
+    )
+    with_finals = typed(capsys, monkeypatch, in_a_home(tmp_path / "finals", study), {})
+    assert re.search(r" decide_loss, \d seeds ", with_finals("list").out)
+
+
 # ── show ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -250,6 +306,62 @@ def test_why_a_training_failed_or_diverged_is_shown(
     assert "Traceback …\nRuntimeError: no data" in run("show", "quick", "0:30").out
 
 
+def test_a_halted_trial_is_called_so_everywhere(run: Typed) -> None:
+    """The store's word is `pruned`, which also stands for diverged ones; the view `lrs_trials` says as `show` does."""
+    trials = [json.loads(run("show", "quick", str(number), "--json").out) for number in range(6)]
+    [halted, *_] = [trial["trial"] for trial in trials if trial["state"] == "halted"]
+    assert f"trial {halted} of study quick: halted, " in run("show", "quick", str(halted)).out
+    assert "state halted" in run("status").out or "pruned" not in run("status").out
+
+
+def a_baseline(**changes: Any) -> Baseline:
+    return Baseline(lrsweep.schedule("linear", warmup=0.05), 0.3, "sgd", **changes)
+
+
+def test_a_study_is_compared_with_its_baseline_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """It is of another family than those searched; where it leads, that is said."""
+    study = replace(only_sgd(trials=6), baseline=a_baseline())
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study), {})
+    shown = run("show", "quick", "0", "--json")
+    value = json.loads(shown.out)["value"]
+    [line] = [line for line in run("show", "quick").out.splitlines() if line.startswith("baseline:")]
+    came_to = f"{'' if json.loads(shown.out)['state'] == 'complete' else 'halted at a rung with '}val_loss {value:.4f}"
+    assert line == f"baseline: linear with sgd, peak rate 0.3, {came_to} (trial 0)"
+
+    def script(plan: TrainingPlan) -> Outcome:
+        return completed(plan, 0.0 if plan.schedule.family == "linear" else None)
+
+    leads = typed(capsys, monkeypatch, in_a_home(tmp_path / "leads", study, script), {})
+    assert "The baseline is the best (trial 0): no other schedule did better." in leads("show", "quick").out
+
+
+def test_a_baseline_beside_the_space_is_shown_with_all_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """Named as drawn ones are; its row holds the schedule as JSON, and the optimizer's settings as an object."""
+    study = replace(only_sgd(trials=2), baseline=a_baseline(settings={"momentum": 0.5}))
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study), {})
+    said = [line.split() for line in run("show", "quick", "0").out.splitlines()]
+    assert ["linear.warmup", "0.05"] in said
+    assert ["sgd.momentum", "0.5"] in said
+    assert not {"settings", "extra"} & {line[0] for line in said if line}
+
+
+def test_trials_that_have_not_ended_are_named_so_that_a_row_adds_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """The table has a column for each way to end."""
+    home = tmp_path / "home"
+    store = open_store(f"sqlite:///{home}/results.db")
+    bench = a_driven_bench(only_sgd(trials=2), store=store)
+    store.add_trial(bench.lease, replace(a_trial(2), sweep_id="sweep-1"), [])
+    store.close()
+    run = typed(capsys, monkeypatch, home, {})
+    assert "not ended, and in no other column: 1 cosine" in run("show", "quick").out
+
+
 # ── cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -284,12 +396,65 @@ def test_a_driver_is_asked_and_waited_for(store: Store) -> None:
         while not store.sweep("sweep-1").is_cancelled:
             pass
         store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.CANCELLED)
+        store.release_lease(bench.lease)
 
     driver = threading.Thread(target=obeys)
     driver.start()
     ended = cancel(store, "quick", patience_seconds=30)
     driver.join()
     assert (ended.status, ended.by) == (SweepStatus.CANCELLED, "driver")
+
+
+@pytest.mark.parametrize("has_left_one", [False, True])
+def test_a_driver_that_still_starts_is_asked_once_its_sweep_is_there(store: Store, has_left_one: bool) -> None:
+    """Nothing is recorded yet; or a sweep that was left, which it will not continue now that somebody has cancelled."""
+    study = only_sgd(trials=6)
+    if has_left_one:
+        bench = a_bench(study, store)
+        lease = bench.lease
+    else:
+        lease = store.acquire_lease(study.name, "a test", seconds=600)
+    begun = SweepRow("sweep-2", study.name, study.generation)
+    said: list[str] = []
+
+    def starts(text: str) -> None:
+        """As ``continued_or_new`` does it, once somebody waits."""
+        said.append(text)
+        if len(said) > 1:
+            return
+        if has_left_one:
+            store.update_sweep(lease, "sweep-1", status=SweepStatus.CANCELLED)
+        store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, {}))
+        store.create_sweep(lease, begun)
+        driver.start()
+
+    def obeys() -> None:
+        while not store.sweep("sweep-2").is_cancelled:
+            time.sleep(0.01)
+        store.update_sweep(lease, "sweep-2", status=SweepStatus.CANCELLED)
+        store.release_lease(lease)
+
+    driver = threading.Thread(target=obeys)
+    ended = cancel(store, "quick", patience_seconds=30, say=starts)
+    driver.join()
+    assert (ended.sweep, ended.status, ended.by) == ("sweep-2", SweepStatus.CANCELLED, "driver")
+    assert said[-1] == "a test is asked to end the sweep; it saves what runs first"
+    assert ("is still starting" in said[0]) is not has_left_one
+
+
+def test_a_driver_that_begins_no_sweep_in_time_is_named(store: Store) -> None:
+    """Exit code 75; there was nobody to ask."""
+    store.acquire_lease("quick", "a test", seconds=600)
+    with pytest.raises(TryAgain, match=r"a test has not begun its sweep within 0 s.* or end that process"):
+        cancel(store, "quick", patience_seconds=0)
+
+
+def test_a_finished_sweep_whose_driver_has_just_left_is_not_cancelled(store: Store) -> None:
+    """While somebody holds the study another sweep may come; once nobody does, there is nothing to cancel."""
+    bench = a_bench(only_sgd(trials=6), store)
+    store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.FINISHED)
+    with pytest.raises(SettingsError, match="sweep-1, is finished already"):
+        cancel(store, "quick", patience_seconds=30, say=lambda _: store.release_lease(bench.lease))
 
 
 def test_a_driver_that_does_not_obey_in_time_is_named_and_the_wish_stays(store: Store) -> None:

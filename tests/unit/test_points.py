@@ -47,13 +47,13 @@ def part(curve: Curve, steps: int) -> Curve:
 
 
 def test_a_short_curve_is_sent_whole() -> None:
-    """With a horizon of 200 steps or fewer, every step is a point."""
-    assert chosen_steps(200, 200, ended=True).tolist() == list(range(200))
+    """With a horizon of 100 steps or fewer, every step is a point."""
+    assert chosen_steps(100, 100, ended=True).tolist() == list(range(100))
 
 
-def test_a_long_curve_has_two_hundred_points_with_the_first_and_the_last() -> None:
-    """1,991 steps lie ten apart on the grid: 0, 10, …, 1990."""
-    assert chosen_steps(1991, 1991, ended=True).tolist() == list(range(0, 1991, 10))
+def test_a_long_curve_has_a_hundred_points_with_the_first_and_the_last() -> None:
+    """991 steps lie ten apart on the grid: 0, 10, …, 990."""
+    assert chosen_steps(991, 991, ended=True).tolist() == list(range(0, 991, 10))
 
 
 def test_all_trainings_of_a_horizon_have_their_points_at_the_same_steps() -> None:
@@ -63,13 +63,13 @@ def test_all_trainings_of_a_horizon_have_their_points_at_the_same_steps() -> Non
         {point.step for point in curve_points(made(rates.tolist()), 600, since=0, ended=True)} for rates in (step, wsd)
     ]
     assert places[0] == places[1]
-    assert len(places[0]) == 200
+    assert len(places[0]) == 100
 
 
 def test_the_last_step_is_sent_only_once_the_training_has_ended() -> None:
-    """Step 14 of 1,991 is no place of the grid: it is a point where the training ended there, and not on the way."""
-    assert chosen_steps(15, 1991, ended=False).tolist() == [0, 10]
-    assert chosen_steps(15, 1991, ended=True).tolist() == [0, 10, 14]
+    """Step 14 of 991 is no place of the grid: it is a point where the training ended there, and not on the way."""
+    assert chosen_steps(15, 991, ended=False).tolist() == [0, 10]
+    assert chosen_steps(15, 991, ended=True).tolist() == [0, 10, 14]
 
 
 @given(
@@ -103,8 +103,8 @@ def test_parts_add_up_to_the_whole(
 def test_the_last_step_is_sent_when_only_the_end_is_new() -> None:
     """All 15 steps were sent while it ran, but step 14, off the grid, was no point then; once it has ended it is."""
     curve = made([0.1] * 15)
-    assert list(curve_points(curve, 1991, since=15, ended=False)) == []
-    assert list(curve_points(curve, 1991, since=15, ended=True)) == [
+    assert list(curve_points(curve, 991, since=15, ended=False)) == []
+    assert list(curve_points(curve, 991, since=15, ended=True)) == [
         Point("lr", 0.1, 14),
         Point("train_loss", 14.0, 14),
     ]
@@ -168,12 +168,12 @@ def reported_at(steps: list[int], horizon: int, **metrics: list[float]) -> Curve
     return Curve(np.ones(horizon), np.full(horizon, np.nan), np.array(steps), values)
 
 
-def test_a_script_that_reports_at_every_step_has_two_hundred_points() -> None:
-    """The first of each 200th of 10,000 steps, so 1, 50, 100 …, and the last; in parts they come to the same."""
+def test_a_script_that_reports_at_every_step_has_a_hundred_points() -> None:
+    """The first of each 100th of 10,000 steps, so 1, 100, 200 …, and the last; in parts they come to the same."""
     every = list(range(1, 10_001))
     curve = reported_at(every, 10_000, val_loss=[1.0 / step for step in every])
     whole = [point for point in curve_points(curve, 10_000, since=0, ended=True) if point.key == "val_loss"]
-    assert [point.step for point in whole] == [1, *range(50, 10_001, 50)]
+    assert [point.step for point in whole] == [1, *range(100, 10_001, 100)]
     half = reported_at(every[:5_001], 5_001, val_loss=[1.0 / step for step in every[:5_001]])
     first = [point for point in curve_points(half, 10_000, since=0, ended=False) if point.key == "val_loss"]
     rest = [point for point in curve_points(curve, 10_000, since=5_001, ended=True) if point.key == "val_loss"]
@@ -182,11 +182,11 @@ def test_a_script_that_reports_at_every_step_has_two_hundred_points() -> None:
 
 def test_a_metric_that_is_reported_now_and_then_is_not_lost_among_others() -> None:
     """An accuracy at the odd reports, a loss at all of them: each is thinned by itself."""
-    steps = list(range(1, 401))
+    steps = list(range(1, 201))
     accuracy = [0.5 if step % 2 else np.nan for step in steps]
-    curve = reported_at(steps, 400, val_loss=[1.0] * 400, acc=accuracy)
-    points = [point.step for point in curve_points(curve, 400, since=0, ended=True) if point.key == "acc"]
-    assert points == list(range(1, 401, 2))
+    curve = reported_at(steps, 200, val_loss=[1.0] * 200, acc=accuracy)
+    points = [point.step for point in curve_points(curve, 200, since=0, ended=True) if point.key == "acc"]
+    assert points == list(range(1, 201, 2))
 
 
 def test_names_that_mlflow_refuses_are_changed_and_stay_distinct() -> None:

@@ -163,6 +163,7 @@ def test_a_printed_link_names_nobody(uri: str, wanted: str) -> None:
         ("mysqldump -p hunter2 --lr 0.1", "hunter2"),
         ("ftp -pw 'a b' --pass c4d5 --lr 0.1", "a b"),
         ("python train.py --pass c4d5 --lr 0.1", "c4d5"),
+        ("mysqldump --port 3306 -phunter2 --lr 0.1", "hunter2"),
         *((f"python train.py --hub {token} --lr 0.1", token[8:]) for token in TOKENS),
     ],
 )
@@ -192,6 +193,46 @@ def test_an_error_is_told_without_the_secrets_in_it(token: str) -> None:
     assert told.startswith("HTTPError: 401 for https://ann:***@host/x, tried ")
     assert told.endswith("***; api_key=*** of mat1 (64x784), -p is basic")
     assert token[8:] not in without_secrets(text, "sqlite:///a.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Authorization: Basic YWxpY2U6c2VjcmV0, refused", "Authorization: Basic ***, refused"),
+        ("curl -u ann:hunter2 https://h/x", "curl -u ann:*** https://h/x"),
+        ("curl -u'ann:two words' https://h/x", "curl -u'ann:***' https://h/x"),
+        ("curl --user ann:12345", "curl --user ann:***"),
+        ("Command '['curl', '--user', 'ann:hunter2']' failed", "Command '['curl', '--user', 'ann:***']' failed"),
+        ("OPENAI_API_KEY: a1b2 is wrong", "OPENAI_API_KEY: *** is wrong"),
+        ("x-api-key:a1b2", "x-api-key:***"),
+        ("password: a1b2", "password: ***"),
+        ("403 for https://h/x?sv=2&sig=a%2Fb%3D&se=1", "403 for https://h/x?sv=2&sig=***&se=1"),
+        ("403 for https://h/x?X-Amz-Signature=a1b2", "403 for https://h/x?X-Amz-Signature=***"),
+    ],
+)
+def test_secrets_are_known_by_what_stands_before_them(text: str, wanted: str) -> None:
+    """Headers, curl's user, names with a colon, signed links; in an error as in a command line."""
+    assert masked(text) == masked_command(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KeyError: 'lr' of a basic block, a Basic Linear layer",
+        "unexpected token: } and unknown key: model.layer1.weight",
+        "in std::my_key::find at sig=0.5",
+        "docker run -u 1000:1000 --user-agent a:b && sort -u x && python -u train.py",
+        "rsync -u host:/data . && mkdir -pv runs",
+    ],
+)
+def test_what_only_looks_like_a_secrets_place_stays(text: str) -> None:
+    """Words of an error say what is wrong; two numbers are a user and a group."""
+    assert masked(text) == masked_command(text) == text
+
+
+def test_a_signed_link_is_hidden_also_beside_an_address_of_ours() -> None:
+    """MLflow's server gives such links to artifacts in a bucket, and they stand in its errors."""
+    assert without_secrets("for https://b/x?X-Goog-Signature=a1", "http://h") == "for https://b/x?X-Goog-Signature=***"
 
 
 def test_a_parameters_name_may_say_that_it_is_a_secret() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.samplers import BaseSampler
 
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Direction, TrialState
@@ -175,6 +176,11 @@ def test_a_class_of_ones_own_is_found_in_the_working_folder(tmp_path: Path, monk
         (Plugin("optuna.samplers.Mine"), "'Mine' in 'optuna.samplers' is None; wanted is a class made from"),
         (Plugin("optuna.pruners.NopPruner"), "wanted is a class made from optuna's BaseSampler"),
         (Plugin("random", {"colour": "red"}), "search.sampler 'random' with colour = 'red' raised TypeError"),
+        (Plugin("tpe_by_family", {"foo": 1}), "search.sampler 'tpe_by_family' with foo = 1 raised TypeError"),
+        (Plugin("gp", {"foo": 1}), "search.sampler 'gp' with foo = 1 raised TypeError"),
+        (Plugin("cmaes", {"sigma0": "x"}), "raised TypeError: sigma0 must be float | None, not 'x'. Change its"),
+        (Plugin("tpe", {"n_startup_trials": 2.5}), "raised TypeError: n_startup_trials must be int, not 2.5"),
+        (Plugin("tpe", {"gamma": 3}), "raised TypeError: gamma must be Callable[[int], int] | None, not 3"),
     ],
 )
 def test_what_makes_no_sampler_is_told(plugin: Plugin, text: str) -> None:
@@ -182,6 +188,27 @@ def test_what_makes_no_sampler_is_told(plugin: Plugin, text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         make_sampler(replace(a_study(), search=SearchSpec(sampler=plugin)), 1)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        Plugin("cmaes", {"n_startup_trials": 2, "use_separable_cma": True}),
+        Plugin("tpe", {"seed": 7, "n_ei_candidates": 48, "constant_liar": False}),
+        Plugin("qmc", {"seed": 7}),
+    ],
+    ids=lambda plugin: plugin.name,
+)
+def test_settings_of_the_right_types_are_taken(plugin: Plugin) -> None:
+    """Flags and whole numbers; a seed of the file stands before the search's."""
+    assert isinstance(make_sampler(replace(a_study(), search=SearchSpec(sampler=plugin)), 1), BaseSampler)
+
+
+def test_a_pruners_setting_of_a_wrong_type_is_told() -> None:
+    """Before anything is trained."""
+    study = replace(a_study(), search=SearchSpec(pruner=Plugin("median", {"n_startup_trials": "x"})))
+    with pytest.raises(InvalidInput, match=r"search\.pruner 'median' .* n_startup_trials must be int, not 'x'"):
+        make_pruner(study)
 
 
 @pytest.mark.parametrize("name", [name for name in PRUNERS if name not in ("halving", "threshold")])

@@ -16,6 +16,7 @@ from lrsweep.space import peak_lr_name
 from lrsweep.store import MemoryStore
 from tests.benchmarks.command import story
 from tests.benchmarks.command.story import Moment, Truth, as_good, decided_at
+from tests.benchmarks.driver.__main__ import QUICK, measure, summary
 from tests.benchmarks.regret import figures, methods, ours
 from tests.benchmarks.regret.figures import comparison, curves, pooled
 from tests.benchmarks.regret.methods import RIVALS, Tried, finals, pick, search
@@ -259,3 +260,13 @@ def test_a_pick_that_is_given_up_for_a_worse_one_is_no_decision() -> None:
     assert as_good(truths) == {"a"}
     assert decided_at([Moment(1, "a"), Moment(2, "b"), Moment(3, "a")], {"a"}) == 3
     assert decided_at([Moment(1, "a"), Moment(2, "b")], {"a"}) is None
+
+
+def test_the_drivers_size_is_measured_on_the_rungs_that_studies_have() -> None:
+    """Simulated trainings of 600 updates and their rungs; the smallest size is one time as dear as itself."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    measure(["size"], 1, (12, 24), QUICK, found)
+    by_trials = summary(found)["by_trials"]
+    assert list(by_trials) == [12, 24]
+    assert by_trials[12]["times_the_smallest"]["median"] == 1.0
+    assert by_trials[24]["cpu_ms_per_trial"]["median"] > 0

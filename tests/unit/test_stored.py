@@ -113,12 +113,14 @@ def test_what_is_in_no_hash_is_read_back_too(study: ResolvedStudy) -> None:
     assert back.budget == replace(study.budget, trials=study.trials if study.budget.kind == "trials" else None)
 
 
-def test_a_row_of_a_release_that_kept_less_is_read_by_its_defaults() -> None:
-    """Without search, objective, selection and the like: two rungs of a third, the last evaluation."""
-    row = stored(a_study())
+@pytest.mark.parametrize(("horizon", "rungs"), [(45, (45,)), (90, (30, 90)), (600, (200, 600))])
+def test_a_row_of_a_release_that_kept_less_is_read_by_its_defaults(horizon: int, rungs: tuple[int, ...]) -> None:
+    """Without search, objective, selection and the like: two rungs of a third where there is room, also where there
+    would be for a third one; the last evaluation."""
+    row = stored(replace(a_study(horizon=horizon), search=SearchSpec(rungs=2)))
     kept = {name: value for name, value in row.spec.items() if name not in LATER} | {"budget": {"trials": 60}}
     back = resolved_from(replace(row, spec=kept))
-    assert (back.generation, back.rungs, back.trials) == (row.generation, (30, 90), 60)
+    assert (back.generation, back.rungs, back.trials) == (row.generation, rungs, 60)
 
 
 def test_a_pinned_value_is_the_schedules_again() -> None:

@@ -60,5 +60,5 @@ def import_trials(
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
-    for line in told(found):
+    for line in told(found, same_metric=same_metric):
         typer.echo(line)

@@ -16,17 +16,20 @@ StudyArgument = Annotated[str, typer.Argument(help="A study's name as `lrsweep l
 
 
 def list_studies(as_json: ObjectOption = False) -> None:
-    """Lists all studies with results here: the state of the newest sweep of each, its best trial, and who drives it."""
+    """Lists all studies here: the state of the newest sweep of each, its best trial, and who drives or starts it."""
     from lrsweep.cli import look, look_drawing
-    from lrsweep.cli.reading import results
+    from lrsweep.cli.reading import results, without_sweep
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
+        waiting = without_sweep(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
         standings = look.list_studies(store)
+    waiting = {study: driver for study, driver in waiting.items() if study not in {each.study for each in standings}}
     if as_json:
-        typer.echo(json.dumps({"studies": [each.to_json() for each in standings]}))
+        started = [{"study": study, "driver": driver} for study, driver in waiting.items()]
+        typer.echo(json.dumps({"studies": [each.to_json() for each in standings], "without_sweep": started}))
     else:
-        look_drawing.show_list(Console(), standings)
+        look_drawing.show_list(Console(), standings, waiting)
 
 
 def status(
@@ -82,7 +85,8 @@ def cancel(
 ) -> None:
     """Ends a study's newest sweep for good; what it found stays, and `lrsweep run` starts another.
 
-    Its driver saves what runs first; where nobody drives it, this command ends it itself.
+    Its driver saves what runs first, and one that still starts is waited for; where nobody drives it, this command
+    ends it itself.
     """
     from lrsweep.cli.cancel import cancel as end
     from lrsweep.cli.cancel import close_run
