@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from lrsweep.records import Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.rung_costs import RungCost
 from lrsweep.sweep.trust import RungTrust
 
 Event = dict[str, Json]
@@ -76,8 +77,9 @@ def family(best: TrialRow) -> Event:
     return {"event": "family", "family": str(best.params["family"]), "trial": best.number, "value": best.value}
 
 
-def rung(dropped: RungTrust) -> Event:
-    """A rung was found to mislead: nothing is halted at it, and new trials start above it or pass over it."""
+def rung(dropped: RungTrust | RungCost) -> Event:
+    """A rung was found to mislead, or to cost too much: nothing is halted at it, and new trials start above it or pass
+    over it."""
     return {"event": "rung", "dropped": True, **dropped.to_json()}
 
 

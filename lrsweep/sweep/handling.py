@@ -132,8 +132,7 @@ class Handler:
         ended = self._commit(row, outcome, following, trial)
         if row.purpose is Purpose.SEARCH:
             self._state.reached.add(trial, ended)
-            if calibrates(trial):
-                self._state.rungs.trained(trial, ended)
+            self._state.rungs.trained(trial, ended)
         if following.only_calibrates:
             self._state.untold.goes_on_to_calibrate(trial.number)
         for queued in following.queue:
@@ -199,12 +198,12 @@ class Handler:
         rungs = self._state.rungs
         for rung in sorted(rungs.dropped - self._told_dropped):
             self._told_dropped.add(rung)
-            trust = rungs.trusts[rung]
-            self._store.note(self._lease, "rung_dropped", self._sweep.sweep_id, trust.to_json())
+            why = rungs.why(rung)
+            self._store.note(self._lease, "rung_dropped", self._sweep.sweep_id, why.to_json())
             self._store.update_sweep(
                 self._lease, self._sweep.sweep_id, settings={DROPPED_KEY: sorted(self._told_dropped)}
             )
-            self._tell(events.rung(trust))
+            self._tell(events.rung(why))
             self._say(rungs.sentence(rung))
 
     def _count_failure(self, ended: TrainingRow) -> None:

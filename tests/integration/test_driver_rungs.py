@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import pytest
 from lrsweep.records import Purpose, TrainingPlan, TrialState
 from lrsweep.store.base import Event as Noted
 from lrsweep.study import ResolvedStudy, SearchSpec, SelectionSpec
-from lrsweep.study.specs import Plugin
+from lrsweep.study.specs import BudgetSpec, Plugin
 from lrsweep.sweep.events import Event
 from lrsweep.sweep.halting import calibrates
 from lrsweep.sweep.trust import DROPPED_KEY
@@ -37,7 +38,7 @@ def misleading(plan: TrainingPlan) -> End:
 @pytest.fixture
 def one_in_three(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrates: else it takes a hundred trials to learn of a rung."""
-    for module in ("handling", "halting", "trust", "recovery"):
+    for module in ("handling", "halting", "trust", "recovery", "rungs"):
         monkeypatch.setattr(f"lrsweep.sweep.{module}.calibrates", lambda trial: trial.number % 3 == 0)
 
 
@@ -173,6 +174,74 @@ def test_each_of_two_rungs_that_are_dropped_is_told_and_new_trials_start_above_b
     )
     assert set(longest_told_after_the_drop(bench)) == {900}
     assert set(first_horizons(bench)) == {100, 900}
+
+
+# ── a rung that costs too much ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def timed(
+    monkeypatch: pytest.MonkeyPatch, bench: Bench, seconds: Callable[[int], float]
+) -> Callable[[TrainingPlan], End]:
+    """Trainings that take so long by their horizon, on a clock of the test's own; every rung orders well."""
+    clock = [time.monotonic()]
+    monkeypatch.setattr("lrsweep.sweep.driver.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(bench.store, "renew_lease", lambda *_, **__: None)
+
+    def script(plan: TrainingPlan) -> End:
+        clock[0] += seconds(plan.horizon)
+        return replace(completed(plan, plan.seed / 2**28), seconds=seconds(plan.horizon))
+
+    return script
+
+
+def of_a_clock(**changes: Any) -> ResolvedStudy:
+    return replace(quick(trials=8, horizon=900, **changes), budget=BudgetSpec(wall_clock=300.0), total_steps=10**6)
+
+
+def test_rungs_that_save_nothing_are_left_out_of_a_sweep_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a script that starts for 4 s and trains for at most one: all but the first few trials train once, in full."""
+    bench = Bench(of_a_clock())
+    heard: list[Event] = []
+    driver = bench.driver(ScriptedExecutor(timed(monkeypatch, bench, lambda horizon: 4 + horizon / 900)))
+    driver._tell = heard.append
+    driver.run()
+    horizons = first_horizons(bench)
+    assert len(horizons) > 40
+    assert horizons[:3] == [100] * 3
+    assert set(horizons[8:]) == {900}
+    assert [event.data["horizon"] for event in notes(bench)] == [100, 300]
+    assert [event["next_seconds"] for event in heard if event["event"] == "rung"] == [4 + 1 / 3, 5.0]
+    assert next(sentence for sentence in bench.said if "saves too little" in sentence) == (
+        "rung of 100 steps: the quickest of 3 trainings took 4.1 s, and one of 300 steps 4.3 s: most of it is the "
+        "start. It saves too little: new trials start at 300 steps, and none is halted at it"
+    )
+    assert bench.store.sweep("sweep-1").settings[DROPPED_KEY] == [0, 1]
+    assert_history(bench.store, "quick")
+
+
+def test_rungs_that_save_time_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start of a tenth of the whole."""
+    bench = Bench(of_a_clock())
+    bench.drive(timed(monkeypatch, bench, lambda horizon: 0.25 + horizon / 200))
+    assert set(first_horizons(bench)) == {100}
+    assert notes(bench) == []
+
+
+def test_a_budget_of_steps_pays_for_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So its rungs save what they always did."""
+    bench = Bench(quick(trials=40, horizon=900))
+    bench.drive(timed(monkeypatch, bench, lambda horizon: 4 + horizon / 900))
+    assert set(first_horizons(bench)) == {100}
+
+
+def test_the_next_sweep_of_the_generation_begins_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the one before it has measured."""
+    bench = Bench(of_a_clock())
+    bench.drive(timed(monkeypatch, bench, lambda horizon: 4 + horizon / 900))
+    bench.begin_sweep("sweep-2")
+    bench.drive(timed(monkeypatch, bench, lambda horizon: 4 + horizon / 900))
+    assert set(first_horizons(bench)) == {900}
+    assert [event.data["horizon"] for event in notes(bench)] == [100, 300] * 2
 
 
 # ── a pruner of Optuna's ─────────────────────────────────────────────────────────────────────────────────────────────
