@@ -22,6 +22,7 @@ from lrsweep.records import (
 from lrsweep.schedules import core_names
 from lrsweep.space import distributions_to_json, peak_lr_name
 from lrsweep.study import ResolvedStudy, SpaceSpec
+from lrsweep.sweep.progress import Progress
 
 FACTS = WorkloadFacts(
     name="digits",
@@ -119,3 +120,23 @@ def a_record(
         evaluations={name: np.array([values[name] for values in evaluations.values()]) for name in metrics},
         outcome=outcome,
     )
+
+
+def a_progress(**changes: Any) -> Progress:
+    """A look at a sweep of 60 trials that has just begun."""
+    progress = Progress(
+        study="quick",
+        sweep_id="s",
+        trials_told=0,
+        trials_wanted=60,
+        trainings_ended=0,
+        steps_done=0,
+        seconds=0.0,
+        seconds_left=None,
+        families=[],
+        best=None,
+        running=[],
+        behind=0,
+        outage=None,
+    )
+    return replace(progress, **changes)

@@ -43,6 +43,8 @@ VIEWS = ("lrs_families", "lrs_trials")
 BATCH = 500
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """what ``zipfile`` says of a file in which bytes have changed; RuntimeError, where one makes it seem encrypted"""
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""we write the second; who unpacks a backup and packs it again may come to the first"""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def restore(url: str, file: Path) -> Backup:
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            _refuse_other_packings(archive, file)
             backup = _manifest(archive, file)
             _verify(archive, backup, file)
             with engine_at(url) as engine, writing(engine).begin() as connection:
@@ -162,6 +165,16 @@ def restore(url: str, file: Path) -> Backup:
     except (OSError, *DAMAGED) as error:
         raise SettingsError(f"{file} cannot be read as a backup: {error}.") from error
     return backup
+
+
+def _refuse_other_packings(archive: zipfile.ZipFile, file: Path) -> None:
+    """A changed byte may name another one, such as LZMA, whose reader raises errors of its own kinds."""
+    for each in archive.infolist():
+        if (method := each.compress_type) not in PACKINGS:
+            raise SettingsError(
+                f"the backup {file} is damaged: {each.filename} seems to be packed by method {method} of ZIP, "
+                f"and a backup is by {' or '.join(map(str, PACKINGS))}. Take another one."
+            )
 
 
 def _manifest(archive: zipfile.ZipFile, file: Path) -> Backup:

@@ -8,7 +8,6 @@ import os
 import re
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -166,15 +165,36 @@ def test_a_backup_of_a_newer_lrsweep_and_another_file_are_refused(saved: Path, t
         restore(f"sqlite:///{tmp_path}/new/results.db", tmp_path / "notes.txt")
 
 
-def test_a_backup_with_any_byte_changed_is_refused_in_words(saved: Path, tmp_path: Path) -> None:
-    """Whatever the archive's reader stumbles over: 64 places of it, each in both halves of a byte."""
-    whole = saved.read_bytes()
+def test_a_backup_with_any_byte_changed_is_refused_in_words_or_brings_all_back(saved: Path, tmp_path: Path) -> None:
+    """64 places of it, each in both halves of a byte: where nothing is refused, as of a file's date, no row differs."""
+    whole, tables = saved.read_bytes(), tables_of(saved)
+    damaged, again = tmp_path / "damaged.zip", tmp_path / "again.zip"
+    harmless = 0
     for place in range(0, len(whole), len(whole) // 64):
         for half in (0x0F, 0xF0):
-            damaged = tmp_path / "damaged.zip"
             damaged.write_bytes(whole[:place] + bytes([whole[place] ^ half]) + whole[place + 1 :])
-            with suppress(SettingsError, StoreUnavailable):
-                restore(f"sqlite:///{tmp_path}/at-{place}-{half}/results.db", damaged)
+            url = f"sqlite:///{tmp_path}/at-{place}-{half}/results.db"
+            try:
+                restore(url, damaged)
+            except (SettingsError, StoreUnavailable):
+                continue
+            back_up(url, again)
+            assert tables_of(again) == tables, f"byte {place}, half {half:#x}"
+            again.unlink()
+            harmless += 1
+    assert 0 < harmless < 64
+
+
+def test_a_table_that_seems_to_be_packed_in_another_way_is_refused(saved: Path, tmp_path: Path) -> None:
+    """One byte of the archive's list names LZMA, whose reader has errors of its own for what is no such thing."""
+    large = changed(saved, "lrs_event.jsonl", lambda _: b"x" * 40_000)
+    whole = bytearray(large.read_bytes())
+    entry = whole.rindex(b"lrs_event.jsonl") - 46  # the list is at the end; an entry's name follows 46 bytes of numbers
+    whole[entry + 10] = zipfile.ZIP_LZMA
+    large.write_bytes(whole)
+    with pytest.raises(SettingsError, match=r"damaged: lrs_event\.jsonl seems to be packed by method 14"):
+        restore(f"sqlite:///{tmp_path}/new/results.db", large)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["lrs_trial.jsonl", "manifest.json"])

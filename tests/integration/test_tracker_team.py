@@ -6,14 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +24,7 @@ from lrsweep.records import Curve, OptimizerSpec, Purpose, Status, SweepRow, Tra
 from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.tracking import FamilyBest, Right, Tracker
 from lrsweep.tracking.server import MlflowServer, ui_command
+from tests.gates import Headers, Keeper, Refusal, a_gate
 from tests.sweeps import a_study as a_resolved_study
 from tests.sweeps import a_training
 
@@ -346,50 +343,20 @@ def test_a_wrong_password_is_told_without_it(guarded: str, as_user: Callable[[tu
 
 
 # ── a token ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-@contextmanager
-def a_gate(behind: str, token: str) -> Iterator[str]:
-    """A proxy as companies put it before MLflow: what carries the token it passes on, as a user of MLflow's own."""
-    host, _, port = behind.removeprefix("http://").partition(":")
+def opened_by(token: str) -> Keeper:
+    """As companies have it before MLflow: what carries the token comes to the server as a user of MLflow's own."""
 
-    class Gate(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Authorization") != f"Bearer {token}":
-                self.reply(401, b"who are you?")
-                return
-            passed = {key: value for key, value in self.headers.items() if key not in ("Host", "Authorization")}
-            passed["Authorization"] = "Basic " + b64encode(":".join(ADMIN).encode()).decode()
-            line = HTTPConnection(host, int(port), timeout=30)
-            line.request(self.command, self.path, body, passed)
-            answer = line.getresponse()
-            self.reply(answer.status, answer.read())
-            line.close()
+    def keeper(_: str, headers: Headers) -> Refusal | Headers:
+        if headers.get("Authorization") != f"Bearer {token}":
+            return Refusal(401, b"who are you?")
+        return {"Authorization": "Basic " + b64encode(":".join(ADMIN).encode()).decode()}
 
-        def reply(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_PATCH = answer  # noqa: N815 (http.server calls them so)
-
-        def log_message(self, *given: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return keeper
 
 
 def test_a_token_opens_a_server_that_wants_one(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs, points and artifacts go through; without the token the message names its variable."""
-    with a_gate(guarded, "s3cret-t0ken") as gate:
+    with a_gate(guarded, opened_by("s3cret-t0ken")) as gate:
         with pytest.raises(TrackingUnavailable, match="MLFLOW_TRACKING_TOKEN"):
             Tracker.connect(gate, artifact_root=None)
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cret-t0ken")

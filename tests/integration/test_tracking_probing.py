@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 import mlflow
 import pytest
@@ -17,6 +13,7 @@ from mlflow.entities import ViewType
 from lrsweep.errors import TrackingUnavailable
 from lrsweep.tracking.probing import EXPERIMENT, probe_tracking
 from lrsweep.tracking.server import MlflowServer
+from tests.gates import Headers, Refusal, a_gate
 
 
 @pytest.fixture(scope="module")
@@ -27,42 +24,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
-def a_gate(behind: str, artifact_status: int) -> Iterator[str]:
+def without_artifacts(behind: str, status: int) -> Iterator[str]:
     """A proxy that passes on all but the storing of artifacts, which it answers itself; its address has a password."""
 
-    class Gate(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.command == "PUT":
-                self.reply(artifact_status, b"no")
-                return
-            line = HTTPConnection(urlsplit(behind).netloc, timeout=30)
-            passed = {key: value for key, value in self.headers.items() if key not in ("Host", "Authorization")}
-            line.request(self.command, self.path, body, passed)
-            answer = line.getresponse()
-            self.reply(answer.status, answer.read())
-            line.close()
+    def keeper(method: str, _: Headers) -> Refusal | Headers:
+        return Refusal(status, b"no") if method == "PUT" else {}
 
-        def reply(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_PATCH = answer  # noqa: N815 (http.server calls them so)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: it would stand among the tests' output."""
-
-    gate = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    thread = threading.Thread(target=gate.serve_forever)
-    thread.start()
-    try:
-        yield f"http://ann:hunter2@127.0.0.1:{gate.server_port}"
-    finally:
-        gate.shutdown()
-        thread.join()
-        gate.server_close()
+    with a_gate(behind, keeper) as url:
+        yield url.replace("http://", "http://ann:hunter2@")
 
 
 def left_behind(server: str) -> list[str]:
@@ -78,7 +47,7 @@ def left_behind(server: str) -> list[str]:
 
 def test_what_a_server_refuses_is_told_without_the_password(server: str) -> None:
     """A refused artifact's error holds its whole address; the server says its version to who logs in by the URI."""
-    with a_gate(server, artifact_status=403) as uri:
+    with without_artifacts(server, status=403) as uri:
         probed = probe_tracking(uri, try_rights=True)
     assert list(probed.denied) == ["store artifacts"]
     assert "http://ann:***@127.0.0.1" in probed.denied["store artifacts"]
@@ -88,7 +57,7 @@ def test_what_a_server_refuses_is_told_without_the_password(server: str) -> None
 
 def test_the_scratch_run_is_deleted_also_where_the_trial_fails(server: str) -> None:
     """A server that cannot store artifacts forbids nothing: the error ends the look, after the cleaning up."""
-    with a_gate(server, artifact_status=500) as uri, pytest.raises(TrackingUnavailable) as caught:
+    with without_artifacts(server, status=500) as uri, pytest.raises(TrackingUnavailable) as caught:
         probe_tracking(uri, try_rights=True)
     assert "hunter2" not in str(caught.value)
     assert left_behind(server) == []

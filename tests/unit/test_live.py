@@ -27,7 +27,7 @@ from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS, BudgetSpec, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
-from tests.sweeps import a_complete_trial, a_study, a_training, a_trial
+from tests.sweeps import a_complete_trial, a_progress, a_study, a_training, a_trial
 
 STUDY = Study(
     name="quick",
@@ -56,23 +56,8 @@ BEST = Best(
     horizon=600,
     metrics={"val_loss": 0.25},
 )
-NOTHING = Progress(
-    study="quick",
-    sweep_id="s",
-    trials_told=0,
-    trials_wanted=60,
-    trainings_ended=0,
-    steps_done=0,
-    seconds=0.0,
-    seconds_left=None,
-    families=[],
-    best=None,
-    running=[],
-    behind=0,
-    outage=None,
-)
-SOMETHING = replace(
-    NOTHING,
+NOTHING = a_progress()
+SOMETHING = a_progress(
     trials_told=3,
     trainings_ended=4,
     steps_done=180,
@@ -358,6 +343,14 @@ def test_the_best_of_a_script_is_its_call_of_attach() -> None:
     np.testing.assert_array_equal(given["run"].rates, BEST.schedule.rates(600, BEST.peak_lr))
     assert given["run"].settings == best.extra
     assert "metric" not in pasteable(replace(best, metric="val_loss"))  # the default of attach
+
+
+def test_the_line_to_paste_has_what_the_script_says_itself_too() -> None:
+    """It takes the place of the script's own call: without `hidden` the script would find none."""
+    best = replace(of_a_script(Command("python train.py")), script_settings={"hidden": 16, "act": None})
+    assert "settings={'hidden': 16, 'act': None, 'dropout': 0.123456, 'head': 'a b'})" in pasteable(best)
+    assert best.to_json()["script_settings"] == {"hidden": 16, "act": None}
+    assert best.to_json()["extra"] == {"dropout": 0.123456, "head": "a b"}
 
 
 def test_the_best_of_a_script_with_flags_is_its_command_line() -> None:

@@ -17,6 +17,7 @@ from lrsweep.records import SweepRow, WorkloadSpec
 from lrsweep.study import BudgetSpec, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Progress, SweepResult
+from tests.sweeps import a_progress
 
 STUDY = Study(
     name="quick",
@@ -24,21 +25,6 @@ STUDY = Study(
     space=SpaceSpec(("cosine",), ("sgd",)),
     budget=BudgetSpec(trials=60),
     source="quick.toml",
-)
-PROGRESS = Progress(
-    study="quick",
-    sweep_id="s",
-    trials_told=0,
-    trials_wanted=60,
-    trainings_ended=0,
-    steps_done=0,
-    seconds=0.0,
-    seconds_left=None,
-    families=[],
-    best=None,
-    running=[],
-    behind=0,
-    outage=None,
 )
 RESULT = SweepResult(SweepRow("s", "quick", "g"), [], [], [], None, "/data", 1.0)
 
@@ -52,7 +38,7 @@ def test_a_reader_that_leaves_ends_no_sweep(as_json: bool, tmp_path: Path, monke
         _study: object, _homes: object, _options: object, *, observe: Callable[[Progress], None], say: Any, **_: object
     ) -> SweepResult:
         for number in range(3):
-            observe(PROGRESS)
+            observe(a_progress())
             say(f"sentence {number}")
             told.append(f"sentence {number}")
         return RESULT
@@ -80,4 +66,4 @@ def test_a_sentence_that_cannot_be_written_ends_no_sweep() -> None:
 
     display = Display(Console(file=Full(), width=120), STUDY, Homes(Path("/data"), "", "", "", None))
     display.say("trial 3 is trained again")
-    display.show(PROGRESS)
+    display.show(a_progress())

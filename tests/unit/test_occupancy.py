@@ -15,25 +15,18 @@ from lrsweep.records import Status, SweepRow, WorkloadSpec
 from lrsweep.study import BudgetSpec, SpaceSpec, Study
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Progress, Running, SweepResult, occupancy
-from tests.sweeps import a_training, a_trial
+from tests.sweeps import a_progress, a_training, a_trial
 
 FOURTEEN = [Running(a_training(number, status=Status.RUNNING), a_trial(number)) for number in range(14)]
 BEHIND = Running(a_training(14), a_trial(14))
 """waits in the engine's process"""
-PROGRESS = Progress(
-    study="quick",
-    sweep_id="s",
+PROGRESS = a_progress(
     trials_told=3,
     trials_wanted=96,
     trainings_ended=4,
     steps_done=180,
     seconds=75.0,
-    seconds_left=None,
-    families=[],
-    best=None,
     running=[*FOURTEEN, BEHIND],
-    behind=0,
-    outage=None,
     busy=Busy(slots=16, steps=1000, slot_steps=15_520),
 )
 

@@ -1,7 +1,8 @@
 """What the driver costs: ``python -m tests.benchmarks.driver``.
 
     cost       processor time of the driver per training of a real sweep, on SQLite and on PostgreSQL
-    step       an update's time during a sweep, beside the same plans by the engine alone
+    step       an update's time during a sweep, beside the same plans by the engine alone, and by the engine beside a
+               process that is as busy as the driver was
     size       processor time of the driver per trial at 100 trials and at 10,000, with a simulated engine
 
 Every measurement has a process and a folder of its own. A round takes each once, and the next begins with another one.
@@ -53,14 +54,22 @@ class Job:
 FULL, QUICK = Job(trials=120, horizon=600, first=12), Job(trials=12, horizon=60, first=2)
 
 
-def child(module: str, *words: str, folder: Path, database_url: str | None = None) -> Any:
-    """What the last line of its output says. Raises RuntimeError where it fails."""
+def command(module: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", f"tests.benchmarks.driver.{module}", *words]
+
+
+def environment(folder: Path, database_url: str | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     given = {"LRSWEEP_HOME": str(folder)} | ({} if database_url is None else {"LRSWEEP_DATABASE_URL": database_url})
+    return kept | ENVIRONMENT | given
+
+
+def child(module: str, *words: str, folder: Path, database_url: str | None = None) -> Any:
+    """What the last line of its output says. Raises RuntimeError where it fails."""
     process = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.driver.{module}", *words],
+        command(module, *words),
         cwd=folder,
-        env=kept | ENVIRONMENT | given,
+        env=environment(folder, database_url),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -84,17 +93,56 @@ def sweep_on(database: str, job: Job) -> Any:
         return child("swept", "study.toml", "sequential", str(job.first), folder=folder, database_url=url)
 
 
-def steps_with(engine: str, job: Job, *, alone_first: bool) -> dict[str, Any]:
-    """A sweep, and its plans by the engine alone, which needs the sweep's rows; ``alone_first``: it comes before a
-    second sweep, whose time is the one that counts."""
+def steps_with(engine: str, job: Job, *, backwards: bool) -> dict[str, Any]:
+    """A sweep, its plans by the engine alone, and these beside a process that is as busy as the sweep's driver was.
+
+    The last two need the sweep's rows; ``backwards``: they come in turn, before a second sweep, whose time is the one
+    that counts.
+    """
     with a_home(job) as folder:
-        swept = child("swept", "study.toml", engine, "1", folder=folder)["step_seconds"]
-        alone = child("alone", "study.toml", engine, folder=folder)
-    if alone_first:
+        swept = child("swept", "study.toml", engine, "1", folder=folder)
+        driver_share = swept["cpu_seconds"] / swept["wall_seconds"]
+        if backwards:
+            beside, busy_share = beside_a_busy_process(driver_share, engine, folder)
+            alone = child("alone", "study.toml", engine, "alone", folder=folder)
+        else:
+            alone = child("alone", "study.toml", engine, "alone", folder=folder)
+            beside, busy_share = beside_a_busy_process(driver_share, engine, folder)
+    if backwards:
         with a_home(job) as folder:
-            swept = child("swept", "study.toml", engine, "1", folder=folder)["step_seconds"]
-    during, by_itself = statistics.median(swept), statistics.median(alone)
-    return {"engine": engine, "trainings": len(alone), "sweep": during, "alone": by_itself, "ratio": during / by_itself}
+            swept = child("swept", "study.toml", engine, "1", folder=folder)
+    during, by_itself, beside_busy = (statistics.median(each) for each in (swept["step_seconds"], alone, beside))
+    return {
+        "engine": engine,
+        "trainings": len(alone),
+        "sweep": during,
+        "alone": by_itself,
+        "beside_busy": beside_busy,
+        "driver_share": driver_share,
+        "busy_share": busy_share,
+        "ratio": during / by_itself,
+        "ratio_beside_busy": beside_busy / by_itself,
+        "ratio_to_busy": during / beside_busy,
+    }
+
+
+def beside_a_busy_process(share: float, engine: str, folder: Path) -> tuple[list[float], float]:
+    """What ``alone`` says while another process takes that share of a processor; and the share that it came to."""
+    with subprocess.Popen(
+        command("busy", str(share)),
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as busy:
+        try:
+            seconds = child("alone", "study.toml", engine, "beside", folder=folder)
+        finally:
+            said, _ = busy.communicate()  # which closes its input, and that is its end
+    if busy.returncode != 0:
+        raise RuntimeError(f"busy ended with exit code {busy.returncode}; what it said stands above")
+    return seconds, json.loads(said.splitlines()[-1])["share"]
 
 
 def rotated(names: Sequence[Any], places: int) -> list[Any]:
@@ -115,9 +163,13 @@ def measure(
                 print(f"{database}: {1000 * swept['cpu_seconds'] / swept['trainings']:.0f} ms per training", flush=True)
         if "step" in parts:
             for engine in rotated(ENGINES, number):
-                steps = steps_with(engine, job, alone_first=number % 2 == 1)
+                steps = steps_with(engine, job, backwards=number % 2 == 1)
                 found.setdefault("step", []).append({"round": number, **steps})
-                print(f"{engine}: an update takes {steps['ratio']:.3f} times as long during a sweep", flush=True)
+                print(
+                    f"{engine}: an update takes {steps['ratio']:.3f} times as long during a sweep, "
+                    f"{steps['ratio_beside_busy']:.3f} times beside a process as busy",
+                    flush=True,
+                )
         if "size" in parts:
             for trials in rotated(sizes, number):
                 with a_home(job) as folder:
@@ -140,8 +192,15 @@ def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             for database, found in _by(runs["cost"], "database").items()
         }
     if "step" in runs:
-        figures["step_times_alone"] = {
-            engine: spread([run["ratio"] for run in found]) for engine, found in _by(runs["step"], "engine").items()
+        figures["step_ratios"] = {
+            engine: {
+                "during_a_sweep": spread([run["ratio"] for run in found]),
+                "beside_a_busy_process": spread([run["ratio_beside_busy"] for run in found]),
+                "left_to_the_driver": spread([run["ratio_to_busy"] for run in found]),
+                "driver_share": spread([run["driver_share"] for run in found]),
+                "busy_share": spread([run["busy_share"] for run in found]),
+            }
+            for engine, found in _by(runs["step"], "engine").items()
         }
     if "size" in runs:
         by_size = _by(runs["size"], "trials")

@@ -1,10 +1,10 @@
 """The trainings of a sweep that is over, again, by an engine that nobody asks anything: no driver, no pipe, no other
 process.
 
-    python -m tests.benchmarks.driver.alone STUDY.toml ENGINE
+    python -m tests.benchmarks.driver.alone STUDY.toml ENGINE FOLDER
 
 The last line of its output is a list as JSON: of each completed training its seconds by its updates. The plans are the
-sweep's own, in its order, with their checkpoints, in a folder of their own.
+sweep's own, in its order, with their checkpoints in FOLDER: a new one, for a training goes on from what it finds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lrsweep.sweep.plans import next_plan
 from lrsweep.workloads.base import load
 
 
-def main(study_file: str, engine: str) -> None:
+def main(study_file: str, engine: str, folder: str) -> None:
     homes = make_homes(read_settings(os.environ))
     workload = load(load_study(Path(study_file)).workload, open_device("cpu"), homes.data)
     study = load_study(Path(study_file)).resolved(workload.facts)
@@ -34,7 +34,7 @@ def main(study_file: str, engine: str) -> None:
     rows = [row for row in store.trainings(study.name) if row.status.is_outcome]
     store.close()
     plans = [
-        next_plan(row, trials[row.trial], study, checkpoint_url=str(Path.cwd() / "alone" / row.training_id))
+        next_plan(row, trials[row.trial], study, checkpoint_url=str(Path.cwd() / folder / row.training_id))
         for row in rows
     ]
     outcomes: list[Outcome] = []

@@ -9,7 +9,6 @@ same for each training, and ``swept`` has it.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from lrsweep.executors.messages import Busy, Lost
 from lrsweep.records import EVALUATIONS_PER_TRAINING, Outcome, Record, Status, TrainingPlan
+from lrsweep.schedules import Schedule
 from lrsweep.store import MemoryStore, open_store
 from tests.benchmarks.driver.swept import cpu_seconds
 from tests.scripted import Bench, value_of
@@ -51,12 +51,17 @@ class Ready:
     busy: Busy | None = None
 
     def __init__(self, rungs: Sequence[int], trials: int) -> None:
-        self._first_horizon = rungs[0]
         self._last_from = trials - trials // LAST_SHARE
         self._waiting: list[TrainingPlan] = []
         self._curves = {horizon: _curve(horizon, numbers=np.random.default_rng(horizon)) for horizon in rungs}
-        self.trials = self.trainings = 0
+        self._seen: set[tuple[int, Schedule]] = set()
+        """of each trial what all its trainings share, whichever rung it begins at: the first may be dropped"""
+        self.trainings = 0
         self.cpu_before_last = 0.0
+
+    @property
+    def trials(self) -> int:
+        return len(self._seen)
 
     @property
     def free(self) -> int:
@@ -67,8 +72,9 @@ class Ready:
         return tuple(plan.training_id for plan in self._waiting)
 
     def submit(self, plan: TrainingPlan) -> None:
-        if plan.horizon == self._first_horizon:
-            self.trials += 1
+        trial = (plan.seed, plan.schedule)
+        if trial not in self._seen:
+            self._seen.add(trial)
             if self.trials == self._last_from:
                 self.cpu_before_last = cpu_seconds()
         self._waiting.append(plan)
@@ -114,6 +120,12 @@ def _curve(horizon: int, *, numbers: np.random.Generator) -> tuple[np.ndarray, n
     return np.cos(steps / horizon), losses, evaluated_at, losses[evaluated_at - 1]
 
 
+def most_memory_mib() -> float:
+    """Of this program alone: ``ru_maxrss`` begins with what the process held that started it."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 def main(trials: str) -> None:
     study = a_study(trials=int(trials), horizon=HORIZON)
     store = open_store(f"sqlite:///{Path.cwd() / 'results.db'}")
@@ -131,7 +143,7 @@ def main(trials: str) -> None:
         cpu_seconds=end - cpu_before,
         wall_seconds=time.perf_counter() - began,
         last_cpu_seconds=end - executor.cpu_before_last,
-        memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        memory_mib=most_memory_mib(),
     )
     print(json.dumps(asdict(simulated)))
 

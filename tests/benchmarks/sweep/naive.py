@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrsweep.records import OptimizerSpec
-from lrsweep.workloads.digits import BATCH_SIZE
+from lrsweep.workloads.tables import DIGITS_BATCH_SIZE as BATCH_SIZE
 from tests.benchmarks.sweep.workload import (
     EXPERIMENT,
     MLFLOW_DATABASE,

@@ -28,8 +28,11 @@ from lrsweep.schedules import schedule
 from lrsweep.space import Candidate, candidate, suggest
 from lrsweep.study import DEFAULT_OPTIMIZERS, OPTIMIZERS, ResolvedStudy, parse_study
 from lrsweep.workloads.base import load
-from lrsweep.workloads.digits import BATCH_SIZE, HELD_OUT, SPLIT_SEED, TRAIN
+from lrsweep.workloads.digits import SPLIT_SEED
 from lrsweep.workloads.draw import epoch_order
+from lrsweep.workloads.tables import DIGITS_BATCH_SIZE as BATCH_SIZE
+from lrsweep.workloads.tables import DIGITS_HELD_OUT as HELD_OUT
+from lrsweep.workloads.tables import DIGITS_TRAIN as TRAIN
 
 EXPERIMENT = "sweep"
 OPTUNA_DATABASE = "optuna.db"
