@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import resource
-import sys
 import traceback
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 
 from lrsweep.engines import checkpoints as engine_checkpoints
 from lrsweep.engines.device import open_device
+from lrsweep.engines.machine import peak_bytes
 from lrsweep.engines.questions import Again, Check, FusedSpeed, Look, Looked, Repeated, Training
 from lrsweep.engines.side_by_side import side_by_side
 from lrsweep.engines.watched import Watched, watch
@@ -65,7 +64,7 @@ def look(training: Training) -> Looked:
         _leave_half(workload, training)
     on_gpu = workload.device.type == "cuda"
     speed = _speed(workload, training, runs[-1]) if trained else None
-    process_bytes = _peak_of_process()
+    process_bytes = peak_bytes()
     device_bytes = torch.cuda.max_memory_allocated(workload.device) if on_gpu else None
     fused: list[FusedSpeed] = []
     checks.append(_check("fused_equals_sequential", lambda: fusing(workload, training, reproduced, runs, fused)))
@@ -275,11 +274,6 @@ def _rows(inputs: Tensor) -> Iterable[int]:
 
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
-def _peak_of_process() -> int:
-    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
 # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────

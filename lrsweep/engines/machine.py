@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def available_bytes() -> int:
     """Of memory that nobody uses, what this process may have; 0 where nobody says."""
     said = [free for free in (_free_of_the_machine(), _free_of_the_container()) if free is not None]
     return min(said, default=0)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held so far. Linux's ``ru_maxrss`` would begin with what the process held
+    that started it: a driver with its libraries, in the place of a trainer."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes
 
 
 def cpu_model() -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import gc
 import itertools
 import pickle
-import resource
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from dataclasses import replace
 
 import torch
 
+from lrsweep.engines import machine
 from lrsweep.engines.fused.engine import FusedEngine
 from lrsweep.engines.machine import available_bytes
 from lrsweep.engines.memory import OUT_OF_MEMORY
@@ -233,8 +232,7 @@ def peak_bytes(device: torch.device) -> int:
     """The most memory that this process has held so far; on a GPU its tensors there, since they were last measured."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return machine.peak_bytes()
 
 
 def free_bytes(device: torch.device) -> int:
