@@ -20,7 +20,7 @@ TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 TOO_LATE = "and the script reports none in time for it to react"
 """In the error of every training that failed for this: what goes for one reactive schedule goes for all of them."""
 
-_RUNNING = ("concurrency", "time_limit", "stall_after", "stop_grace", "table_format")
+_RUNNING = ("concurrency", "time_limit", "stall_after", "stop_grace", "fork", "table_format")
 """How it is run, which changes no result: these belong to no meaning."""
 _ELSEWHERE = ("steps", "version", "families", "rate_exponent")
 """The study's horizon, the workload's version, and what is searched."""
@@ -52,6 +52,8 @@ class Command:
     """one that says nothing for so long, neither a report nor a line of output, is killed and queued again"""
     stop_grace: float = 30.0
     """between the wish that a script stops, and the kill"""
+    fork: bool = True
+    """from a process that has imported the script's libraries, where that can be; else each training imports them"""
 
     @property
     def follows(self) -> Literal["attach", "table", "flags"]:

@@ -309,7 +309,8 @@ def test_a_script_says_what_it_is(tmp_path: Path) -> None:
     assert list(facts.peak_lr) == ["script"]
     assert facts.peak_lr["script"] == pytest.approx((0.01, 1.0))
     assert facts.settings == QUADRATIC.meaning()
-    assert facts.script_settings == ("name", "updates", "every", "value", "leaves_at", "leaves_with", "pause")
+    assert facts.script_settings is not None
+    assert tuple(facts.script_settings) == ("name", "updates", "every", "value", "leaves_at", "leaves_with", "pause")
     assert describe(Command(QUADRATIC.command, steps=7), os.environ, tmp_path / "other").horizon == 7
 
 

@@ -5,6 +5,9 @@
       folder      the files and the environment that a script finds
       process     the guard of a script's processes, seen from here
       guard       the same guard, a program of its own
+      forks       a guard in a fork, where the script's libraries are imported once for all trainings
+      forking     what it is forked from, a program of its own
+      becoming    how a fork becomes the script
       tail        what was appended to a file since the last look
       story       what the script has said so far, as a curve
       endings     what an end means: an outcome, or another attempt

@@ -50,7 +50,7 @@ def describe(
         batch_size=0,
         horizon=steps,
         peak_lr={OPTIMIZER: (answer.peak_lr / RANGE, answer.peak_lr * RANGE)} if answer else {},
-        script_settings=tuple(answer.settings or ()) or None if answer else None,
+        script_settings=answer.settings or None if answer else None,
         baseline=(json.dumps(answer.schedule), answer.peak_lr) if answer and answer.schedule else None,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lrsweep.engines.command.devices import Place, Places
 from lrsweep.engines.command.endings import Cut, too_late
+from lrsweep.engines.command.forks import Forks
 from lrsweep.engines.command.training import train
 from lrsweep.records import Outcome, Record, Status, TrainingPlan
 from lrsweep.scripts.command import NAME as COMMAND
@@ -58,6 +59,7 @@ class CommandEngine:
         device_locks: Path | None = None,
     ) -> None:
         self._environ = environ
+        self._forks = Forks(environ)
         self._device_locks = device_locks
         self._emit = emit
         self._lose = lose
@@ -96,6 +98,7 @@ class CommandEngine:
         give_up = time.monotonic() + self._longest_grace + ENDING_SECONDS
         for thread in threads:
             thread.join(max(0.0, give_up - time.monotonic()))
+        self._forks.close()
 
     def _run(self, plan: TrainingPlan, command: Command, places: Places) -> None:
         try:
@@ -134,7 +137,8 @@ class CommandEngine:
             pulse.tick()
             return self._is_stopping
 
-        ended = train(plan, command, place, self._environ, emit, tick, is_stopped)
+        start = self._forks.start(command)
+        ended = train(plan, command, place, self._environ, emit, tick, is_stopped, start)
         if isinstance(ended, Cut):
             if not ended.is_death:
                 in_vain = 0 if steps > before.steps else before.in_vain + 1

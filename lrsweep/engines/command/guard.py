@@ -10,6 +10,8 @@ the engine or its driver was killed, that means "stop".
     stop   the file ``stop`` is made, the script has ``stop_grace`` seconds to save and leave, and then as for kill
     kill   SIGTERM to all, and after ``TERM_SECONDS`` SIGKILL
 
+``forking`` runs the same ``main`` in a fork of its own, where the script is one more fork and no program to execute.
+
 On Linux the guard is the subreaper of its descendants: one that left the process group comes to it when its parent
 ends, and has no way out. Elsewhere the process group alone is killed. A lock on a file in the folder is held until all
 are dead, so that a later attempt of the same training never trains beside this one; and so is one on each LOCK, a file
@@ -116,7 +118,16 @@ class Engine:
         return [json.loads(line) for line in lines]
 
 
-def main(folder: Path, devices: list[Path]) -> None:
+class Script(BaseException):
+    """Raised in a child that is to become the script: all that the guard has on the stack is left behind by it."""
+
+    def __init__(self, argv: list[str]) -> None:
+        super().__init__()
+        self.argv = argv
+
+
+def main(folder: Path, devices: list[Path], *, becomes: bool = False) -> None:
+    """``becomes``: the script is started by raising ``Script`` in a child, in the place of executing its command."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are the script's to obey; the guard stays until all are dead
     engine = Engine()
@@ -141,13 +152,15 @@ def main(folder: Path, devices: list[Path]) -> None:
                 if not isinstance(message, dict):
                     return  # given up before it began
                 job = message
-    Guard(folder, job, engine, held).run()
+    Guard(folder, job, engine, held, becomes=becomes).run()
     for lock in held:
         fcntl.flock(lock, fcntl.LOCK_UN)  # for all that have inherited it: where /proc is not, some may still live
 
 
 class Guard:
-    def __init__(self, folder: Path, job: dict[str, Any], engine: Engine, locks: list[int]) -> None:
+    def __init__(
+        self, folder: Path, job: dict[str, Any], engine: Engine, locks: list[int], *, becomes: bool = False
+    ) -> None:
         self._folder = folder
         self._stop_grace: float = job["stop_grace"]
         self._engine = engine
@@ -163,7 +176,8 @@ class Guard:
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         reports = Path(job["reports"]) if job["reports"] else None
-        self._pid, output, errors = _start(job["argv"], locks)
+        own = (self._wake, woken)
+        self._pid, output, errors = _start(job["argv"], locks, own, becomes=becomes)
         self._outputs = [
             Output(output, folder / "output.log", reports),
             Output(errors, folder / "errors.log", None),
@@ -260,8 +274,9 @@ class Guard:
             self._engine.say(output=True)
 
 
-def _start(argv: list[str], locks: list[int]) -> tuple[int, int, int]:
-    """The script in a session of its own; its pid and the reading ends of its output."""
+def _start(argv: list[str], locks: list[int], own: tuple[int, ...], *, becomes: bool) -> tuple[int, int, int]:
+    """The script in a session of its own; its pid and the reading ends of its output. ``own``: descriptors of the guard
+    that are none of the script's."""
     output, output_in = os.pipe()
     errors, errors_in = os.pipe()
     pid = os.fork()
@@ -271,15 +286,22 @@ def _start(argv: list[str], locks: list[int]) -> tuple[int, int, int]:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output_in, 1)
-            os.dup2(errors_in, 2)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for place, end in enumerate((nothing, output_in, errors_in)):
+                os.dup2(end, place)
             for lock in locks:
                 os.set_inheritable(lock, True)
+            for end in (nothing, output, output_in, errors, errors_in, *own):
+                os.close(end)  # which nobody does where nothing is executed
+            if becomes:
+                raise Script(argv)
             os.execvp(argv[0], argv)  # noqa: S606 (the user's own command, and no shell)
+        except Script:
+            raise
         except OSError as error:
             os.write(2, f"{argv[0]} cannot be started: {error.strerror}\n".encode())
-        finally:
+            os._exit(127)
+        except BaseException:  # there must not be a second guard
             os._exit(127)
     os.close(output_in)
     os.close(errors_in)

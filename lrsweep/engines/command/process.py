@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from lrsweep.scripts.plan_file import VARIABLE
 
@@ -39,22 +39,45 @@ class Ended:
         return f"; it wrote:\n{words}" if words else ""
 
 
+class GuardProcess(Protocol):
+    """A guard that was started, plainly or in a fork."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def wait(self) -> object: ...
+
+
+Start = Callable[[Path, Mapping[str, str], Sequence[Path]], GuardProcess]
+"""Folder, environment, locks."""
+
+
+def plainly(folder: Path, environ: Mapping[str, str], locks: Sequence[Path]) -> GuardProcess:
+    """In a session of its own, so that Ctrl-C and a closed terminal reach the driver alone."""
+    return subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
+        [sys.executable, "-I", "-S", str(GUARD), str(folder), *map(str, locks)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=dict(environ),
+        start_new_session=True,
+    )
+
+
 class Guarded:
     """The guard is started at once; ``begin`` starts the script, as soon as ``wait`` has seen ``is_locked``."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], locks: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], locks: Sequence[Path] = (), start: Start = plainly
+    ) -> None:
         """``locks``: files that stand for devices, each used by one script at a time."""
-        # a session of its own, so that Ctrl-C and a closed terminal reach the driver alone
-        self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
-            [sys.executable, "-I", "-S", str(GUARD), str(folder), *map(str, locks)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(environ),
-            start_new_session=True,
-        )
+        self._process = start(folder, environ, locks)
         self._read = b""
         self._pid: int | None = None
         self._plan = environ.get(VARIABLE)
+        self._own_lock = folder / "lock"
         self.lock = str(folder / "lock")
         """which the guard has last waited for"""
         self.is_locked = False
@@ -110,10 +133,10 @@ class Guarded:
             self._process.stdin.flush()
 
     def _kill_by_plan(self) -> None:
-        """Without the guard, what has left the process group is known by its environment alone."""
-        mark = f"{VARIABLE}={self._plan}".encode()
+        """Without the guard, what has left the process group is known by its environment alone; or by the lock, which
+        forks have that were not executed: /proc shows them with the environment of what they were forked from."""
         for _ in range(KILL_ROUNDS if self._plan else 0):  # they may start others meanwhile
-            found = [pid for pid, environ in _environments() if mark in environ.split(b"\0")]
+            found = {*_with_plan(f"{VARIABLE}={self._plan}"), *_with_open(self._own_lock)}
             if not found:
                 return
             for pid in found:
@@ -130,13 +153,24 @@ class Guarded:
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.stdout.close()
         self._process.wait()
+        self._process.stdout.close()
         self.ended = ended
 
 
-def _environments() -> Iterator[tuple[int, bytes]]:
-    """Of every process that is ours; empty without /proc."""
+def _with_plan(variable: str) -> Iterator[int]:
+    """The processes of ours that have it in their environment; none without /proc."""
+    mark = variable.encode()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            yield int(entry.parent.name), entry.read_bytes()
+            if mark in entry.read_bytes().split(b"\0"):
+                yield int(entry.parent.name)
+
+
+def _with_open(path: Path) -> Iterator[int]:
+    """The processes of ours that have the file open; none without /proc."""
+    wanted = path.resolve()
+    for entry in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            if any(each.readlink() == wanted for each in entry.iterdir()):
+                yield int(entry.parent.name)

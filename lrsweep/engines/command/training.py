@@ -11,7 +11,7 @@ from pathlib import Path
 from lrsweep.engines.command.devices import Place
 from lrsweep.engines.command.endings import Cut, what_it_means
 from lrsweep.engines.command.folder import prepare, script_environment
-from lrsweep.engines.command.process import Ended, Guarded
+from lrsweep.engines.command.process import Ended, Guarded, Start, plainly
 from lrsweep.engines.command.story import Story
 from lrsweep.engines.command.tail import Tail
 from lrsweep.records import Outcome, Record, Status, TrainingPlan
@@ -34,6 +34,7 @@ def train(
     emit: Callable[[Record], None],
     tick: Callable[[], bool],
     is_stopped: Callable[[], bool],
+    start: Start = plainly,
 ) -> Cut | Story:
     """Runs one attempt. The last record has the outcome, and then the story comes back; or the attempt was cut.
 
@@ -41,7 +42,7 @@ def train(
     ``is_stopped`` it is asked too, and an attempt that is cut then is the training's end.
     """
     with _folder(plan) as folder:
-        return _Attempt(plan, command, place, environ, folder, emit, is_stopped).run(tick)
+        return _Attempt(plan, command, place, environ, folder, emit, is_stopped, start).run(tick)
 
 
 class _Attempt:
@@ -54,8 +55,10 @@ class _Attempt:
         folder: Path,
         emit: Callable[[Record], None],
         is_stopped: Callable[[], bool],
+        start: Start,
     ) -> None:
         self._is_stopped = is_stopped
+        self._start = start
         self._plan = plan
         self._command = command
         self._place = place
@@ -67,7 +70,7 @@ class _Attempt:
         self._began = self._heard_at = time.monotonic()
 
     def run(self, tick: Callable[[], bool]) -> Cut | Story:
-        script = Guarded(self._folder, self._environ, self._place.locks)
+        script = Guarded(self._folder, self._environ, self._place.locks, self._start)
         try:
             return self._run(script, tick)
         finally:
