@@ -66,7 +66,8 @@ class StudyError(InvalidInput):
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
-        self.problems = tuple(problems)
+        # What the file lacks altogether has no line and comes last.
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line is None, problem.line or 0)))
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in self.problems)]))
 

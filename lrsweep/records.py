@@ -142,8 +142,8 @@ class WorkloadFacts:
     """for a horizon in epochs"""
     tokens_per_example: int | None = None
     """for a horizon in tokens"""
-    script_settings: tuple[str, ...] | None = None
-    """the names that a script gives ``attach`` for parameters that a search may set; None: it takes any"""
+    script_settings: Mapping[str, Json] | None = None
+    """what a script gives ``attach`` for parameters that a search may set, with its own values; None: it takes any"""
     baseline: tuple[str, float] | None = None
     """the schedule that a script follows outside of a sweep, as JSON, and its peak rate; None where nobody knows"""
 

@@ -2,9 +2,10 @@
 
     lease      a write names the token in force: a driver that lost its lease wrote nothing
     sweep      created once; running -> finished, stopped or cancelled; goes on from the first two alone
-    trial      numbers grow; added once, told once, by the transaction that ended one of its trainings
+    trial      numbers grow; added once, told once, by the transaction that ended one of its trainings; one that was
+               told to have failed runs again in the transaction that opened its failed training again
     training   queued once; every attempt begins, and ends with an outcome or in the queue; nothing after the outcome,
-               but that what a budget has stopped outside of the search waits again
+               but that what a budget has stopped outside of the search, and what has failed, waits again
     rows       say what the history says: attempts add up, what was told is a training's own value, one outcome each
 
 The events alone are enough for the first four, so a history that was changed by hand is found out without its rows.
@@ -26,8 +27,9 @@ ENDED = {
     "sweep_cancelled": SweepStatus.CANCELLED,
 }
 OF_TRAININGS = ("training_started", "training_queued_again", "training_reopened", "training_ended")
-ENDS = ("stopped", "ended")
-OF_RUNNING_SWEEPS = ("trial_told", "trainings_queued", *OF_TRAININGS)
+MAY_WAIT_AGAIN = ("stopped", "failed")
+ENDS = (*MAY_WAIT_AGAIN, "ended")
+OF_RUNNING_SWEEPS = ("trial_told", "trial_reopened", "trainings_queued", *OF_TRAININGS)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class _Walk:
     """the largest trial number so far"""
     just_ended: int | None = None
     """the trial whose training the event before this one has ended"""
+    just_reopened: int | None = None
+    """the trial whose failed training it has opened again"""
 
 
 def assert_history(store: Store, study: str, *, value_key: str = "val_loss") -> None:
@@ -104,6 +108,9 @@ def _at(walk: _Walk, number: int, event: Event) -> Iterator[Broken]:
     ):
         yield Broken(rule, number, text)
     walk.just_ended = int(event.data["trial"]) if event.kind == "training_ended" else None
+    # only a failure carries its error there: what a budget has stopped has none
+    is_failure = event.kind == "training_reopened" and "error" in event.data
+    walk.just_reopened = int(event.data["trial"]) if is_failure else None
 
 
 Said = Iterator[tuple[str, str]]
@@ -160,7 +167,7 @@ def _trial(walk: _Walk, event: Event) -> Said:
         walk.trials = {number: each for number, each in walk.trials.items() if number not in gone}
         walk.trainings = {each: row for each, row in walk.trainings.items() if row.trial not in gone}
         return
-    if event.kind not in ("trial_added", "trial_told"):
+    if event.kind not in ("trial_added", "trial_told", "trial_reopened"):
         return
     number = int(event.data["trial"])
     trial = walk.trials.get(number)
@@ -172,6 +179,13 @@ def _trial(walk: _Walk, event: Event) -> Said:
         return
     if trial is None:
         yield "trial", f"trial {number} was told and never added"
+        return
+    if event.kind == "trial_reopened":
+        if trial.told is None or trial.told[0] != TrialState.FAILED.value:
+            yield "trial", f"trial {number} was opened again and had not failed"
+        if walk.just_reopened != number:
+            yield "trial", f"trial {number} was opened again without its failed training"
+        trial.told = None
         return
     if trial.told is not None:
         yield "trial", f"trial {number} was told twice"
@@ -201,19 +215,21 @@ def _attempt(walk: _Walk, event: Event) -> Said:
     if row is None:
         yield "training", f"{event.kind} of {identity}, which was never queued"
         return
-    wanted = {"training_started": "queued", "training_reopened": "stopped"}.get(event.kind, "running")
-    if row.status == "ended" or (row.status == "stopped" and wanted != "stopped"):
+    wanted = {"training_started": ("queued",), "training_reopened": MAY_WAIT_AGAIN}.get(event.kind, ("running",))
+    if row.status in ENDS and row.status not in wanted:
         yield "training", f"{event.kind} of {identity} after its outcome"
-    elif row.status != wanted:
+    elif row.status not in wanted:
         yield "training", f"{event.kind} of {identity}, which is {row.status}"
     expected = row.attempt + (event.kind == "training_started")
     if attempt != expected:
         yield "training", f"{event.kind} of {identity} in attempt {attempt}; wanted {expected}"
     row.attempt = attempt
-    stopped = event.data.get("status") == Status.STOPPED.value
-    ended = "stopped" if event.kind == "training_ended" and stopped else "ended"
     now = {"training_started": "running", "training_queued_again": "queued", "training_reopened": "queued"}
-    row.status = now.get(event.kind, ended)
+    row.status = now.get(event.kind) or _ended(str(event.data.get("status")))
+
+
+def _ended(status: str) -> str:
+    return status if status in MAY_WAIT_AGAIN else "ended"
 
 
 # ── the rows beside it ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,8 +309,7 @@ def _rows_of_trainings(walk: _Walk, trainings: Sequence[TrainingRow]) -> Iterato
         heard = walk.trainings.get(row.training_id)
         if heard is None:
             continue
-        ended = "stopped" if row.status is Status.STOPPED else "ended"
-        status = ended if row.status.is_outcome else row.status.value
+        status = _ended(row.status.value) if row.status.is_outcome else row.status.value
         if status != heard.status:
             yield f"training {row.training_id} is {row.status.value}; its history says {heard.status}"
         if row.attempt != heard.attempt:

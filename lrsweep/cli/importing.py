@@ -17,6 +17,7 @@ from lrsweep.sweep.beginning import paced
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.importing import Imported, Stranger, from_optuna, import_trials
 from lrsweep.sweep.owner import is_dead, this_owner
+from lrsweep.tracking import load_mlflow
 
 WANTED = "optuna:URL#STUDY, such as optuna:sqlite:///their.db#mnist, or mlflow:EXPERIMENT"
 NO_LATER_VALUE = (
@@ -52,7 +53,9 @@ def import_into(
         # only what a budget in time or money comes to depends on the device
         executor = LocalExecutor("auto" if study.budget.kind in TIMED else "cpu", data=homes.data)
         stack.callback(executor.close)
-        resolved = study.resolved(executor.describe(study.workload))
+        # another process loads the workload; MLflow takes as long to import
+        meanwhile = load_mlflow if kind == "mlflow" else lambda: None
+        resolved = study.resolved(executor.describe(study.workload, meanwhile))
         strangers: list[Stranger]
         better: Direction
         if kind == "optuna":

@@ -188,7 +188,9 @@ def pasteable(best: Best) -> str:
         script = command.command_of(best.workload)
         if script.follows == "attach":
             metric = f", metric={best.metric!r}" if best.metric != "val_loss" else ""
-            settings = f", settings={dict(best.extra)!r}" if best.extra else ""
+            # all that are known: the line takes the place of the script's own
+            all_settings = {**best.script_settings, **best.extra}
+            settings = f", settings={all_settings!r}" if all_settings else ""
             return (
                 f"run = lrsweep.attach(peak_lr={best.peak_lr!r}, total_steps={best.horizon}, "
                 f"schedule={best.schedule!r}{metric}{settings})"

@@ -18,11 +18,13 @@ from lrsweep.records import Json, Purpose
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.settings import Settings
 from lrsweep.store import Store
-from lrsweep.study import BUDGETS, ResolvedStudy, Study
+from lrsweep.study import BUDGETS, Examined, ResolvedStudy
 from lrsweep.study.budgets import seed_deviation
 from lrsweep.study.planning import Plan, plan
 from lrsweep.sweep import exponents
-from lrsweep.sweep.beginning import pace_of
+from lrsweep.sweep.beginning import Course, pace_of
+from lrsweep.sweep.outlook import Left, Outlook, outlook
+from lrsweep.sweep.refusals import completed
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,32 @@ class Asked:
     plan: Plan | None
     """None: a budget in time or money, and nobody knows the pace"""
     pace_from: str | None
+    outlook: Outlook
 
     def to_json(self, now: datetime) -> dict[str, Json]:
         found = self.plan
         if found is None:
-            return {"study": self.study.name, "plan": None, "how_to_learn_the_pace": _learn(self.study)}
+            learn = _learn(self.study)
+            return {
+                "study": self.study.name,
+                "plan": None,
+                "how_to_learn_the_pace": learn,
+                "next": self.outlook.to_json(),
+            }
         ends = None if found.cost is None else (now + timedelta(seconds=found.cost.seconds)).isoformat("T", "seconds")
-        return {**found.to_json(), "ends_at": ends, "pace_from": self.pace_from, "budget": _budget(self.study)}
+        said = {"ends_at": ends, "pace_from": self.pace_from, "budget": _budget(self.study)}
+        return {**found.to_json(), **said, "next": self.outlook.to_json()}
 
 
-def resolved(study: Study, settings: Settings, *, device: str, price_per_hour: float | None) -> ResolvedStudy:
-    """The study as its workload completes it. Raises StudyError where the two do not fit."""
+def resolved(examined: Examined, settings: Settings, *, device: str, price_per_hour: float | None) -> ResolvedStudy:
+    """The study as its workload completes it. Raises StudyError with all that ``lrsweep run`` would refuse."""
     _above_zero("--price-per-hour", price_per_hour)
+    study = examined.study
     if price_per_hour is not None:
         study = replace(study, budget=replace(study.budget, price_per_hour=price_per_hour))
     executor = LocalExecutor(device, data=settings.data)
     try:
-        found = study.resolved(executor.describe(study.workload))
+        found = completed(replace(examined, study=study), executor.describe)
         return replace(found, scripts_at_once=executor.free) if study.workload.name == COMMAND else found
     finally:
         executor.close()
@@ -65,7 +76,7 @@ def asked_plan(study: ResolvedStudy, store: Store | None, steps_per_second: floa
     found = plan(study, steps_per_second=speed, deviation=deviation, design_steps=exponents.planned_cost(at_pace))
     if found is not None and (no_design := exponents.why_none(at_pace)):
         found = replace(found, warnings=(*found.warnings, f"{no_design}."))
-    return Asked(study, found, pace_from)
+    return Asked(study, found, pace_from, outlook(store, study, found))
 
 
 def _above_zero(name: str, given: float | None) -> None:
@@ -97,6 +108,7 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
     console.print(Text(f"{study.name}: ", style="bold") + Text(_budget(study), style="not bold"), highlight=False)
     if found is None:
         console.print(f"How many trials that is depends on the pace. {_learn(study)}", highlight=False, soft_wrap=True)
+        _show_outlook(console, asked.outlook)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("family")
@@ -118,6 +130,53 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
         console.print(written_for(console, line), highlight=False, soft_wrap=True)
     for warning in found.warnings:
         console.print(Text(f"warning: {written_for(console, warning)}", style="yellow"), soft_wrap=True)
+    _show_outlook(console, asked.outlook)
+
+
+def _show_outlook(console: Console, found: Outlook) -> None:
+    for line in _outlook(found):
+        console.print(written_for(console, line), highlight=False, soft_wrap=True)
+
+
+def _outlook(found: Outlook) -> list[str]:
+    """What the next run does; of a sweep that is there, what is done and left."""
+    lines = [f"the next run: {_next_run(found)}"]
+    if found.driver is not None:
+        lines.append(f"now: {found.driver} drives the study; until it has left, another run leaves at once")
+    if done := found.done:
+        lines.append(
+            f"done: {counted(done.trials, 'trial')}, {counted(done.trainings, 'training')}, {done.steps:,} steps in "
+            f"{_duration(done.seconds)}"
+        )
+    if found.left is not None:
+        lines.append(f"left: {_left(found.left)}")
+    return lines
+
+
+def _next_run(found: Outlook) -> str:
+    match found.course:
+        case Course.FIRST | Course.ANOTHER:
+            return "a new sweep, the first of this study"
+        case Course.CHANGED:
+            return f"a new sweep, for {found.why_changed}; the earlier results stay"
+        case Course.CANCELLED:
+            return "a new sweep, for the last one was cancelled; its results stay"
+    assert found.sweep is not None
+    name = f"sweep {found.sweep.sweep_id[:8]}"
+    if found.course is Course.NOTHING:
+        return f"nothing to do, {name} is finished; `--new` starts another, a larger budget continues it"
+    again = f", and tries again {counted(found.tried_again, 'failed trial')}" if found.tried_again else ""
+    return f"goes on with {name}{again}"
+
+
+def _left(left: Left) -> str:
+    by_time = "" if left.seconds is None else _duration(left.seconds)
+    if left.trials is None:
+        return f"{by_time} of the budget" + ("" if left.steps is None else f", about {left.steps:,} steps at that pace")
+    return (
+        f"{counted(left.trials, 'trial')}, about {counted(left.trainings or 0, 'training')} and at most "
+        f"{left.steps or 0:,} steps{f', {by_time} at that pace' if by_time else ''}"
+    )
 
 
 def _finalists(found: Plan) -> str:

@@ -16,7 +16,7 @@ from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.halting import OtherRules
-from lrsweep.sweep.progress import Best, best_of, heard_in
+from lrsweep.sweep.progress import Best, best_of, heard_in, left_alone
 from lrsweep.sweep.stored import known_point, resolved_from
 from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 
@@ -84,6 +84,8 @@ class TrialShown:
             "peak_lr": used and used.peak_lr,
             "optimizer": used and used.optimizer,
             "optimizer_settings": used and dict(used.optimizer_settings),
+            "extra": used and dict(used.extra),
+            "script_settings": used and dict(used.script_settings),
             "trainings": [training_json(row, self.study) for row in self.trainings],
         }
 
@@ -208,6 +210,7 @@ def as_used(store: Store, trial: TrialRow, study: ResolvedStudy, trainings: Sequ
         metrics={},
         heard=heard,
         extra=point.extra,
+        script_settings=left_alone(study, point),
     )
 
 

@@ -99,6 +99,7 @@ def _trial(console: Console, shown: TrialShown) -> None:
     )
     _pairs(console, _params(shown))
     if shown.used is not None:
+        _pairs(console, {f"script's {name}": value for name, value in shown.used.script_settings.items()})
         _used(console, shown.used)
     else:
         _say(console, unreadable(str(trial.params["family"])))

@@ -22,7 +22,7 @@ from lrsweep.doctor.findings import Finding, Level, checked
 from lrsweep.doctor.machine import bytes_needed, check_devices, check_disk, check_limits
 from lrsweep.doctor.tracking import check_tracking
 from lrsweep.doctor.versions import check_versions
-from lrsweep.engines.probing import probe_torch
+from lrsweep.engines.probing import probing_torch
 from lrsweep.settings import FILES, SCHEMAS, Settings, read_settings, results_url
 from lrsweep.store import open_store, with_schema
 from lrsweep.store.probing import probe
@@ -42,25 +42,26 @@ def diagnose(
 ) -> list[Finding]:
     """All findings, in the order in which one would look. ``study`` limits what concerns studies to one; its results
     will take ``needed_bytes``; ``say`` hears what is being asked."""
-    say("the packages and devices")
-    torch = probe_torch()
-    found = [*check_versions(torch), *check_devices(torch), *check_limits(), *check_environment(environ)]
     settings: list[Settings] = []
 
     def read() -> list[Finding]:
         settings.append(read_settings(environ))
         return []
 
-    found += checked("settings", read)
-    if not settings:  # nothing else can be reached
-        return found
-    [here] = settings
-    say("the results database")
-    found += checked("databases", lambda: _databases(here, study))
-    say("MLflow")
-    found += checked("MLflow", lambda: _tracking(here))
-    say("the disks")
-    return found + check_disk(_folders(here), needed_bytes)
+    with probing_torch() as answer:  # it takes as long to import PyTorch as to look at all the rest
+        rest = checked("settings", read)
+        if settings:  # else nothing else can be reached
+            [here] = settings
+            say("the results database")
+            rest += checked("databases", lambda: _databases(here, study))
+            say("MLflow")
+            rest += checked("MLflow", lambda: _tracking(here))
+            say("the disks")
+            rest += check_disk(_folders(here), needed_bytes)
+        say("the packages and devices")
+        torch = answer()
+    machine = [*check_versions(torch), *check_devices(torch), *check_limits(), *check_environment(environ)]
+    return machine + rest
 
 
 def _databases(here: Settings, study: str | None) -> list[Finding]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 PATIENCE_SECONDS = 90.0
@@ -37,20 +38,39 @@ class TorchProbed:
 
 
 def probe_torch(patience_seconds: float = PATIENCE_SECONDS) -> TorchProbed:
+    with probing_torch(patience_seconds) as answer:
+        return answer()
+
+
+@contextmanager
+def probing_torch(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Callable[[], TorchProbed]]:
+    """Begins to ask, and gives what waits for the answer: something else can be done before."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lrsweep.engines.probing"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def answer() -> TorchProbed:
+        try:
+            out, err = process.communicate(timeout=patience_seconds)
+        except subprocess.TimeoutExpired:
+            return TorchProbed(error=f"it did not import within {patience_seconds:.0f} s")
+        return _read(out, err, process.returncode)
+
     try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "lrsweep.engines.probing"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=patience_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return TorchProbed(error=f"it did not import within {patience_seconds:.0f} s")
-    answers = [line for line in ran.stdout.splitlines() if line.startswith("{")]
-    if ran.returncode or not answers:
-        said = [line for line in ran.stderr.splitlines() if line.strip()] or [f"exit code {ran.returncode}"]
+        yield answer
+    finally:
+        process.kill()  # where nobody has waited for it
+        process.communicate()
+
+
+def _read(out: str, err: str, code: int) -> TorchProbed:
+    answers = [line for line in out.splitlines() if line.startswith("{")]
+    if code or not answers:
+        said = [line for line in err.splitlines() if line.strip()] or [f"exit code {code}"]
         return TorchProbed(error=said[-1].strip())
     read = json.loads(answers[-1])
     return TorchProbed(**{**read, "gpus": tuple(Gpu(**each) for each in read["gpus"])})

@@ -9,6 +9,7 @@ trainings again: at once, or where scripts run as soon as they have saved and le
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -43,6 +44,7 @@ from lrsweep.executors.trainer import Trainer
 from lrsweep.records import TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
+from lrsweep.workloads import catalog
 
 Send = Callable[[object], None]
 
@@ -81,6 +83,10 @@ def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> 
             scripts.stop(message.training_id)
             if workloads is None:
                 continue
+        if workloads is None and isinstance(message, Describe) and _is_quickly_said(message.workload, device_name):
+            spec = message.workload
+            send(_answer(spec, functools.partial(catalog.facts_without_torch, spec)))
+            continue
         workloads = workloads or _Workloads(device_name, data, send, inbox)
         if message is None:
             workloads.advance()
@@ -93,6 +99,12 @@ def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> 
 def _is_script(message: Message | None) -> TypeGuard[Prepare | Describe | TrainingPlan]:
     """Only these are sent where scripts run."""
     return isinstance(message, Prepare | Describe | TrainingPlan) and message.workload.name == COMMAND
+
+
+def _is_quickly_said(spec: WorkloadSpec, device_name: str) -> bool:
+    """Whether it can be said what it is before torch is imported, which takes seconds. Of a device that somebody has
+    named torch has to say first whether it is there."""
+    return device_name in ("auto", "cpu") and not catalog.needs_torch(spec.name)
 
 
 class _Saying(logging.Handler):

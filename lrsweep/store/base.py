@@ -60,9 +60,9 @@ class Event:
     kind: str
     """``lease_acquired``, ``lease_released``, ``study_registered``, ``sweep_created``, ``sweep_continued``,
     ``sweep_finished``, ``sweep_stopped``, ``sweep_cancelled``, ``sweep_removed``, ``cancel_asked``, ``trial_added``,
-    ``trial_told``, ``trials_removed``, ``trainings_queued``, ``training_started``, ``training_queued_again``,
-    ``training_reopened``, ``training_ended``, and what ``note`` is given; a renewed lease, a partial curve and a
-    mirror's mark leave none"""
+    ``trial_told``, ``trial_reopened``, ``trials_removed``, ``trainings_queued``, ``training_started``,
+    ``training_queued_again``, ``training_reopened``, ``training_ended``, and what ``note`` is given; a renewed lease, a
+    partial curve and a mirror's mark leave none"""
     token: str
     data: Mapping[str, Json]
 
@@ -178,6 +178,13 @@ class Store(Protocol):
         trains it to its end. Raises ValueError when the training has another outcome.
         """
 
+    def reopen_failed(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
+        """failed -> queued; keeps ``attempt`` and loses what it came to. A trial of which the search was told that it
+        failed is running again, and is told once more when it ends.
+
+        Raises ValueError when the training has not failed.
+        """
+
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
         """Commits the curve so far. Raises ValueError when the training is not running in this attempt."""
 
@@ -198,7 +205,7 @@ class Store(Protocol):
         ``engine`` is the one that ended it, where that may not be the one that began it; None leaves it as it is.
 
         Raises ValueError when the training is not running in this attempt, or when the search was told of the trial
-        before: a result counts exactly once.
+        before (and it was not opened again): a result counts exactly once.
         """
 
     def curve(self, training_id: str) -> Curve | None:

@@ -222,6 +222,18 @@ class MemoryStore:
                 w.record(kind, row.sweep_id, rules.training_facts(row) | {"reason": reason})
         return copy.deepcopy(row)
 
+    def reopen_failed(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
+        with self._writing(lease) as w:
+            before = _known(w.tables.trainings, "training", training_id)
+            trial = w.tables.trials[before.study, before.trial]
+            row, running = rules.reopened(lease, before, trial)
+            w.tables.trainings[training_id] = row
+            w.record("training_reopened", row.sweep_id, rules.reopened_facts(before, row, reason))
+            if running != trial:
+                w.tables.trials[trial.study, trial.number] = running
+                w.record("trial_reopened", row.sweep_id, {"trial": trial.number})
+        return copy.deepcopy(row)
+
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
         with self._writing(lease) as w:
             rules.check_running(lease, _known(w.tables.trainings, "training", training_id), attempt)

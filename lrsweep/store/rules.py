@@ -206,12 +206,32 @@ def started(lease: Lease, row: TrainingRow, device: str, engine: str | None, now
 
 def queued_again(lease: Lease, row: TrainingRow) -> TrainingRow:
     _check_study(lease, row.study, f"training {row.training_id}")
-    if row.status is Status.STOPPED and row.purpose is not Purpose.SEARCH:  # MLflow's run of it does not count any more
-        undone = replace(row, metrics={}, steps=0, seconds=0.0, error=None, reason=None)
-        return replace(undone, status=Status.QUEUED, mirrored_status=None)
+    if row.status is Status.STOPPED and row.purpose is not Purpose.SEARCH:
+        return _undone(row)
     if row.status.is_outcome:
         raise ValueError(f"training {row.training_id} has {row.status.value}: it is not queued again")
     return replace(row, status=Status.QUEUED)
+
+
+def reopened(lease: Lease, row: TrainingRow, trial: TrialRow) -> tuple[TrainingRow, TrialRow]:
+    """A failed training that waits again; a trial that it has ended runs again."""
+    _check_study(lease, row.study, f"training {row.training_id}")
+    if row.status is not Status.FAILED:
+        raise ValueError(f"training {row.training_id} is {row.status.value}; only a failed one is opened again")
+    if row.purpose is not Purpose.SEARCH:
+        return _undone(row), trial
+    if trial.state is not TrialState.FAILED:
+        raise ValueError(
+            f"trial {trial.number} is {trial.state.value}; only one that failed with training {row.training_id} is "
+            "opened again"
+        )
+    return _undone(row), replace(trial, state=TrialState.RUNNING, value=None)
+
+
+def _undone(row: TrainingRow) -> TrainingRow:
+    """It waits without what it came to; MLflow's run of that does not count any more."""
+    without = replace(row, metrics={}, steps=0, seconds=0.0, error=None, reason=None)
+    return replace(without, status=Status.QUEUED, mirrored_status=None)
 
 
 def queued_again_kind(before: TrainingRow) -> str:
@@ -287,6 +307,11 @@ def added_facts(trial: TrialRow, queued: Sequence[str]) -> dict[str, Json]:
 def queued_facts(rows: Sequence[TrainingRow], queued: Sequence[str]) -> dict[str, Json]:
     purposes = sorted({row.purpose.value for row in rows})
     return {"trial": rows[0].trial, "queued": list(queued), "purposes": purposes}
+
+
+def reopened_facts(before: TrainingRow, row: TrainingRow, reason: str) -> dict[str, Json]:
+    """The error stands in the history, for the row has it no more."""
+    return training_facts(row) | {"reason": reason, "error": before.error}
 
 
 def told_facts(number: int, end: TrialEnd) -> dict[str, Json]:

@@ -209,6 +209,18 @@ class SqlStore:
                 w.record(kind, row.sweep_id, rules.training_facts(row) | {"reason": reason})
         return row
 
+    def reopen_failed(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
+        with self._writing(lease) as w:
+            before = w.training(training_id)
+            trial = w.trial_of(before)
+            row, running = rules.reopened(lease, before, trial)
+            w.put(models.training, row, "training_id")
+            w.record("training_reopened", row.sweep_id, rules.reopened_facts(before, row, reason))
+            if running != trial:
+                w.put(models.trial, running, "study", "number")
+                w.record("trial_reopened", row.sweep_id, {"trial": trial.number})
+        return row
+
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
         data = curve.to_bytes()  # before the transaction, which holds up other writers
         with self._writing(lease) as w:
@@ -233,8 +245,7 @@ class SqlStore:
             row = rules.ended(lease, w.training(training_id), attempt, outcome, engine)
             w.put(models.training, row, "training_id")
             w.put_curve(row, curve.steps, data)
-            trial = w.get(TrialRow, models.trial, study=row.study, number=row.trial)
-            assert trial is not None, "a foreign key"
+            trial = w.trial_of(row)
             queued = w.queue(trial, queue)
             w.record("training_ended", row.sweep_id, rules.training_facts(row) | {"queued": queued})
             if tell is not None:

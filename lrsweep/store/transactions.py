@@ -55,6 +55,11 @@ class Writing:
     def training(self, training_id: str) -> TrainingRow:
         return self.known(TrainingRow, models.training, training_id=training_id)
 
+    def trial_of(self, row: TrainingRow) -> TrialRow:
+        trial = self.get(TrialRow, models.trial, study=row.study, number=row.trial)
+        assert trial is not None, "a foreign key"
+        return trial
+
     def add(self, table: sa.Table, *rows: Any) -> None:
         if rows:
             self.connection.execute(sa.insert(table), [columns(row) for row in rows])

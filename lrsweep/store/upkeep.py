@@ -30,6 +30,9 @@ from lrsweep.store.opening import engine_at, open_engine, prepare, version_of
 from lrsweep.store.sql import live_holders
 from lrsweep.store.transactions import writing
 
+OPENED_AGAIN = {"training_ended": "training_reopened", "trial_told": "trial_reopened"}
+"""Kinds of events that take back what an earlier one has said."""
+
 
 @dataclass(frozen=True)
 class Upgraded:
@@ -197,8 +200,8 @@ def _disagreements(connection: Connection) -> Iterator[str]:
         )
         for row in connection.execute(sa.select(event.study, event.data).where(event.kind == "trials_removed")):
             told[row.study] = told.get(row.study, 0) - int(row.data[removed])
-        if kind == "training_ended":
-            for (study,) in connection.execute(sa.select(event.study).where(event.kind == "training_reopened")):
+        if kind in OPENED_AGAIN:
+            for (study,) in connection.execute(sa.select(event.study).where(event.kind == OPENED_AGAIN[kind])):
                 told[study] = told.get(study, 0) - 1
         for study in sorted({*kept, *told}):
             if kept.get(study, 0) != told.get(study, 0):

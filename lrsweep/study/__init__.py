@@ -13,7 +13,7 @@
 """
 
 from lrsweep.study.baselines import AskedBaseline
-from lrsweep.study.file import load_study, parse_study
+from lrsweep.study.file import Examined, examine_file, load_study, parse_study
 from lrsweep.study.objectives import Objective
 from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS, RATE_EXPONENTS
 from lrsweep.study.resolved import TRAINING_RULES, ResolvedStudy
@@ -44,6 +44,7 @@ __all__ = [
     "Baseline",
     "BudgetSpec",
     "Drawn",
+    "Examined",
     "Objective",
     "Plugin",
     "Range",
@@ -54,6 +55,7 @@ __all__ = [
     "SpaceSpec",
     "Study",
     "TrackingSpec",
+    "examine_file",
     "hears",
     "load_study",
     "mode_of",

@@ -20,7 +20,7 @@ from lrsweep.schedules.kinds import Choice, Flag, Kind, NotOfThisKind
 from lrsweep.study.extra import Choices, read_extra
 from lrsweep.study.lines import Place
 from lrsweep.study.problems import listed, refuse, shown, unknown
-from lrsweep.study.spaces import OWN_TABLE, Drawn, Range, SpaceSpec, adjustable
+from lrsweep.study.spaces import OWN_TABLE, SEARCHABLE, Drawn, Range, SpaceSpec, adjustable
 
 Adjusted = Mapping[str, Drawn | Json]
 FORMS = ("choices", "low", "high", "log", "whole")
@@ -31,16 +31,16 @@ def read_settings(given: object, info: ValidationInfo) -> Mapping[str, Adjusted]
     """By family and drawn name. What is the family's own by itself is left out."""
     if not isinstance(given, dict):
         raise ValueError
-    searched = info.data.get("families")  # it is absent where the list has problems of its own
+    searched = info.data.get("families", SEARCHABLE)  # it is absent where the list has problems of its own
     problems: list[tuple[Place, str]] = []
     found: dict[str, Adjusted] = {}
     for name, table in given.items():
-        if searched is not None and name not in searched:
+        if name not in searched:
             text = unknown("family of this space", name, searched)
             problems.append(((name,), f"{text} Or add it to space.families."))
-        elif not isinstance(table, dict):
+        if not isinstance(table, dict):
             problems.append(((name,), f"{shown(table)} is not a table [space.settings.{name}]."))
-        elif searched is not None:
+        elif name in SEARCHABLE:
             told, adjusted = _read_family(name, table, info.data.get("warmup", 0.0))
             problems += (((name, *place), text) for place, text in told)
             found[name] = adjusted

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo
 
 from lrsweep.errors import InvalidInput
 from lrsweep.records import WorkloadSpec
@@ -22,7 +22,7 @@ from lrsweep.scripts.command_line import LR_TABLE, placeholders
 from lrsweep.study.durations import seconds_of
 from lrsweep.study.lines import Place
 from lrsweep.study.objectives import Aim, read_aim
-from lrsweep.study.problems import listed, refuse, shown, unknown
+from lrsweep.study.problems import listed, refuse, shown, sound_part, unknown
 from lrsweep.study.spaces import hears
 
 PLACES = (LR_TABLE, "seed", "steps", "peak_lr")
@@ -45,7 +45,7 @@ class Around:
 
     is_command: bool = False
     command: Command | None = None
-    """None too where it has problems of its own"""
+    """its sound part; None too where nobody can say how the script gets its rates"""
     study: Mapping[str, Any] = field(default_factory=dict)
     """[study] as it was given, and [space]"""
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -67,12 +67,7 @@ class Around:
             aim=read_aim(study.get("objective")),
             folder=folder,
         )
-        if around.is_command:
-            try:
-                return replace(around, command=_command(study["workload"], around))
-            except ValidationError:
-                pass
-        return around
+        return replace(around, command=_sound_command(study["workload"])) if around.is_command else around
 
 
 def around_of(info: ValidationInfo) -> Around:
@@ -107,15 +102,18 @@ def in_braces(command: Command) -> set[str]:
 def _read_template(given: object) -> str:
     if not isinstance(given, str) or not given.strip():
         raise ValueError
-    return _checked_template(given, ())
+    if text := _no_template(given):
+        refuse([((), text)])
+    return given
 
 
-def _checked_template(given: str, place: Place) -> str:
+def _no_template(given: str) -> str | None:
+    """What is wrong with its braces or quotes."""
     try:
         placeholders(given)
     except InvalidInput as error:
-        refuse([(place, f"{error}.")])
-    return given
+        return f"{error}."
+    return None
 
 
 def _read_flags(given: object) -> Mapping[str, str]:
@@ -126,12 +124,12 @@ def _read_flags(given: object) -> Mapping[str, str]:
     for name, flags in given.items():
         if name not in known:
             problems.append(((name,), unknown("family", name, known)))
-        elif not isinstance(flags, str):
+        if not isinstance(flags, str):
             problems.append(((name,), f'{shown(flags)} is not a text of flags, such as "--sched {name}".'))
+        elif text := _no_template(flags):
+            problems.append(((name,), text))
     if problems:
         refuse(problems)
-    for name, flags in given.items():
-        _checked_template(flags, (name,))
     return given
 
 
@@ -165,16 +163,25 @@ class CommandTable(Table):
     time_limit: Duration = Field(default=0.0, description=DURATION)
     stall_after: Duration = Field(default=0.0, description=DURATION)
     stop_grace: Duration = Field(default=0.0, description=DURATION)
+    fork: bool = Field(default=True, description="true or false")
 
 
 assert set(CommandTable.model_fields) == {each.name for each in fields(Command)}
 
 
 def _command(given: Mapping[str, Any], around: Around) -> Command:
-    command = Command(**CommandTable.model_validate(given).model_dump(exclude_unset=True))
-    if problems := list(_problems(command, around)):
-        refuse(problems)
-    return command
+    table, wrong = sound_part(CommandTable, given)
+    problems = [] if around.command is None else list(_problems(around.command, around))
+    if problems or wrong:
+        refuse(problems, wrong)
+    return Command(**table.model_dump(exclude_unset=True))
+
+
+def _sound_command(given: Mapping[str, Any]) -> Command | None:
+    table, wrong = sound_part(CommandTable, given)
+    if {"command", "families"} & {details["loc"][0] for details in wrong}:
+        return None
+    return Command(**table.model_dump(exclude_unset=True, warnings=False))
 
 
 def _problems(command: Command, around: Around) -> Iterator[tuple[Place, str]]:

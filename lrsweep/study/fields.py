@@ -7,7 +7,7 @@ are wrong inside one value or the message has to name a part of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from pydantic import Field, ValidationInfo
@@ -15,8 +15,9 @@ from pydantic import Field, ValidationInfo
 from lrsweep.errors import did_you_mean
 from lrsweep.records import Direction, EngineSettings, WorkloadSpec, stable_hash
 from lrsweep.study.commands import Around, Table, around_of, read_command
+from lrsweep.study.lines import Place
 from lrsweep.study.objectives import METRIC, Objective, read_aim
-from lrsweep.study.problems import listed, refuse, shown
+from lrsweep.study.problems import listed, no_metric, refuse, shown
 from lrsweep.workloads import catalog
 from lrsweep.workloads import horizon as horizons
 
@@ -45,6 +46,8 @@ def read_metric(given: object, info: ValidationInfo) -> str:
     around = around_of(info)
     if around.aim is not None and around.aim.metric not in (None, given):
         refuse([((), f"{given!r} is not the metric of the objective, which is {around.aim.metric!r}. Take one out.")])
+    if text := _not_its_metric(given, around):
+        refuse([((), text)])
     if around.is_command and not _has_direction(around) and (word := _more_is_better(given)):
         refuse(
             [
@@ -65,11 +68,21 @@ def read_direction(given: Direction, info: ValidationInfo) -> Direction:
     return given
 
 
-def read_objective(given: object) -> Objective:
+def read_objective(given: object, info: ValidationInfo) -> Objective:
     aim = read_aim(given)
     if aim is None:
         raise ValueError
+    if aim.metric is not None and (text := _not_its_metric(aim.metric, around_of(info))):
+        refuse([((), text)])
     return aim.objective
+
+
+def _not_its_metric(metric: str, around: Around) -> str | None:
+    """Of a built-in workload it is known at once, also where its settings are wrong."""
+    given = around.study.get("workload")
+    name = given.get("name") if isinstance(given, dict) else given
+    known = catalog.metrics(name) if isinstance(name, str) and not around.is_command else None
+    return None if known is None or metric in known else no_metric(str(name), metric, known)
 
 
 def _has_direction(around: Around) -> bool:
@@ -122,11 +135,18 @@ def read_workload(given: object, info: ValidationInfo) -> WorkloadSpec:
         if "name" not in given and (typos := [key for key in given if did_you_mean(key, ["command"])]):
             refuse([((typos[0],), "unknown. Did you mean 'command'?")])
         wrong = f"{shown(name)} is not" if "name" in given else "missing: wanted is"
-        refuse([(("name",), f"{wrong} the name of a workload. Known: {listed(catalog.workload_names())}.")])
+        text = f"{wrong} the name of a workload. Known: {listed(catalog.workload_names())}."
+        refuse([(("name",), text), *_in_places(not_storable(settings))])
     spec = WorkloadSpec(name, settings)
-    if problems := catalog.check(spec) or not_storable(settings):
-        refuse(((key,), text) for key, text in problems)
+    problems = catalog.check(spec)
+    told = {key for key, _ in problems}
+    if problems := problems + [(key, text) for key, text in not_storable(settings) if key not in told]:
+        refuse(_in_places(problems))
     return catalog.complete(spec)
+
+
+def _in_places(problems: Iterable[tuple[str, str]]) -> Iterator[tuple[Place, str]]:
+    return (((key,), text) for key, text in problems)
 
 
 def not_storable(settings: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -2,15 +2,21 @@
 
 text ──tomllib──> tables ──pydantic: the models of tables.py──> Study
   └──key_lines──> the line of each key     └──> each of its errors in our words, with the line
+
+What needs more than the text (what the workload knows, whether a class can be imported) is looked at later. So that a
+file with problems can be looked at all the same, ``Examined`` has a study of its sound parts.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Set
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -18,8 +24,9 @@ from pydantic_core import ErrorDetails
 from lrsweep.errors import Problem, StudyError, did_you_mean
 from lrsweep.scripts.command import OPTIMIZER
 from lrsweep.study.commands import Around
-from lrsweep.study.lines import Place, key_lines, line_of
+from lrsweep.study.lines import Place, key_lines
 from lrsweep.study.objectives import Aim
+from lrsweep.study.places import Places
 from lrsweep.study.problems import REFUSED, listed, shown
 from lrsweep.study.spaces import SpaceSpec
 from lrsweep.study.specs import RunSpec, SearchSpec, SelectionSpec
@@ -32,11 +39,36 @@ STUDIES = Path("studies")
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A file, and everything that its text alone shows to be wrong."""
+
+    study: Study
+    """of the sound parts, where there are problems: what is wrong has a default, or stands for what is missing"""
+    problems: tuple[Problem, ...] = ()
+
+    def sound(self) -> Study:
+        """Raises StudyError with all problems of the file."""
+        if self.problems:
+            raise StudyError(self.study.source, self.problems)
+        return self.study
+
+
 def load_study(given: str | Path, *, folder: Path = STUDIES) -> Study:
     """The study in a file: a path to a ``.toml``, or NAME for ``NAME.toml`` in the folder.
 
     Raises StudyError with all problems of the file.
     """
+    return examine_file(given, folder=folder).sound()
+
+
+def parse_study(text: str, source: str) -> Study:
+    """The study that a TOML text states; ``source`` names it in messages. Raises StudyError with all problems."""
+    return examine(text, source).sound()
+
+
+def examine_file(given: str | Path, *, folder: Path = STUDIES) -> Examined:
+    """As ``load_study`` finds it. Raises StudyError where there is no text that can be read as TOML."""
     is_name = isinstance(given, str) and not given.endswith(".toml") and not re.search(r"[/\\]", given)
     path = folder / f"{given}.toml" if is_name else Path(given)
     try:
@@ -51,27 +83,70 @@ def load_study(given: str | Path, *, folder: Path = STUDIES) -> Study:
     except OSError as error:
         text = f"cannot be read: {error.strerror}. Give the path of a .toml file that you may read."
         raise StudyError(str(path), [Problem("file", text)]) from error
-    return parse_study(text, str(path))
+    return examine(text, str(path))
 
 
-def parse_study(text: str, source: str) -> Study:
-    """The study that a TOML text states; ``source`` names it in messages. Raises StudyError with all problems."""
+def examine(text: str, source: str) -> Examined:
+    """Raises StudyError for a text that is not TOML, or empty."""
     try:
         tables = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError is one; an integer of thousands of digits raises the plain one
         raise StudyError(source, [_syntax_problem(str(error), text)]) from None
     if not tables:
         raise StudyError(source, [Problem("file", _EMPTY)])
-    around = Around.of(tables, Path(source).parent)
+    file, around, errors = _read(tables, Path(source).parent)
+    places = Places(key_lines(text), [details["loc"] for details in errors])
+    problems = [_problem(details, places, around) for details in errors]
+    while file is None:
+        # What is said of the sound parts without the others may be due to their lack alone: that is not told.
+        tables = _without(tables, {details["loc"] for details in errors})
+        file, around, errors = _read(tables, Path(source).parent)
+        places = replace(places, wrong=[*places.wrong, *(details["loc"] for details in errors)])
+    return Examined(replace(_study(file, around, source), places=places), tuple(problems))
+
+
+def _read(tables: Mapping[str, Any], folder: Path) -> tuple[File | None, Around, list[ErrorDetails]]:
+    around = Around.of(tables, folder)
     try:
-        file = File.model_validate(tables, context=around)
+        return File.model_validate(tables, context=around), around, []
     except ValidationError as error:
-        lines = key_lines(text)
-        problems = [_problem(details, lines, around) for details in error.errors()]
-        # What the file lacks altogether has no line and comes last.
-        problems.sort(key=lambda problem: (problem.line is None, problem.line))
-        raise StudyError(source, problems) from None
-    return _study(file, around, source)
+        return None, around, error.errors()
+
+
+STAND_INS: Mapping[Place, Any] = {
+    ("study", "name"): "unnamed",
+    ("study", "workload"): "digits",
+    ("budget",): {"trials": 1},
+}
+"""For what has no default."""
+
+
+def _without(tables: Mapping[str, Any], places: Set[Place]) -> dict[Any, Any]:
+    """The tables without what stands at these places: a list that is wrong in one place goes as a whole, and so does a
+    table that lacks something."""
+    left: dict[Any, Any] = deepcopy(dict(tables))
+    for place in places:
+        if place not in STAND_INS:
+            _remove(left, place)
+    for (*around, key), value in STAND_INS.items():
+        table = left
+        for each in around:
+            table = table.setdefault(each, {})
+        if (*around, key) in places:
+            table[key] = value
+        table.setdefault(key, value)
+    return left
+
+
+def _remove(tables: dict[Any, Any], place: Place) -> None:
+    """The innermost table or key on the way there."""
+    table = tables
+    for key, following in itertools.pairwise((*place, None)):
+        inner = table.get(key)
+        if not isinstance(inner, dict) or following not in inner:
+            table.pop(key, None)
+            return
+        table = inner
 
 
 def _study(file: File, around: Around, source: str) -> Study:
@@ -126,14 +201,8 @@ _SYNTAX_ADVICE = {
 """By the beginning of the parser's message."""
 
 
-def _problem(details: ErrorDetails, lines: Mapping[Place, int], around: Around) -> Problem:
-    place = details["loc"]
-    key = ".".join(_key(part) for part in place if isinstance(part, str))
-    return Problem(key, _text(details, place, around), line_of(lines, place))
-
-
-def _key(part: str) -> str:
-    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else repr(part)
+def _problem(details: ErrorDetails, places: Places, around: Around) -> Problem:
+    return places.problem(_text(details, details["loc"], around), *details["loc"])
 
 
 def _text(details: ErrorDetails, place: Place, around: Around) -> str:

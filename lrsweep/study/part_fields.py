@@ -19,7 +19,7 @@ from lrsweep.study.commands import Around, Duration, Table, around_of, unheard
 from lrsweep.study.fields import not_storable
 from lrsweep.study.lines import Place
 from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS
-from lrsweep.study.problems import listed, refuse, unknown
+from lrsweep.study.problems import listed, refuse, sound_part, unknown
 from lrsweep.study.specs import BUDGETS, PRUNERS, SAMPLERS, BudgetSpec, Plugin, TrackingSpec
 from lrsweep.templates import problems_of_tracking
 
@@ -60,12 +60,17 @@ def _read_plugin(given: object, kind: str, known: Sequence[str]) -> Plugin:
         settings = {key: value for key, value in given.items() if key != "name"}
     if not isinstance(name, str):
         raise ValueError
-    if problems := not_storable(settings):
-        refuse(((key,), text) for key, text in problems)
+    problems: list[tuple[Place, str]] = []
     if name not in known and not _DOTTED.fullmatch(name):
-        refuse([(place, f'{unknown(kind, name, known)} Or one of your own by its path: "package.module.Class".')])
-    if settings and name in ("auto", "halving", "none"):
-        refuse(((key,), f"{name!r} takes no settings. Take this out.") for key in settings)
+        problems.append(
+            (place, f'{unknown(kind, name, known)} Or one of your own by its path: "package.module.Class".')
+        )
+    if name in ("auto", "halving", "none"):
+        problems += [((key,), f"{name!r} takes no settings. Take this out.") for key in settings]
+    else:
+        problems += [((key,), text) for key, text in not_storable(settings)]
+    if problems:
+        refuse(problems)
     return Plugin(name, settings)
 
 
@@ -95,15 +100,22 @@ class BudgetTable(Table):
 def read_budget(given: object) -> BudgetSpec:
     if not isinstance(given, dict):
         raise ValueError
-    table = BudgetTable.model_validate(given)
+    table, wrong = sound_part(BudgetTable, given)
     amounts = [name for name in given if name in BUDGETS]
-    if not amounts:
-        refuse([((), f"no amount is given. Add {ONE_BUDGET}.")])
-    if len(amounts) > 1:
-        refuse(((name,), f"{amounts[0]} is given too. Keep one of {listed(amounts)}.") for name in amounts[1:])
-    if table.money is not None and table.price_per_hour is None:
-        refuse([(("money",), "without price_per_hour nobody knows what it pays for. Add it beside.")])
+    problems: list[tuple[Place, str]] = []
+    if not amounts and not _has_strangers(BudgetTable, given):
+        problems.append(((), f"no amount is given. Add {ONE_BUDGET}."))
+    problems += (((name,), f"{amounts[0]} is given too. Keep one of {listed(amounts)}.") for name in amounts[1:])
+    if "money" in given and "price_per_hour" not in given:
+        problems.append((("money",), "without price_per_hour nobody knows what it pays for. Add it beside."))
+    if problems or wrong:
+        refuse(problems, wrong)
     return BudgetSpec(**dict(table))
+
+
+def _has_strangers(model: type[Table], given: Mapping[str, Any]) -> bool:
+    """A key that nobody knows may be the one that is missing, misspelt."""
+    return not given.keys() <= model.model_fields.keys()
 
 
 # ── [baseline] ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,6 +137,7 @@ class BaselineTable(Table):
 
 
 SOURCES = ("family", "file", "scheduler")
+SETTINGS_OF_ANY = tuple(dict.fromkeys(key for spec in OPTIMIZERS.values() for key in spec.settings))
 REACTIVE_SCHEDULER = "ReduceLROnPlateau"
 """The one of PyTorch's that hears a metric."""
 
@@ -132,11 +145,11 @@ REACTIVE_SCHEDULER = "ReduceLROnPlateau"
 def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
     if not isinstance(given, dict):
         raise ValueError
-    table = BaselineTable.model_validate(given)
+    table, wrong = sound_part(BaselineTable, given)
     around = around_of(info)
     sources = [name for name in given if name in SOURCES]
     problems: list[tuple[Place, str]] = []
-    if not sources:
+    if not sources and not _has_strangers(BaselineTable, given):
         problems.append(((), f'nothing says what it is. Add one of {listed(SOURCES)}, such as family = "cosine".'))
     problems += (((name,), f"{sources[0]} is given too. Keep one of them.") for name in sources[1:])
     if table.settings is not None and table.file is not None:
@@ -144,14 +157,17 @@ def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
     if table.extra is not None and not around.is_command:
         problems.append((("extra",), "only a script takes parameters of yours. Take it out."))
     problems += ((("extra", key), text) for key, text in not_storable(table.extra or {}))
-    optimizer, told = _read_optimizer(table, around)
+    faulty = {details["loc"][0] for details in wrong}
+    optimizer, told = _read_optimizer(table, around, is_known="optimizer" not in faulty)
     problems += told
     found: Schedule | None = None
-    if not problems:
+    if len(sources) == 1 and not faulty & {*sources, "settings"}:
         found, told = _read_schedule(table, around)
         problems += told or _unheard(table, found, around.command)
-    if problems:
-        refuse(problems)
+    elif table.family is not None and table.family not in family_names():
+        problems.append((("family",), unknown("family", table.family, family_names())))
+    if problems or wrong:
+        refuse(problems, wrong)
     return AskedBaseline(
         peak_lr=table.peak_lr,
         optimizer=optimizer,
@@ -163,8 +179,8 @@ def read_baseline(given: object, info: ValidationInfo) -> AskedBaseline:
     )
 
 
-def _read_optimizer(table: BaselineTable, around: Around) -> tuple[str, list[tuple[Place, str]]]:
-    """By default the first of the space."""
+def _read_optimizer(table: BaselineTable, around: Around, *, is_known: bool) -> tuple[str, list[tuple[Place, str]]]:
+    """By default the first of the space. Where nobody can say which it is, its settings are one of any."""
     if around.is_command:
         told: list[tuple[Place, str]] = [
             ((key,), "a script has an optimizer of its own. Take this line out.")
@@ -175,11 +191,14 @@ def _read_optimizer(table: BaselineTable, around: Around) -> tuple[str, list[tup
     searched = around.space.get("optimizers")
     first = searched[0] if isinstance(searched, list) and searched else DEFAULT_OPTIMIZERS[0]
     name = table.optimizer if table.optimizer is not None else str(first)
-    if name not in OPTIMIZERS:
-        return name, [(("optimizer",), unknown("optimizer", name, tuple(OPTIMIZERS)))] if table.optimizer else []
-    known = tuple(OPTIMIZERS[name].settings)
+    problems: list[tuple[Place, str]] = []
+    if table.optimizer is not None and name not in OPTIMIZERS:
+        problems.append((("optimizer",), unknown("optimizer", name, tuple(OPTIMIZERS))))
+    is_one = is_known and name in OPTIMIZERS
+    known = tuple(OPTIMIZERS[name].settings) if is_one else SETTINGS_OF_ANY
+    of = f"setting of {name if is_one else 'any optimizer'}"
     strangers = [key for key in table.optimizer_settings or {} if key not in known]
-    return name, [(("optimizer_settings", key), unknown(f"setting of {name}", key, known)) for key in strangers]
+    return name, problems + [(("optimizer_settings", key), unknown(of, key, known)) for key in strangers]
 
 
 def _read_schedule(table: BaselineTable, around: Around) -> tuple[Schedule | None, list[tuple[Place, str]]]:
@@ -230,6 +249,19 @@ def _unheard(table: BaselineTable, found: Schedule | None, command: Command | No
     return [(("settings",), f"{text} Add {it} there, or take {it} out.")]
 
 
+# ── [run] ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+ONE_AT_A_TIME = ("auto", "sequential", "sequential:1")
+
+
+def read_run_engine(given: str | None, info: ValidationInfo) -> str | None:
+    if given is not None and given not in ONE_AT_A_TIME and around_of(info).is_command:
+        text = "a script trains by itself. Take this line out; `concurrency` under [study.workload] says how many"
+        refuse([((), f"{text} run at a time.")])
+    return given
+
+
 # ── [tracking] ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -252,8 +284,9 @@ class TrackingTable(Table):
 def read_tracking(given: object) -> TrackingSpec:
     if not isinstance(given, dict):
         raise ValueError
-    table = TrackingTable.model_validate(given)
+    table, wrong = sound_part(TrackingTable, given)
     problems = problems_of_tracking(table.experiment, table.run_name, table.tags)
-    if told := [(tuple(key.split(".", 1)), text) for key, text in problems]:
-        refuse(told)
+    told: list[tuple[Place, str]] = [(tuple(key.split(".", 1)), text) for key, text in problems]
+    if told or wrong:
+        refuse(told, wrong)
     return TrackingSpec(**dict(table))

@@ -62,6 +62,12 @@ class Plan:
         """Of the full horizon, that the budget is worth."""
         return self.total_steps / self.horizon
 
+    @property
+    def all_trainings(self) -> float:
+        """Of all horizons, as far as they can be expected."""
+        of_design = 2 * self.design_steps / (self.rungs[0] + self.rungs[-1])
+        return self.search_trainings + self.finalists * self.seeds + of_design
+
     def to_json(self) -> dict[str, Json]:
         families = [{"family": name, "trials": list(counts)} for name, counts in self.families]
         return {**asdict(self), "rungs": list(self.rungs), "families": families, "trainings": self.trainings} | {

@@ -17,6 +17,7 @@ from lrsweep.records import (
 )
 from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
+from lrsweep.scripts.command_line import placeholders
 from lrsweep.study.budgets import SearchCost, allotted
 from lrsweep.study.objectives import Objective
 from lrsweep.study.optimizers import OPTIMIZERS, RATE_EXPONENTS
@@ -115,6 +116,14 @@ class ResolvedStudy:
         return max(1, script.gpus_per_training) * (script.concurrency or self.scripts_at_once or 1)
 
     @property
+    def script_settings(self) -> dict[str, Json]:
+        """What the script itself gives its parameters, where that is known: a command with places in braces was asked
+        with anything in them, and its values may be made of that."""
+        if not self.facts.script_settings or placeholders(command.command_of(self.workload).command):
+            return {}
+        return dict(self.facts.script_settings)
+
+    @property
     def needs_pace(self) -> bool:
         """Whether its budget says nothing of trials until ``paced`` does."""
         return self.budget.kind in TIMED and not self.total_steps
@@ -189,6 +198,7 @@ class ResolvedStudy:
             "run": _plain(self.run),
             "tracking": _plain(self.tracking),
             **({"baseline": _plain(self.baseline)} if self.baseline else {}),
+            **({"script_settings": self.script_settings} if self.script_settings else {}),
             "meaning": self.meaning,
             "generation": self.generation,
         }

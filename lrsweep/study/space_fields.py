@@ -156,9 +156,10 @@ def read_weight_decay(given: object, info: ValidationInfo) -> Mapping[str, float
         place = (name,) if isinstance(given, dict) else ()
         if name not in OPTIMIZERS:
             problems.append((place, unknown("optimizer", name, tuple(OPTIMIZERS))))
-        elif name not in searched:
+            continue
+        if name not in searched:
             problems.append((place, f"{name} is not in space.optimizers. Add it there, or take this line out."))
-        elif not (_is_range(decay) and decay[0] >= 0) and not (_is_number(decay) and decay >= 0):
+        if not (_is_range(decay) and decay[0] >= 0) and not (_is_number(decay) and decay >= 0):
             problems.append((place, f"{shown(decay)} is not a number from 0, or a rising range such as [1e-5, 0.1]."))
     if problems:
         refuse(problems if isinstance(given, dict) else problems[:1])

@@ -161,9 +161,12 @@ class RunTable(Table):
     device: str | None = Field(
         default=None, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description='"auto", "cpu", "cuda" or "cuda:1"'
     )
-    engine: str | None = Field(
+    engine: Annotated[
+        str | None,
+        Field(pattern=r"^(auto|sequential(:[1-9]\d{0,3})?|fused(:[1-9]\d{0,3}(x[1-9]\d{0,3})?)?)$"),
+        AfterValidator(part_fields.read_run_engine),
+    ] = Field(
         default=None,
-        pattern=r"^(auto|sequential(:[1-9]\d{0,3})?|fused(:[1-9]\d{0,3}(x[1-9]\d{0,3})?)?)$",
         description='what --engine takes: "auto", "sequential", "sequential:2", "fused", "fused:16" or "fused:16x2"',
     )
     deadline: Duration | None = Field(default=None, description=TIME)

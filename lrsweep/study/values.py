@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lrsweep.errors import InvalidInput, Problem, ScheduleError, StudyError, did_you_mean
 from lrsweep.records import Direction, EngineSettings, WorkloadFacts, WorkloadSpec
@@ -13,8 +13,10 @@ from lrsweep.scripts.command_line import placeholders
 from lrsweep.study.adjusted import ADVICE
 from lrsweep.study.baselines import AskedBaseline
 from lrsweep.study.objectives import Objective
+from lrsweep.study.places import Places
+from lrsweep.study.problems import no_metric
 from lrsweep.study.resolved import ResolvedStudy
-from lrsweep.study.spaces import SpaceSpec, is_count
+from lrsweep.study.spaces import Range, SpaceSpec, is_count
 from lrsweep.study.specs import PLAIN, Baseline, BudgetSpec, RunSpec, SearchSpec, SelectionSpec, TrackingSpec
 from lrsweep.workloads import catalog
 from lrsweep.workloads.horizon import steps_of
@@ -45,6 +47,8 @@ class Study:
     """None: what a script itself says of its schedule, else none"""
     run: RunSpec = RunSpec()  # noqa: RUF009
     tracking: TrackingSpec = TrackingSpec()  # noqa: RUF009
+    places: Places = field(default_factory=Places, compare=False, repr=False)
+    """where the file says what, for problems that its text alone does not show"""
 
     def on_random_data(self) -> Study:
         """The same with random tensors of the true shapes for data; only its speed means anything.
@@ -63,25 +67,31 @@ class Study:
     def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
         """The study with the workload's horizon, rate ranges and direction wherever the file gives none of its own.
 
-        Raises StudyError for an optimizer that has no range in either, a metric that the workload does not have, a
-        parameter that the script does not take, a horizon that it cannot count in steps, or points of the space that
-        a rung has no room for.
+        Raises StudyError with all that ``completed`` finds.
         """
-        problems: list[Problem] = []
-        ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
-        problems += [_no_range(facts.name, name) for name, searched in ranges.items() if searched is None]
-        known = {f"val_{name}": direction for name, direction in facts.metrics.items()}
-        if known and self.metric not in known:
-            problems.append(_no_metric(facts.name, self.metric, known))
-        problems += self._not_taken(facts)
-        try:
-            horizon = facts.horizon if self.horizon is None else steps_of(self.horizon, facts)
-            problems += self._too_long(horizon)
-        except InvalidInput as error:
-            problems.append(Problem("study.horizon", str(error)))
+        study, problems = self.completed(facts)
         if problems:
             raise StudyError(self.source, problems)
+        return study
+
+    def completed(self, facts: WorkloadFacts) -> tuple[ResolvedStudy, list[Problem]]:
+        """The same, and what is wrong with it: an optimizer that has no range in either, a metric that the workload
+        does not have, a parameter that the script does not take, a horizon that it cannot count in steps, a baseline
+        that nobody can make, and points of the space that a rung has no room for.
+
+        With problems the study is no more than what the others can be looked for in.
+        """
+        horizon, problems = self._horizon(facts)
+        is_counted = not problems
+        ranges = {name: self.space.peak_lr.get(name) or facts.peak_lr.get(name) for name in self.space.optimizers}
+        known = {f"val_{name}": direction for name, direction in facts.metrics.items()}
         direction = self.direction or known.get(self.metric, "minimize")
+        problems += [
+            *self._no_ranges(facts, ranges),
+            *self._no_metric(facts, known),
+            *self._not_taken(facts),
+        ]
+        baseline, told = self._baseline(facts, horizon, direction) if is_counted else (None, [])
         study = ResolvedStudy(
             name=self.name,
             workload=self.workload,
@@ -98,13 +108,44 @@ class Study:
             search=self.search,
             budget=self.budget,
             selection=self.selection,
-            baseline=self._baseline(facts, horizon, direction),
+            baseline=baseline,
             run=self.run,
             tracking=self.tracking,
         ).paced(None)
-        if problems := _misfits(study):
-            raise StudyError(self.source, problems)
-        return study
+        return study, [*problems, *told, *self._misfits(study, is_counted=is_counted)]
+
+    def _horizon(self, facts: WorkloadFacts) -> tuple[int, list[Problem]]:
+        """The workload's own where the file's cannot be counted in steps."""
+        try:
+            horizon = facts.horizon if self.horizon is None else steps_of(self.horizon, facts)
+        except InvalidInput as error:
+            return facts.horizon, [self.places.problem(str(error), "study", "horizon")]
+        counted = self.space.counted_steps()
+        if counted < horizon or not self.places.are_sound(("study", "horizon")):
+            return horizon, []
+        place = ("space", "warmup" if is_count(self.space.warmup) else "settings")
+        text = f"{counted} steps leave nothing of a full training of {horizon}. Give fewer, or a longer study.horizon."
+        return horizon, [self.places.problem(text, *place)]
+
+    def _no_ranges(self, facts: WorkloadFacts, ranges: Mapping[str, Range | None]) -> list[Problem]:
+        if not self.places.are_sound(("space", "optimizers")):
+            return []
+        missing = [name for name, searched in ranges.items() if searched is None]
+        return [
+            self.places.problem(
+                f"missing, and the workload {facts.name!r} names no range of its own for {name}. "
+                f"Write one under [space.peak_lr], for example {name} = [0.001, 0.1].",
+                *("space", "peak_lr", name),
+            )
+            for name in missing
+            if self.places.are_sound(("space", "peak_lr", name))
+        ]
+
+    def _no_metric(self, facts: WorkloadFacts, known: Mapping[str, Direction]) -> list[Problem]:
+        if not known or self.metric in known or not self.places.are_sound(("study", "metric"), ("study", "objective")):
+            return []
+        key = "objective" if self.objective.kind == "target" else "metric"
+        return [self.places.problem(no_metric(facts.name, self.metric, known), "study", key)]
 
     def _not_taken(self, facts: WorkloadFacts) -> list[Problem]:
         """Parameters that the script would refuse in every training: a wrong name costs no trial."""
@@ -113,61 +154,46 @@ class Study:
         known = facts.script_settings
         on_its_command_line = placeholders(command.command_of(self.workload).command)
         return [
-            Problem(
-                f"space.extra.{name}",
+            self.places.problem(
                 f"the script's lrsweep.attach(settings=...) has no {name!r}.{did_you_mean(name, known)} "
                 f"It has {', '.join(known)}. Add the name there with the script's own value, or take it out here.",
+                *("space", "extra", name),
             )
             for name in self.space.extra
             if name not in known and name not in on_its_command_line
         ]
 
-    def _too_long(self, horizon: int) -> list[Problem]:
-        counted = self.space.counted_steps()
-        if counted < horizon:
-            return []
-        text = f"{counted} steps leave nothing of a full training of {horizon}. Give fewer, or a longer study.horizon."
-        return [Problem("space.warmup" if is_count(self.space.warmup) else "space.settings", text)]
-
-    def _baseline(self, facts: WorkloadFacts, horizon: int, direction: Direction) -> Baseline | None:
+    def _baseline(
+        self, facts: WorkloadFacts, horizon: int, direction: Direction
+    ) -> tuple[Baseline | None, list[Problem]]:
         if self.baseline is not None:
             try:
-                return self.baseline.on(horizon, direction)
+                return self.baseline.on(horizon, direction), []
             except InvalidInput as error:
-                raise StudyError(self.source, [Problem("baseline", str(error))]) from error
+                return None, [self.places.problem(str(error), "baseline")]
         if facts.baseline is None:
-            return None
+            return None, []
         text, peak_lr = facts.baseline
         try:
-            return Baseline(schedule_from_json(text), peak_lr, command.OPTIMIZER)
+            return Baseline(schedule_from_json(text), peak_lr, command.OPTIMIZER), []
         except ScheduleError:  # a function of the script's own, which no file may call
-            return None
+            return None, []
 
-
-def _misfits(study: ResolvedStudy) -> list[Problem]:
-    """Of families that the study says something of: points that are no schedule, or that a rung has no room for."""
-    problems = []
-    for name in study.space.settings:
-        if misfit := study.space.misfit(name, study.direction):
-            problems.append(Problem(f"space.settings.{name}", f"{misfit}. {ADVICE}."))
-        elif crowded := study.space.crowded(name, study.rungs):
-            text = f"{crowded}. {ADVICE}, study.horizon or search.rungs."
-            problems.append(Problem(f"space.settings.{name}", text))
-    return problems
+    def _misfits(self, study: ResolvedStudy, *, is_counted: bool) -> list[Problem]:
+        """Of families that the study says something of: points that are no schedule, or that a rung has no room for."""
+        problems = []
+        shared = [("space", "warmup"), ("space", "floor"), ("study", "horizon"), ("search", "rungs")]
+        for name in study.space.settings:
+            place = ("space", "settings", name)
+            if not self.places.are_sound(place, *shared):
+                continue
+            if misfit := study.space.misfit(name, study.direction):
+                problems.append(self.places.problem(f"{misfit}. {ADVICE}.", *place))
+            elif is_counted and (crowded := study.space.crowded(name, study.rungs)):
+                text = f"{crowded}. {ADVICE}, study.horizon or search.rungs."
+                problems.append(self.places.problem(text, *place))
+        return problems
 
 
 def _has_random_data(workload: str) -> bool:
     return any(setting.name == "synthetic" for setting in catalog.entry(workload).settings)
-
-
-def _no_metric(workload: str, metric: str, known: Mapping[str, Direction]) -> Problem:
-    guess = did_you_mean(metric, known)
-    return Problem("study.metric", f"the workload {workload!r} has no {metric!r}.{guess} It has {', '.join(known)}.")
-
-
-def _no_range(workload: str, optimizer: str) -> Problem:
-    return Problem(
-        f"space.peak_lr.{optimizer}",
-        f"missing, and the workload {workload!r} names no range of its own for {optimizer}. "
-        f"Write one under [space.peak_lr], for example {optimizer} = [0.001, 0.1].",
-    )

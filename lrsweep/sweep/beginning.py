@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 
 from lrsweep.executors.choosing import Measurer
 from lrsweep.executors.chosen import measuring_plans
@@ -15,6 +16,7 @@ from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_CALIBRATION_TRIALS, pace
 from lrsweep.sweep.exponents import frozen_for
+from lrsweep.sweep.failures import to_try_again, trials_of
 from lrsweep.sweep.halting import RATE_EXPONENTS_KEY
 from lrsweep.sweep.homes import When
 from lrsweep.sweep.warm_start import POINTS_KEY, warm_start
@@ -25,6 +27,45 @@ FINISHED_KEY = "finished_budget"
 
 DRIVEN_KEY = "driven_budget"
 """Where they hold the budget that its driver had used up when the copies were still to be brought up to date."""
+
+
+class Course(StrEnum):
+    """What a driver does when it begins."""
+
+    CONTINUE = "continue"
+    NOTHING = "nothing"
+    """but read the result: the budget is used up"""
+    FIRST = "first"
+    CHANGED = "changed"
+    """a new sweep, as the study's meaning or space is another one"""
+    CANCELLED = "cancelled"
+    """a new sweep, as the last one was"""
+    ANOTHER = "another"
+    """a new sweep, as it was asked for"""
+
+    @property
+    def is_new(self) -> bool:
+        return self not in (Course.CONTINUE, Course.NOTHING)
+
+
+def course_of(store: Store, study: ResolvedStudy, found: SweepRow | None, another: When) -> Course:
+    """``found`` is the newest sweep of the file's generation."""
+    if found is None:
+        return Course.CHANGED if store.sweeps(study.name) else Course.FIRST
+    if another == "always" or (another == "when over" and is_over(store, found, study)):
+        return Course.ANOTHER
+    if found.is_cancelled or found.status is SweepStatus.CANCELLED:
+        return Course.CANCELLED
+    is_read = another == "never" and found.status is SweepStatus.FINISHED and is_over(store, found, study)
+    return Course.NOTHING if is_read else Course.CONTINUE
+
+
+def changed_sentence(store: Store, study: ResolvedStudy) -> str:
+    before = store.sweeps(study.name)[-1].generation
+    return (
+        f"the study's meaning or space has changed since its last sweep (generation {before[:8]}, now "
+        f"{study.generation[:8]})"
+    )
 
 
 def newest_sweep(store: Store, study: ResolvedStudy) -> SweepRow | None:
@@ -44,6 +85,8 @@ def is_over(store: Store, sweep: SweepRow, study: ResolvedStudy) -> bool:
         return sweep.is_cancelled
     if sweep.status is SweepStatus.CANCELLED:
         return True
+    if to_try_again(store, sweep):
+        return False
     had, has = sweep.settings.get(FINISHED_KEY, {}), used_up(study)[FINISHED_KEY]
     if study.budget.trials is not None:
         # more finalists or seeds continue a sweep whose search is over
@@ -72,10 +115,10 @@ def is_driven_out(sweep: SweepRow, spec: Mapping[str, Json]) -> bool:
 
 
 def trials_left(store: Store, study: ResolvedStudy, sweep: SweepRow) -> int:
-    """Of the budget that the file has now."""
+    """Of the budget that the file has now, those that are tried again included."""
     trials = store.trials(study.name, sweep_id=sweep.sweep_id)
     told = sum(trial.is_told and trial.origin.counts for trial in trials) + Removed.of(sweep).trials
-    return max(0, study.trials - told)
+    return max(0, study.trials - told + len(trials_of(to_try_again(store, sweep))))
 
 
 def say_of_another_seed(store: Store, study: ResolvedStudy, say: Callable[[str], None]) -> None:
@@ -96,18 +139,13 @@ def continued_or_new(
     say: Callable[[str], None],
 ) -> SweepRow:
     """The sweep to drive; a new one has its id committed before the first ask. Others that were left are stopped."""
-    is_cancelled = found is not None and (found.is_cancelled or found.status is SweepStatus.CANCELLED)
-    wanted_new = another == "always" or (another == "when over" and found and is_over(store, found, study))
-    sweeps = store.sweeps(study.name)
-    if found is None and sweeps:
-        say(
-            f"the study's meaning or space has changed since its last sweep (generation {sweeps[-1].generation[:8]}, "
-            f"now {study.generation[:8]}): this is a new sweep; the earlier results stay"
-        )
-    if is_cancelled and not wanted_new:
+    course = course_of(store, study, found, another)
+    if course is Course.CHANGED:
+        say(f"{changed_sentence(store, study)}: this is a new sweep; the earlier results stay")
+    if course is Course.CANCELLED:
         say("the last sweep was cancelled: this is a new one; the earlier results stay")
-    chosen = None if wanted_new or is_cancelled else found
-    for left in sweeps:
+    chosen = None if course.is_new else found
+    for left in store.sweeps(study.name):
         if left.status is SweepStatus.RUNNING and (chosen is None or left.sweep_id != chosen.sweep_id):
             for row in store.trainings(study.name, sweep_id=left.sweep_id):
                 if row.status is Status.RUNNING:

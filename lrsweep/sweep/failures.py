@@ -1,18 +1,26 @@
-"""Trainings that fail and engines that die: when one is trained again, held to account, or ends the sweep."""
+"""Trainings that fail and engines that die: when one is trained again, held to account, or ends the sweep.
+
+What failures have stopped is tried again by the next driver, for its user is expected to have mended the cause: the
+same trials, so that the budget is used up by what was trained and not by what went wrong.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lrsweep.errors import SweepFailed
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.placing import DEATHS_THAT_FAIL
-from lrsweep.records import Outcome, Status, TrainingRow
+from lrsweep.records import Outcome, Purpose, Status, SweepRow, TrainingRow
+from lrsweep.store.base import Lease, Store
 from lrsweep.sweep.node_faults import node_fault
 
 MOST_RETRIES = 2
 """Of a training that the machine failed: a fault that stays costs each training so many attempts."""
+
+STOPPED_KEY = "stopped_by_failures"
+"""Where a sweep's settings say that failures stopped it, and that what failed was not yet tried again."""
 
 
 class Failures:
@@ -49,8 +57,8 @@ class Failures:
             many = f"{self._that_stop} trainings in a row" if self._that_stop > 1 else "A training"
             raise SweepFailed(
                 f"{many} failed, so the sweep was stopped. The last one:\n{ended.error}\n"
-                "Mend the cause; the same command then goes on with the rest of the budget, of which failed trials "
-                "have used up their part. `--new` starts another sweep with all of it."
+                "Mend the cause; the same command then goes on, and tries again what failed. `--new` starts another "
+                "sweep."
             )
 
 
@@ -61,5 +69,44 @@ def refuse_total_failure(trainings: Iterable[TrainingRow], *, is_old: bool) -> N
         when = " earlier, and the budget is used up: nothing was trained now" if is_old else ""
         raise SweepFailed(
             f"every training failed{when} ({len(ended)} of {len(ended)}). The last one:\n{ended[-1].error}\n"
-            "Mend the cause; `--new` then starts another sweep."
+            "Mend the cause; the same command then tries all of them again. `--new` starts another sweep."
         )
+
+
+def to_try_again(store: Store, sweep: SweepRow) -> list[TrainingRow]:
+    """What failed in a sweep that failures stopped; of any other sweep nothing: there a failure is a result."""
+    if not sweep.settings.get(STOPPED_KEY):
+        return []
+    rows = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    return [row for row in rows if row.status is Status.FAILED]
+
+
+def trials_of(failed: Iterable[TrainingRow]) -> set[int]:
+    """The numbers of the trials that have ended with one of these."""
+    return {row.trial for row in failed if row.purpose is Purpose.SEARCH}
+
+
+def try_again(store: Store, lease: Lease, sweep: SweepRow, failed: Collection[TrainingRow]) -> SweepRow:
+    """Each waits for another attempt; whoever is killed in it finds the rest the next time."""
+    for row in failed:
+        store.reopen_failed(lease, row.training_id, reason="its sweep goes on after the failures that stopped it")
+    return store.update_sweep(lease, sweep.sweep_id, settings={STOPPED_KEY: False})
+
+
+def tried_again_sentence(failed: Collection[TrainingRow]) -> str:
+    """
+    >>> row = TrainingRow("t", "digits", trial=0, sweep_id="s", rung=0, horizon=200, seed=7, rate_scale=1.0)
+    >>> tried_again_sentence([row])
+    'failures had stopped this sweep: 1 failed trial is tried again'
+    """
+    trials, others = len(trials_of(failed)), sum(row.purpose is not Purpose.SEARCH for row in failed)
+    parts = [
+        f"{count} failed {one if count == 1 else many}"
+        for count, one, many in (
+            (trials, "trial", "trials"),
+            (others, "training beside the search", "trainings beside the search"),
+        )
+        if count
+    ]
+    are = "is" if trials + others == 1 else "are"
+    return f"failures had stopped this sweep: {' and '.join(parts)} {are} tried again"

@@ -159,7 +159,7 @@ def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Seque
     for row in trainings:
         if row.purpose is Purpose.FINAL:
             rows[row.trial].append(row)
-    metric, is_decide = _deciding(study, [row for of_trial in rows.values() for row in of_trial])
+    metric, is_decide = deciding(study, [row for of_trial in rows.values() for row in of_trial])
     found = [_finalist(trial, rows[trial.number], metric, is_decide) for trial in trials if trial.number in rows]
 
     def place(each: Finalist) -> tuple[bool, float, float, int]:
@@ -219,7 +219,7 @@ def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:
     )
 
 
-def _deciding(study: ResolvedStudy, rows: Sequence[TrainingRow]) -> tuple[str, bool]:
+def deciding(study: ResolvedStudy, rows: Sequence[TrainingRow]) -> tuple[str, bool]:
     """By which metric finalists are compared, and whether the search did not see it: one for all of them.
 
     The best of the evaluations and the time to a target exist on the half that the search sees alone.

@@ -30,6 +30,7 @@ from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy, mode_of
 from lrsweep.sweep import baseline
 from lrsweep.sweep.beginning import created, is_over, newest_sweep, resolved_in
+from lrsweep.sweep.script_settings import with_agreed_settings
 from lrsweep.sweep.warm_start import SHARE_OF_POINTS, first_of_each_family
 
 FAMILY_NAMES = ("family", "scheduler", "lr_scheduler", "lr_scheduler_type", "schedule_type", "lr_schedule", "schedule")
@@ -141,8 +142,21 @@ def point_of(given: Mapping[str, Json], study: ResolvedStudy) -> Candidate:
 
 
 def _schedule_of(params: Mapping[str, Json], study: ResolvedStudy) -> Schedule:
+    schedule, is_whole = schedule_named(params)
+    if is_whole:
+        return schedule
+    family = schedule.family
+    pinned: dict[str, Any] = {name: each for name, each in study.space.fixed(family).items() if "." not in name}
+    pinned |= {name: each for name, each in study.space.shared(family).items() if not isinstance(each, tuple)}
+    unnamed = {name: each for name, each in pinned.items() if not {name, f"{family}.{name}"} & params.keys()}
+    return schedule.with_settings(**unnamed, **mode_of(family, study.direction))
+
+
+def schedule_named(params: Mapping[str, Json]) -> tuple[Schedule, bool]:
+    """The schedule that a stranger's parameters name, and whether they say all of it: its JSON does, and a transformers
+    Trainer's arguments. Raises InvalidInput for what cannot be understood."""
     if SCHEDULE_JSON in params:
-        return _read({SCHEDULE_JSON: params[SCHEDULE_JSON]})
+        return _read({SCHEDULE_JSON: params[SCHEDULE_JSON]}), True
     named = next((name for name in FAMILY_NAMES if isinstance(params.get(name), str)), None)
     if named is None:
         raise InvalidInput(f"no schedule family (one of {', '.join(FAMILY_NAMES)})")
@@ -151,13 +165,7 @@ def _schedule_of(params: Mapping[str, Json], study: ResolvedStudy) -> Schedule:
     as_trainer = family not in family_names() or named == "lr_scheduler_type"
     if as_trainer and family not in TYPES:
         raise InvalidInput(f"the family {family!r} is not known here")
-    schedule = _read({("lr_scheduler_type" if as_trainer else "family"): family, **others})
-    if as_trainer:
-        return schedule
-    pinned: dict[str, Any] = {name: each for name, each in study.space.fixed(family).items() if "." not in name}
-    pinned |= {name: each for name, each in study.space.shared(family).items() if not isinstance(each, tuple)}
-    unnamed = {name: each for name, each in pinned.items() if not {name, f"{family}.{name}"} & params.keys()}
-    return schedule.with_settings(**unnamed, **mode_of(family, study.direction))
+    return _read({("lr_scheduler_type" if as_trainer else "family"): family, **others}), as_trainer
 
 
 def _read(params: Mapping[str, Json]) -> Schedule:
@@ -248,6 +256,7 @@ def import_trials(
             f"--same-metric, but there a {_better(direction)} value is better and in {study.source} a "
             f"{_better(study.sense)} one. Without --same-metric the best points are tried, and their values left."
         )
+    study = with_agreed_settings(store, study, say)
     store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, study.spec()))
     sweep = newest_sweep(store, study) or created(store, lease, study, say)
     waits = is_over(store, sweep, study) and sweep.status is SweepStatus.FINISHED

@@ -11,7 +11,7 @@ from lrsweep.executors.messages import Busy
 from lrsweep.records import Curve, Direction, Json, Purpose, Status, SweepRow, TrainingRow, TrialRow, WorkloadSpec
 from lrsweep.schedules import Schedule
 from lrsweep.selection import FamilyStanding, best_trial
-from lrsweep.space import candidate
+from lrsweep.space import Candidate, candidate
 from lrsweep.study.budgets import SECONDS_PER_HOUR
 from lrsweep.sweep.finals import Finalist, leader, standings
 from lrsweep.sweep.phases import Phase
@@ -43,7 +43,9 @@ class Best:
     """for a schedule that reacts, the updates done before each evaluation and its metric, a number that is finite:
     ``schedule.replay(heard, horizon, peak_lr)`` gives the rates of the training; empty for one that does not"""
     extra: Mapping[str, Json] = field(default_factory=dict)
-    """the script's own parameters"""
+    """the script's own parameters, as the study sets them"""
+    script_settings: Mapping[str, Json] = field(default_factory=dict)
+    """and those that it leaves alone, with the script's own values where they are known"""
     value_key: str = ""
     """what the value is, where it is not the metric after the last update: ``best_val_acc``, ``steps_to_val_acc``"""
     final: Finalist | None = None
@@ -66,6 +68,7 @@ class Best:
             "optimizer": self.optimizer,
             "optimizer_settings": dict(self.optimizer_settings),
             "extra": dict(self.extra),
+            "script_settings": dict(self.script_settings),
             "horizon": self.horizon,
             "metrics": dict(self.metrics),
             "heard": {str(done): metric for done, metric in self.heard.items()},
@@ -270,7 +273,13 @@ def as_best(trial: TrialRow, trainings: Iterable[TrainingRow], study: ResolvedSt
         metrics=full.metrics,
         heard=heard_in(store.curve(full.training_id), full, study.metric) if point.schedule.needs_metric else {},
         extra=point.extra,
+        script_settings=left_alone(study, point),
     )
+
+
+def left_alone(study: ResolvedStudy, point: Candidate) -> dict[str, Json]:
+    """The parameters of the script of which the study says nothing, with the script's own values."""
+    return {name: value for name, value in study.script_settings.items() if name not in point.extra}
 
 
 def heard_in(curve: Curve | None, training: TrainingRow, metric: str) -> dict[int, float]:

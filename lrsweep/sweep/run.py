@@ -19,12 +19,13 @@ from lrsweep.selection import by_family
 from lrsweep.store import open_store
 from lrsweep.store.base import Lease, Store
 from lrsweep.store.rules import Removed
-from lrsweep.study import ResolvedStudy, Study
+from lrsweep.study import Examined, ResolvedStudy, Study
 from lrsweep.sweep import events
 from lrsweep.sweep.beginning import (
+    Course,
     continued_or_new,
+    course_of,
     driven_out,
-    is_over,
     newest_sweep,
     paced,
     resolved_in,
@@ -36,13 +37,16 @@ from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
 from lrsweep.sweep.closing import close_parent
 from lrsweep.sweep.driver import Driver
 from lrsweep.sweep.exponents import FITTED_KEY
+from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, trials_of, tried_again_sentence, try_again
 from lrsweep.sweep.finals import standings
 from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.homes import Homes, Options
 from lrsweep.sweep.mirror import Mirror
-from lrsweep.sweep.optuna_copy import open_copy
+from lrsweep.sweep.optuna_copy import copy_name, open_copy, without_trials
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
+from lrsweep.sweep.refusals import completed
+from lrsweep.sweep.script_settings import with_agreed_settings
 from lrsweep.sweep.stopping import Cancelled, Stop
 from lrsweep.sweep.trust import calibrating, rung_trusts
 from lrsweep.sweep.waiting import most_in_flight
@@ -92,13 +96,13 @@ def run_sweep(
         if options.another != "never" or not before or before[-1].status is not SweepStatus.FINISHED:
             load_mlflow()  # else it is most likely only read
         keep()
-        resolved = study.resolved(executor.describe(study.workload, keep))
+        resolved = completed(Examined(study), lambda workload: executor.describe(workload, keep))
         if study.workload.name == command.NAME:
-            resolved = replace(resolved, scripts_at_once=executor.free)
+            resolved = with_agreed_settings(store, replace(resolved, scripts_at_once=executor.free), say)
         found = newest_sweep(store, resolved)
         if found is not None and options.another == "never":
             say_of_another_seed(store, resolved, say)
-            if found.status is SweepStatus.FINISHED and is_over(store, found, resolved):
+            if course_of(store, resolved, found, options.another) is Course.NOTHING:
                 say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
                 resolved = resolved_in(found, resolved)
                 return _result(store, resolved, found, homes, startup_seconds=0.0)
@@ -124,6 +128,12 @@ def run_sweep(
         crew = crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say)
         executor.use(crew)
         sweep = _open_sweep(store, lease, tracker, resolved, sweep)
+        if failed := to_try_again(store, sweep):
+            say(tried_again_sentence(failed))
+            # before they are opened again: the next start of a driver that is killed here copies them anew
+            without_trials(homes.optuna_url, copy_name(resolved), trials_of(failed), keep)
+            copy = open_copy(homes.optuna_url, resolved)
+            sweep = try_again(store, lease, sweep, failed)
         assert sweep.mlflow_run_id is not None
         mirror = Mirror(
             store=store,
@@ -176,6 +186,7 @@ def run_sweep(
             say("the sweep was cancelled; what was finished is kept, and the same command starts another")
             return _result(store, resolved, sweep, homes, startup_seconds=startup_seconds)
         except SweepFailed:
+            store.update_sweep(lease, sweep.sweep_id, settings={STOPPED_KEY: True})
             driver.queue_running_again(reason="the sweep was stopped")
             _leave(tracker, mirror, driver, sweep, "FAILED")
             store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.STOPPED)

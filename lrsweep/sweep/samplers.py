@@ -182,12 +182,13 @@ def _own(plugin: Plugin, base: type[Any], key: str, given: Settings) -> Any:
         found = getattr(importlib.import_module(home), name, None)
     except (Exception, SystemExit) as error:
         raise InvalidInput(
-            f"{key} is {plugin.name!r}, and importing {home!r} raised {_told(error)}. Wanted is the path of a class in "
-            "a module that Python can import here: in the working folder, installed, or with its folder on PYTHONPATH."
+            f"{key} {plugin.name!r} cannot be made: importing {home!r} raised {_told(error)}. Wanted is the path of a "
+            "class in a module that Python can import here: in the working folder, installed, or with its folder on "
+            "PYTHONPATH."
         ) from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InvalidInput(
-            f"{key} is {plugin.name!r}, and {name!r} in {home!r} is {found!r}; wanted is a class made from "
+            f"{key} {plugin.name!r} cannot be made: {name!r} in {home!r} is {found!r}; wanted is a class made from "
             f"optuna's {base.__name__}."
         )
     taken = inspect.signature(found).parameters

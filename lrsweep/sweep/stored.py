@@ -53,6 +53,7 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
         batch_size=workload["batch_size"],
         horizon=spec["horizon"],
         peak_lr={name: _range(limits) for name, limits in space["peak_lr"].items()},
+        script_settings=spec.get("script_settings"),
     )
     exponents = {name: each["rate_exponent"] for name, each in spec["optimizers"].items()}
     return ResolvedStudy(

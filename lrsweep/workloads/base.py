@@ -16,7 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from lrsweep.records import Json, WorkloadFacts, WorkloadSpec
 from lrsweep.workloads import catalog
 from lrsweep.workloads.draw import draw, uniform
-from lrsweep.workloads.horizon import steps_of
+from lrsweep.workloads.facts import peak_ranges as peak_ranges  # for workloads of one's own, which begin here
+from lrsweep.workloads.facts import with_horizon as with_horizon
 
 Half = Literal["search", "decide", "test"]
 """The search sees the first half of validation, the choice the second, promotion alone the test set."""
@@ -118,29 +119,6 @@ def load(spec: WorkloadSpec, device: torch.device, data: Path | None = None) -> 
     module, _, name = catalog.home(complete.name).partition(":")
     made: Maker = getattr(importlib.import_module(module), name)
     return made(complete.settings, device, folder)
-
-
-def with_horizon(facts: WorkloadFacts, horizon: str) -> WorkloadFacts:
-    """The facts with their default horizon written as ``"30 epochs"``, ``"1e6 samples"`` or ``"2M tokens"``."""
-    return replace(facts, horizon=steps_of(horizon, facts))
-
-
-def peak_ranges(*, sgd: tuple[float, float], adam: tuple[float, float]) -> dict[str, tuple[float, float]]:
-    """A range of peak rates for every optimizer, from one for SGD with momentum 0.9 and one for Adam.
-
-    Momentum 0.9 adds up ten gradients, so SGD without it, or with a dampening of 0.9, wants rates ten times as large.
-    """
-    low, high = sgd
-    plain = (10 * low, 10 * high)
-    return {
-        "sgd": sgd,
-        "nesterov": sgd,
-        "sgd_plain": plain,
-        "sgd_dampened": plain,
-        "adamw": adam,
-        "adam": adam,
-        "rmsprop": adam,
-    }
 
 
 def draw_weights(model: nn.Module, seed: int) -> nn.Module:

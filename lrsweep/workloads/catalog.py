@@ -7,12 +7,12 @@ its settings, and is loaded only where it is trained.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from lrsweep.errors import InvalidInput, did_you_mean
-from lrsweep.records import Json, WorkloadSpec
+from lrsweep.records import Json, WorkloadFacts, WorkloadSpec
 from lrsweep.workloads.setting import Choice, FilePath, Flag, Number, Texts, Whole, WorkloadSetting
 
 
@@ -24,6 +24,10 @@ class Entry:
     home: str
     about: str
     settings: tuple[WorkloadSetting, ...] = ()
+    metrics: tuple[str, ...] = ("loss", "acc", "recall", "precision")
+    """the names of its ``facts.metrics``, so that a study file can be checked without torch"""
+    table: str | None = None
+    """its name in ``lrsweep.workloads.tables``, where it can say what it is without torch"""
 
     def has(self, setting: str) -> bool:
         """Whether it has that setting: ``entry("mnist").has("synthetic")``."""
@@ -113,6 +117,7 @@ _ENTRIES: Mapping[str, Entry] = MappingProxyType(
                     ),
                     _batch_size(64),
                 ),
+                table="digits",
             ),
             Entry(
                 "logistic",
@@ -127,6 +132,7 @@ _ENTRIES: Mapping[str, Entry] = MappingProxyType(
                     ),
                     _batch_size(16),
                 ),
+                table="logistic",
             ),
             Entry(
                 "mnist",
@@ -155,6 +161,7 @@ _ENTRIES: Mapping[str, Entry] = MappingProxyType(
             Entry(
                 "char_lm",
                 home="lrsweep.workloads.char_lm:CharLm",
+                metrics=("loss", "perplexity", "acc"),
                 about="a small causal transformer that learns to go on with a text",
                 settings=(
                     WorkloadSetting(
@@ -210,6 +217,12 @@ def entry(name: str) -> Entry:
     return found
 
 
+def metrics(name: str) -> tuple[str, ...] | None:
+    """As a study names them, such as ``val_loss``; None where only the workload itself knows them."""
+    found = _ENTRIES.get(name)
+    return None if found is None else tuple(f"val_{metric}" for metric in found.metrics)
+
+
 def home(name: str) -> str:
     """``"module:Class"`` of a built-in workload. Raises InvalidInput when there is none of that name."""
     return entry(name).home
@@ -261,6 +274,22 @@ def complete(spec: WorkloadSpec) -> WorkloadSpec:
         if not (setting.silent and value == default):
             written[setting.name] = value
     return WorkloadSpec(spec.name, written)
+
+
+def needs_torch(name: str) -> bool:
+    """Whether torch is needed to say what the workload is."""
+    found = _ENTRIES.get(name)
+    return found is None or found.table is None
+
+
+def facts_without_torch(spec: WorkloadSpec) -> WorkloadFacts:
+    """Of a workload that needs none. Raises InvalidInput as loading it does."""
+    from lrsweep.workloads import tables  # scikit-learn takes a second
+
+    settings, table = complete(spec).settings, entry(spec.name).table
+    assert table is not None
+    made: Callable[[Mapping[str, Json]], tables.Table] = getattr(tables, table)
+    return made(settings).facts
 
 
 def _unknown_workload(name: str) -> str:

@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lrsweep.records import Json, WorkloadFacts
-from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights, peak_ranges
+from lrsweep.records import Json
+from lrsweep.workloads import tables
+from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights
 from lrsweep.workloads.draw import normal
-from lrsweep.workloads.labelled import METRICS, HeldOut, Parts, Shuffled, hash_of
+from lrsweep.workloads.labelled import HeldOut, Parts, Shuffled
 
-BATCH_SIZE = 64
 PIXELS = 8 * 8
-TRAIN, HELD_OUT = 1152, 215
 SPLIT_SEED = 1797
 """One split for ever: another one would make two values incomparable."""
 
@@ -32,22 +29,17 @@ class Digits(Workload):
         self.device = device
         self._kind: str = settings["model"]
         self._noise: float = settings["noise"]
-        batch_size: int = settings.get("batch_size", BATCH_SIZE)
-        pixels, labels = load_digits(return_X_y=True)
-        self.facts = WorkloadFacts(
-            name="digits",
-            settings=dict(settings),
-            version=1,
-            data_hash=hash_of(pixels.astype("<f8"), labels.astype("<i8")),
-            batch_size=batch_size,
-            horizon=600,
-            peak_lr=peak_ranges(sgd=(0.01, 2.0), adam=(3e-4, 0.1)),
-            metrics=METRICS,
-            examples_per_epoch=TRAIN,
+        table = tables.digits(settings)
+        self.facts = table.facts
+        parts = Parts.cut(
+            torch.from_numpy(table.columns).float() / 16.0,
+            torch.from_numpy(table.labels),
+            train=table.train,
+            held_out=table.held_out,
+            seed=SPLIT_SEED,
+            device=device,
         )
-        inputs, targets = torch.from_numpy(pixels).float() / 16.0, torch.from_numpy(labels.astype(np.int64))
-        parts = Parts.cut(inputs, targets, train=TRAIN, held_out=HELD_OUT, seed=SPLIT_SEED, device=device)
-        self._train = Shuffled(parts.train, batch_size)
+        self._train = Shuffled(parts.train, self.facts.batch_size)
         self._held_out = HeldOut(parts.held_out)
 
     def model(self, seed: int) -> nn.Module:

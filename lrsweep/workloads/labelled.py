@@ -6,7 +6,6 @@ Parts.cut(inputs, targets, …) ──train──> Shuffled.batch(seed, step), a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lrsweep.errors import InvalidInput
-from lrsweep.records import Direction
 from lrsweep.workloads.base import Feed, Forward, Half, evaluating
 from lrsweep.workloads.draw import epoch_order, uploaded
+from lrsweep.workloads.facts import METRICS as METRICS
+from lrsweep.workloads.facts import check_batch_size, hash_of_arrays
 
 Examples = tuple[Tensor, Tensor]
 """Inputs and targets, as many of one as of the other."""
@@ -28,13 +27,6 @@ Ready = Callable[[Tensor], Tensor]
 """From inputs as they lie on the device to what the model takes: bytes become numbers only where they are used."""
 Orders = Callable[[Sequence[int], Sequence[int]], Tensor]
 """From the seeds and the epochs of several trainings to the orders of their examples, one in each row."""
-
-METRICS: Mapping[str, Direction] = {
-    "loss": "minimize",
-    "acc": "maximize",
-    "recall": "maximize",
-    "precision": "maximize",
-}
 
 CHUNK = 1000
 """Examples that are evaluated at once: enough to fill a device, few enough for its memory."""
@@ -68,10 +60,7 @@ class Epochs:
     """Which examples a step takes: a fresh permutation per seed and epoch, its last part dropped."""
 
     def __init__(self, examples: int, batch_size: int, device: torch.device) -> None:
-        if batch_size > examples:
-            raise InvalidInput(
-                f"batch_size {batch_size} is more than the {examples} examples to train on. Give a smaller one."
-            )
+        check_batch_size(batch_size, examples)
         self.steps = examples // batch_size
         """per epoch"""
         self._batch_size = batch_size
@@ -215,7 +204,4 @@ def macro(confusion: NDArray[np.int64]) -> tuple[float, float]:
 
 def hash_of(*arrays: NDArray[np.generic] | Tensor) -> str:
     """SHA-256 of the bytes, one array after the other."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(np.ascontiguousarray(array.cpu().numpy() if isinstance(array, Tensor) else array).data)
-    return found.hexdigest()
+    return hash_of_arrays(*(array.cpu().numpy() if isinstance(array, Tensor) else array for array in arrays))

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from sklearn import datasets
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lrsweep.records import Json, WorkloadFacts
-from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights, peak_ranges, with_horizon
-from lrsweep.workloads.labelled import METRICS, HeldOut, Parts, Shuffled, hash_of
+from lrsweep.records import Json
+from lrsweep.workloads import tables
+from lrsweep.workloads.base import Feed, Forward, Half, Workload, draw_weights
+from lrsweep.workloads.labelled import HeldOut, Parts, Shuffled
 
-BATCH_SIZE = 16
 SPLIT_SEED = 569
 
 
@@ -26,18 +25,15 @@ class Logistic(Workload):
     def __init__(self, settings: Mapping[str, Json], device: torch.device, data: Path) -> None:
         del data  # scikit-learn brings them
         self.device = device
-        batch_size: int = settings.get("batch_size", BATCH_SIZE)
-        columns, labels = getattr(datasets, f"load_{settings['table']}")(return_X_y=True)
-        columns, labels = columns.astype("<f8"), labels.astype("<i8")
-        self._shape = (columns.shape[1], int(labels.max()) + 1)
+        table = tables.logistic(settings)
+        self.facts = table.facts
+        self._shape = (table.columns.shape[1], int(table.labels.max()) + 1)
 
-        held_out = len(labels) * 12 // 100
-        train = len(labels) - 3 * held_out
         parts = Parts.cut(
-            torch.from_numpy(columns),
-            torch.from_numpy(labels),
-            train=train,
-            held_out=held_out,
+            torch.from_numpy(table.columns),
+            torch.from_numpy(table.labels),
+            train=table.train,
+            held_out=table.held_out,
             seed=SPLIT_SEED,
             device=device,
         )
@@ -47,20 +43,8 @@ class Logistic(Workload):
         def standard(examples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
             return ((examples[0] - mean) / deviation).float(), examples[1]
 
-        self._train = Shuffled(standard(parts.train), batch_size)
+        self._train = Shuffled(standard(parts.train), self.facts.batch_size)
         self._held_out = HeldOut({half: standard(examples) for half, examples in parts.held_out.items()})
-        facts = WorkloadFacts(
-            name="logistic",
-            settings=dict(settings),
-            version=1,
-            data_hash=hash_of(columns, labels),
-            batch_size=batch_size,
-            horizon=1,
-            peak_lr=peak_ranges(sgd=(1e-3, 1.0), adam=(3e-4, 0.3)),
-            metrics=METRICS,
-            examples_per_epoch=train,
-        )
-        self.facts = with_horizon(facts, "20 epochs")
 
     def model(self, seed: int) -> nn.Module:
         return draw_weights(nn.Linear(*self._shape, device=self.device), seed)

@@ -14,14 +14,15 @@ from typing import Any, cast
 
 import pytest
 
-from lrsweep.errors import Interrupted
+from lrsweep.errors import Interrupted, SweepFailed
 from lrsweep.records import Origin, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.schedules import schedule
 from lrsweep.store import Lease, MemoryStore
-from lrsweep.study import Baseline, ResolvedStudy, SelectionSpec
+from lrsweep.study import Baseline, ResolvedStudy, RunSpec, SelectionSpec
 from lrsweep.sweep.beginning import continued_or_new, newest_sweep
 from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.driver import Driver
+from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, try_again
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.stopping import Cancelled, Stop
@@ -79,6 +80,8 @@ class World:
         store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, study.spec()))
         sweep = continued_or_new(store, lease, study, newest_sweep(store, study), "never", lambda _: None)
         sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.RUNNING)
+        if failures := to_try_again(store, sweep):
+            sweep = try_again(store, lease, sweep, failures)
         begun = 0
 
         def script(plan: TrainingPlan) -> End:
@@ -104,6 +107,11 @@ class World:
             driver.queue_running_again(reason="the sweep was cancelled")
             store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.CANCELLED)
             return
+        except SweepFailed:
+            store.update_sweep(lease, sweep.sweep_id, settings={STOPPED_KEY: True})
+            driver.queue_running_again(reason="the sweep was stopped")
+            store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.STOPPED)
+            raise
         store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED)
 
     def _driver(self, lease: Lease, sweep: SweepRow, stop: Stop, script: Callable[[TrainingPlan], End]) -> Driver:
@@ -224,6 +232,26 @@ def test_a_sweep_that_is_cancelled_stays_so_whenever_its_driver_dies() -> None:
         assert len(world.sweeps()) == (2 if first.is_cancelled else 1)
         assert not first.is_cancelled or world.sweeps()[0].status is SweepStatus.CANCELLED
     assert asked > 2
+
+
+def test_what_failures_have_stopped_is_tried_again_whenever_the_next_driver_dies() -> None:
+    """With the cause mended no trial is a failure in the end, wherever the driver that tries them again is killed."""
+
+    def stopped() -> World:
+        world = World(study=replace(STUDY, run=RunSpec(failures_that_stop=3)), script=failed)
+        with pytest.raises(SweepFailed):
+            world.drive()
+        world.script = completed
+        return world
+
+    writes = writes_of(stopped())
+    for write in range(1, writes + 1):
+        world = stopped()
+        with pytest.raises(Killed):
+            world.drive(dies_after=write)
+        world.drive()
+        world.assert_done(finals=len(_finals_of_last(world)))
+        assert {row.status for row in world.store.trainings(STUDY.name)} == {Status.COMPLETED}
 
 
 @pytest.mark.parametrize("change", ["space", "meaning"])

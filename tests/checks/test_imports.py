@@ -128,6 +128,18 @@ assert sum(len(record.rates) for record in records) == 4
     modules_after(train, allowed=modules_of("torch", "torchvision", "numpy", "scikit-learn"))
 
 
+@pytest.mark.parametrize("name", ["digits", "logistic"])
+def test_a_table_of_scikit_learn_says_what_it_is_without_torch(name: str) -> None:
+    """``lrsweep plan`` asks no more of it."""
+    modules = modules_after(
+        "from lrsweep.records import WorkloadSpec; from lrsweep.workloads import catalog\n"
+        f"assert not catalog.needs_torch({name!r})\n"
+        f"assert catalog.facts_without_torch(WorkloadSpec({name!r})).data_hash"
+    )
+    assert "sklearn" in modules
+    assert "torch" not in modules
+
+
 def test_what_is_hidden_cannot_be_imported() -> None:
     """The check itself: a package outside the allowed ones looks as if it were not installed."""
     with pytest.raises(AssertionError, match="No module named 'rich'"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lrsweep.errors import LeaseHeld, LeaseLost
-from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, TrainingRow, TrialRow
+from lrsweep.records import Curve, Outcome, Purpose, Status, StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import Lease, Store
 from tests.contract.readers import everything
 
@@ -25,10 +25,13 @@ CURVE = Curve(np.array([0.1, 0.05]), np.array([2.0, 1.0]), np.array([2]), {"val_
 
 
 def begin(store: Store, lease: Lease) -> None:
-    """One trial with a running training ``t0`` and a queued one, ``waiting``."""
+    """One trial with a running training ``t0``, a queued one, ``waiting``, and a final that has ``failed``."""
     store.register_study(lease, STUDY)
     store.create_sweep(lease, SWEEP)
-    store.add_trial(lease, TRIAL, [TRAINING, replace(TRAINING, training_id="waiting", seed=8)])
+    final = replace(TRAINING, training_id="failed", seed=9, purpose=Purpose.FINAL)
+    store.add_trial(lease, TRIAL, [TRAINING, replace(TRAINING, training_id="waiting", seed=8), final])
+    store.start_training(lease, "failed", device="cpu")
+    store.end_training(lease, "failed", 1, Outcome(Status.FAILED, 0, 0.1, {}, "no data"), CURVE)
     store.start_training(lease, "t0", device="cpu")
 
 
@@ -125,6 +128,7 @@ WRITES: dict[str, Callable[[Store, Lease], object]] = {
     "add_trial": lambda s, x: s.add_trial(x, replace(TRIAL, number=1), []),
     "start_training": lambda s, x: s.start_training(x, "waiting", device="cpu"),
     "queue_again": lambda s, x: s.queue_again(x, "t0", reason="drained"),
+    "reopen_failed": lambda s, x: s.reopen_failed(x, "failed", reason="mended"),
     "save_curve": lambda s, x: s.save_curve(x, "t0", 1, CURVE),
     "end_training": lambda s, x: s.end_training(x, "t0", 1, DONE, CURVE),
     "mark_mirrored": lambda s, x: s.mark_mirrored(x, "t0", mlflow_run_id="r", attempt=1, steps=3, status=None),

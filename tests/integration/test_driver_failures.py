@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 
 from lrsweep.errors import SweepFailed
-from lrsweep.records import Outcome, Status, TrainingPlan
+from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, TrialState
 from lrsweep.schedules import Search
-from lrsweep.study import RunSpec
-from tests.scripted import Bench, completed, failed, in_turn, only_sgd
+from lrsweep.study import RunSpec, SelectionSpec
+from lrsweep.sweep.beginning import is_over, trials_left
+from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, try_again
+from tests.history import assert_history
+from tests.scripted import Bench, End, Script, completed, failed, in_turn, only_sgd
 from tests.sweeps import a_study
 
 FULL = "Traceback …\n  save()\nOSError: [Errno 28] No space left on device"
@@ -71,3 +74,93 @@ def test_a_point_that_is_no_schedule_fails_and_the_sweep_goes_on() -> None:
     assert failed
     assert all("warmup" in str(row.error) and "hold" in str(row.error) for row in failed)
     assert {row.status for row in bench.trainings()} == {Status.FAILED, Status.COMPLETED}
+
+
+# ── a sweep that failures stopped, and whose cause is mended ─────────────────────────────────────────────────────────
+
+
+def stopped_by_failures(bench: Bench, script: Script) -> str:
+    """As ``run_sweep`` leaves it; what the user reads."""
+    with pytest.raises(SweepFailed) as caught:
+        bench.drive(script)
+    for row in bench.trainings():
+        if row.status is Status.RUNNING:
+            bench.store.queue_again(bench.lease, row.training_id, reason="the sweep was stopped")
+    settings = {STOPPED_KEY: True}
+    bench.sweep = bench.store.update_sweep(
+        bench.lease, bench.sweep.sweep_id, status=SweepStatus.STOPPED, settings=settings
+    )
+    return str(caught.value)
+
+
+def gone_on(bench: Bench, script: Script = completed) -> int:
+    """The next driver, as ``run_sweep`` leads it to the end: how many trainings it tries again."""
+    bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.RUNNING)
+    found = to_try_again(bench.store, bench.sweep)
+    if found:
+        bench.sweep = try_again(bench.store, bench.lease, bench.sweep, found)
+    bench.drive(script)
+    bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.FINISHED)
+    return len(found)
+
+
+def test_what_failures_have_stopped_is_tried_again_and_costs_none_of_the_budget() -> None:
+    """Three trainings succeed, then five fail; with the cause mended each trial has a value, at the point it had."""
+    bench = Bench(only_sgd(trials=12))
+    text = stopped_by_failures(bench, in_turn(completed, completed, completed, failed))
+    assert "the same command then goes on, and tries again what failed" in text
+    before = {row.number: row.params for row in bench.trials if row.state is TrialState.FAILED}
+    failures = {row.training_id for row in bench.trainings() if row.status is Status.FAILED}
+    assert len(before) == len(failures) == 5
+    assert trials_left(bench.store, bench.study, bench.sweep) == 12 - sum(row.is_told for row in bench.trials) + 5
+    assert gone_on(bench) == 5
+    rows = bench.trials
+    assert len(rows) == 12
+    assert {row.state for row in rows} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert all(row.value is not None for row in rows)
+    assert {row.number: row.params for row in rows if row.number in before} == before
+    assert {row.training_id for row in bench.trainings() if row.attempt == 2} >= failures
+    assert_history(bench.store, bench.study.name)
+
+
+def test_a_sweep_in_which_all_has_failed_is_tried_again_whole() -> None:
+    """Fewer trials than failures that stop it: its budget is used up by failures, and it is not over."""
+    bench = Bench(only_sgd(trials=3))
+    assert "the same command then tries all of them again" in stopped_by_failures(bench, failed)
+    assert not is_over(bench.store, bench.sweep, bench.study)
+    assert gone_on(bench) == 3
+    assert all(row.value is not None for row in bench.trials)
+    assert_history(bench.store, bench.study.name)
+
+
+def test_finals_that_failures_have_stopped_are_tried_again() -> None:
+    """They have fresh seeds of their own, and their trials keep what the search was told."""
+    study = replace(only_sgd(trials=6), total_steps=2000, selection=SelectionSpec(finalists=2, seeds=3))
+    bench, undisturbed = Bench(study), Bench(study)
+    undisturbed.drive()
+    wanted = {row.training_id for row in undisturbed.trainings() if row.purpose is Purpose.FINAL}
+
+    def fails_in_the_finals(plan: TrainingPlan) -> End:
+        return failed(plan) if plan.training_id in wanted else completed(plan)
+
+    stopped_by_failures(bench, fails_in_the_finals)
+    assert not is_over(bench.store, bench.sweep, study)
+    told_before = {row.number: row.value for row in bench.trials if row.state is TrialState.COMPLETE}
+    assert gone_on(bench) == 5
+    finals = {row.training_id: row.status for row in bench.trainings() if row.purpose is Purpose.FINAL}
+    assert finals == dict.fromkeys(wanted, Status.COMPLETED)
+    assert {row.number: row.value for row in bench.trials if row.number in told_before} == told_before
+    assert_history(bench.store, study.name)
+
+
+def test_failures_that_stopped_no_sweep_are_results() -> None:
+    """A finished sweep with some, one that was interrupted, and one that has tried them again before."""
+    bench = Bench(only_sgd(trials=8))
+    bench.drive(in_turn(failed, failed, completed))
+    assert to_try_again(bench.store, bench.sweep) == []
+    bench = Bench(only_sgd(trials=12))
+    stopped_by_failures(bench, failed)
+    assert gone_on(bench, in_turn(completed, failed, completed)) == 5
+    assert Counter(row.state for row in bench.trials)[TrialState.FAILED] == 1
+    assert to_try_again(bench.store, bench.sweep) == []
+    assert is_over(bench.store, bench.sweep, bench.study)

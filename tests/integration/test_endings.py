@@ -160,7 +160,7 @@ def test_a_sweep_in_which_every_training_fails_says_so(tmp_path: Path) -> None:
     assert driver.returncode == 70, err
     assert "every training failed (2 of 2)" in err
     assert "the engine's process was killed by SIGKILL" in err
-    assert "`--new` then starts another sweep" in err
+    assert "the same command then tries all of them again. `--new` starts another sweep" in err
     assert query(home, "SELECT count(*) FROM lrs_training WHERE status = 'failed'") == 2
     assert query(home, "SELECT status FROM lrs_sweep") == "stopped"
     with mlflow_client(f"sqlite:///{home / 'mlflow.db'}") as client:

@@ -27,7 +27,8 @@ import numpy as np
 
 import lrsweep
 
-run = lrsweep.attach(peak_lr=0.5, total_steps=90, settings={"momentum": 0.0, "start": "random", "scale": 2})
+own = {"momentum": 0.0, "start": "random", "scale": 2, "hidden": 16}
+run = lrsweep.attach(peak_lr=0.5, total_steps=90, settings=own)
 with open("started", "a") as log:
     print(run.total_steps, run.settings["start"], run.settings["scale"], file=log)
 random = np.random.default_rng(run.seed)
@@ -134,6 +135,15 @@ def test_the_scripts_parameters_reach_it_and_are_kept(swept: Swept) -> None:
     assert {steps for steps, _, _ in started} == {"30", "90"}
     assert {scale for _, _, scale in started} == {"1"}
     assert {start for _, start, _ in started} == {each["extra.start"] for each in params.values()}
+
+
+def test_what_the_study_leaves_alone_has_the_scripts_own_value(swept: Swept) -> None:
+    """In the answer, in a look at the trial, and in the line to paste, which takes the place of the script's own."""
+    assert swept.best["script_settings"]["hidden"] == 16
+    assert not swept.best["script_settings"].keys() & swept.best["extra"].keys()
+    trial = lrsweep("show", "mine", str(swept.best["trial"]), home=swept.home).out
+    assert "script's hidden" in trial
+    assert "'hidden': 16" in trial.partition("settings={")[2].partition("}")[0]
 
 
 def test_a_rung_trains_at_the_rate_of_the_scripts_exponent(swept: Swept) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from lrsweep.errors import InvalidInput
 from lrsweep.records import WorkloadSpec
 from lrsweep.workloads.base import Half, Workload, load
+from lrsweep.workloads.catalog import facts_without_torch
 
 CPU = torch.device("cpu")
 HALVES: tuple[Half, ...] = ("search", "decide", "test")
@@ -103,3 +107,20 @@ def test_the_cnn_takes_the_same_images(digits: Workload) -> None:
     model = cnn.model(0)
     assert sum(parameter.numel() for parameter in model.parameters()) == 6090
     assert model(cnn.batch(0, 0)[0]).shape == (64, 10)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        WorkloadSpec("digits"),
+        WorkloadSpec("digits", {"model": "cnn", "noise": 0.1, "batch_size": 100}),
+        WorkloadSpec("logistic", {"table": "wine"}),
+    ],
+)
+def test_what_it_says_of_itself_is_the_same_without_torch(spec: WorkloadSpec) -> None:
+    """And a batch that no epoch fills is refused alike."""
+    assert facts_without_torch(spec) == load(spec, CPU).facts
+    too_large = replace(spec, settings={**spec.settings, "batch_size": 2000})
+    for said in (lambda: facts_without_torch(too_large), lambda: load(too_large, CPU)):
+        with pytest.raises(InvalidInput, match="batch_size 2000 is more than the"):
+            said()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def test_a_point_of_death_left_from_a_test_is_told() -> None:
 
 def test_settings_that_cannot_be_read_are_a_fault_and_the_rest_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address of another database; what is secret in it is not shown. PyTorch is a double: it takes seconds."""
-    monkeypatch.setattr(doctor, "probe_torch", lambda: TORCH)
+    monkeypatch.setattr(doctor, "probing_torch", lambda: nullcontext(lambda: TORCH))
     found = doctor.diagnose({"LRSWEEP_DATABASE_URL": "mysql://ann:hunter2@db/x"})
     assert "'mysql'" in not_well(found).found
     assert {each.area for each in found} >= {"versions", "devices", "limits", "settings"}
@@ -315,11 +316,12 @@ def test_the_command_draws_what_was_found_and_leaves_with_70_at_a_fault(
     for of_this_machine in ("check_devices", "check_limits", "check_disk"):
         monkeypatch.setattr(doctor, of_this_machine, lambda *_: [])
     run = typed(capsys, monkeypatch, tmp_path / "home", {"LRSWEEP_HMOE": "x"})
-    monkeypatch.setattr(doctor, "probe_torch", lambda: TORCH)
+    monkeypatch.setattr(doctor, "probing_torch", lambda: nullcontext(lambda: TORCH))
     well = run("doctor")
     assert well.code == 0
     assert "LRSWEEP_HMOE is set" in well.out
-    monkeypatch.setattr(doctor, "probe_torch", lambda: TorchProbed(error="OSError: gone"))
+    gone = TorchProbed(error="OSError: gone")
+    monkeypatch.setattr(doctor, "probing_torch", lambda: nullcontext(lambda: gone))
     ill = run("doctor", "--json")
     answer = json.loads(ill.out)
     assert (ill.code, answer["fault"], answer["warning"]) == (70, 1, 1)

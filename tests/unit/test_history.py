@@ -165,6 +165,8 @@ MUTATIONS: dict[str, tuple[Mutation, str, str]] = {
     "an attempt does not begin": (without("training_started"), "training", "which is queued"),
     "an attempt does not end": (without("training_queued_again"), "training", "which is running"),
     "a training ends twice": (again("training_ended"), "training", "after its outcome"),
+    "a trial that did not fail runs again": (followed_by("trial_reopened"), "trial", "again and had not failed"),
+    "a trial runs again by itself": (followed_by("trial_reopened"), "trial", "again without its failed training"),
     "it begins after its outcome": (moved("training_started", "training_ended"), "training", "after its outcome"),
 }
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import json
 import math
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,20 @@ from lrsweep.records import Purpose, Status, TrainingRow, TrialRow
 from lrsweep.schedules import core_names
 from lrsweep.space import peak_lr_name
 from lrsweep.store import MemoryStore
+from lrsweep.sweep.plans import next_plan
 from tests.benchmarks.command import story
 from tests.benchmarks.command.story import Moment, Truth, as_good, decided_at
-from tests.benchmarks.driver.__main__ import QUICK, measure, summary
+from tests.benchmarks.driver import busy
+from tests.benchmarks.driver.__main__ import QUICK, command, environment, measure, summary
+from tests.benchmarks.driver.simulated import Ready
 from tests.benchmarks.regret import figures, methods, ours
 from tests.benchmarks.regret.figures import comparison, curves, pooled
 from tests.benchmarks.regret.methods import RIVALS, Tried, finals, pick, search
 from tests.benchmarks.regret.pool import Pool, study_of
 from tests.benchmarks.regret.replay import NAMES, OURS, WITHOUT_FINALS, Replay
 from tests.benchmarks.regret.table import EVALUATIONS, FULL_SEEDS, SEARCH_SEEDS, Seen, Table
+from tests.benchmarks.sweep.machine import topology
+from tests.sweeps import a_study, a_training, a_trial
 
 HORIZON = 360
 RATES = (0.01, 0.1, 1.0)
@@ -80,7 +88,7 @@ def table() -> Table:
     return a_table()
 
 
-@pytest.mark.parametrize("module", [figures, story], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [figures, story, busy], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_the_examples_in_the_docstrings_hold(module: Any) -> None:
     """Benchmarks are not collected, so nothing else runs them."""
     ran = doctest.testmod(module)
@@ -270,3 +278,52 @@ def test_the_drivers_size_is_measured_on_the_rungs_that_studies_have() -> None:
     assert list(by_trials) == [12, 24]
     assert by_trials[12]["times_the_smallest"]["median"] == 1.0
     assert by_trials[24]["cpu_ms_per_trial"]["median"] > 0
+
+
+def test_a_simulated_trial_counts_once_whichever_rung_it_begins_at() -> None:
+    """The first runs both rungs, the second begins at the upper one, because the lower is dropped; and the third, which
+    draws another family, would count also with the second's seed."""
+    executor = Ready((30, 90), trials=3)
+    for trial, rung, seed in (
+        (a_trial(0), 0, 1),
+        (a_trial(0), 1, 1),
+        (a_trial(1), 1, 2),
+        (a_trial(2, family="linear"), 1, 2),
+    ):
+        row = a_training(trial.number, rung, seed=seed)
+        executor.submit(next_plan(row, trial, a_study(), checkpoint_url="nowhere"))
+    assert executor.trials == 3
+
+
+def test_what_a_simulated_driver_holds_is_its_own(tmp_path: Path) -> None:
+    """Not what this process holds, which has loaded PyTorch and is several times as large."""
+    code = "from tests.benchmarks.driver.simulated import most_memory_mib; print(most_memory_mib())"
+    large = bytearray(1 << 30)
+    large[:: 1 << 12] = b"x" * (1 << 18)  # so that each page of it is there
+    held = subprocess.check_output([*command("")[:1], "-c", code], env=environment(tmp_path), text=True)
+    assert 20 < float(held) < 900
+
+
+def test_a_busy_process_ends_with_its_input_and_says_what_it_took(tmp_path: Path) -> None:
+    """A fifth of a processor, which also a machine that others use has to spare."""
+    with subprocess.Popen(
+        command("busy", "0.2"), env=environment(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        said, _ = process.communicate()
+    assert process.returncode == 0
+    assert 0.1 < json.loads(said)["share"] < 0.3
+
+
+@pytest.mark.parametrize(("siblings", "threads"), [(["0", "1"], 1), (["0-1", "0-1"], 2), (["0,2", "1,3"] * 2, 2)])
+def test_the_machine_says_whether_its_cores_are_threads_of_one(
+    siblings: list[str], threads: int, tmp_path: Path
+) -> None:
+    """As Linux lists for each of them who shares its core; nothing is said where it lists none."""
+    assert "threads_per_core" not in topology(tmp_path)
+    for number, each in enumerate(siblings):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{each}\n")
+    assert topology(tmp_path)["threads_per_core"] == threads

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from lrsweep.errors import InvalidInput, StudyError
-from lrsweep.records import EngineSettings, OptimizerSpec, WorkloadFacts
+from lrsweep.records import EngineSettings, OptimizerSpec, StudyRow, WorkloadFacts
 from lrsweep.scripts.command import Command, command_of
 from lrsweep.study import ResolvedStudy, parse_study
+from lrsweep.sweep.stored import resolved_from
 from tests import studies
 
 FACTS = replace(studies.FACTS, examples_per_epoch=1000, tokens_per_example=32)
@@ -50,18 +51,25 @@ def test_a_workload_says_which_way_its_metric_is_better() -> None:
     assert digits().direction == "minimize"
     assert digits('metric = "val_acc"').direction == "maximize"
     assert digits('metric = "val_acc"\ndirection = "minimize"').direction == "minimize"
-    assert digits('metric = "val_lux"', facts=replace(FACTS, metrics={})).direction == "minimize"
+    assert digits('metric = "val_recall"', facts=replace(FACTS, metrics={})).direction == "minimize"
     assert script(study='metric = "lux"\ndirection = "maximize"').direction == "maximize"
 
 
 def test_a_metric_that_the_workload_does_not_have_is_refused() -> None:
-    """Before anything is trained, with those that it has."""
+    """Before anything is trained, with those that it has: of a built-in workload when the file is read, of another one
+    by its facts, at the key that names the metric."""
+    has = "Did you mean 'val_acc'? It has val_loss, val_acc, val_recall, val_precision."
+    for line in ('metric = "val_accc"', 'objective = "val_accc >= 0.9"'):
+        with pytest.raises(StudyError) as raised:
+            digits(line)
+        place = f"line 4, study.{line.partition(' ')[0]}"
+        assert str(raised.value) == f"s.toml: 1 problem\n  {place}: the workload 'digits' has no 'val_accc'. {has}"
+    own = '[study]\nname = "m"\nworkload = "nets.py:Net"\nobjective = "val_accc >= 0.9"\n[budget]\ntrials = 2'
     with pytest.raises(StudyError) as raised:
-        digits('metric = "val_accc"')
-    assert str(raised.value) == (
-        "s.toml: 1 problem\n  study.metric: the workload 'digits' has no 'val_accc'. Did you mean 'val_acc'? "
-        "It has val_loss, val_acc."
-    )
+        parse_study(own, "s.toml").resolved(replace(FACTS, name="nets.py:Net"))
+    [problem] = raised.value.problems
+    assert (problem.key, problem.line) == ("study.objective", 4)
+    assert problem.text.endswith("has no 'val_accc'. Did you mean 'val_acc'? It has val_loss, val_acc.")
 
 
 def test_the_metric_and_its_direction_are_part_of_the_meaning() -> None:
@@ -92,7 +100,7 @@ def test_a_horizon_that_the_workload_cannot_count_is_refused() -> None:
     facts = replace(FACTS, tokens_per_example=None, peak_lr={"sgd": (0.01, 2.0)})
     with pytest.raises(StudyError) as raised:
         digits('horizon = "2M tokens"', facts=facts)
-    assert [problem.key for problem in raised.value.problems] == ["space.peak_lr.adamw", "study.horizon"]
+    assert [problem.key for problem in raised.value.problems] == ["study.horizon", "space.peak_lr.adamw"]
     assert "not made of tokens" in str(raised.value)
 
 
@@ -161,16 +169,31 @@ def test_how_a_script_is_searched_is_part_of_the_generation_alone() -> None:
 def test_a_parameter_that_the_script_does_not_take_is_refused_before_a_trial() -> None:
     """With the name that was meant; a script that names none takes any, and so does its command line."""
     with pytest.raises(StudyError) as raised:
-        script(space="extra.droput = [0.0, 0.5]", script_settings=("dropout", "width"))
+        script(space="extra.droput = [0.0, 0.5]", script_settings={"dropout": 0.1, "width": 64})
     assert str(raised.value) == (
-        "s.toml: 1 problem\n  space.extra.droput: the script's lrsweep.attach(settings=...) has no 'droput'. "
+        "s.toml: 1 problem\n  line 9, space.extra.droput: the script's lrsweep.attach(settings=...) has no 'droput'. "
         "Did you mean 'dropout'? It has dropout, width. Add the name there with the script's own value, or take it out "
         "here."
     )
     assert script(space="extra.droput = 1").space.extra == {"droput": 1}
     text = '[study]\nname = "m"\nworkload.command = "train {droput}"\n[space.extra]\ndroput = 1\n[budget]\ntrials = 2'
     parsed = parse_study(text, "s.toml")
-    assert parsed.resolved(replace(SCRIPT, script_settings=("width",))).space.extra == {"droput": 1}
+    assert parsed.resolved(replace(SCRIPT, script_settings={"width": 64})).space.extra == {"droput": 1}
+
+
+def test_the_scripts_own_settings_are_stored_and_change_no_hash() -> None:
+    """Whoever raises `version` says that the script trains differently; of a command with places in braces nothing is
+    known, since it was asked with anything in them."""
+    own = {"hidden": 16, "act": "relu"}
+    study = script(script_settings=own)
+    assert study.spec()["script_settings"] == study.script_settings == own
+    assert (study.meaning, study.generation) == (script().meaning, script().generation)
+    row = StudyRow(study.name, study.meaning, study.generation, study.spec())
+    assert resolved_from(row).script_settings == own
+    assert "script_settings" not in script().spec()
+    text = '[study]\nname = "m"\nworkload.command = "train --seed {seed}"\n[budget]\ntrials = 2'
+    filled = parse_study(text, "s.toml").resolved(replace(SCRIPT, script_settings=own))
+    assert filled.script_settings == {}
 
 
 def test_the_rungs_rate_follows_the_scripts_exponent() -> None:

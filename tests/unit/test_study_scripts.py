@@ -73,7 +73,8 @@ gpus_per_training = 8
 concurrency = 4
 time_limit = "6h"
 stall_after = "90s"
-stop_grace = 7"""
+stop_grace = 7
+fork = false"""
     found = command_in(
         script("train {steps} {dropout}", workload=workload, space="peak_lr = [0.01, 1]\nextra.dropout = 0.5")
     )
@@ -89,6 +90,7 @@ stop_grace = 7"""
         time_limit=21600.0,
         stall_after=90.0,
         stop_grace=7.0,
+        fork=False,
     )
 
 
@@ -285,7 +287,7 @@ RATE = "peak_lr = [0.01, 1]"
         pytest.param(
             script(workload="stepps = 3"),
             "line 6, study.workload.stepps: unknown. Did you mean 'steps'? [study.workload] takes command, steps, families, "
-            "table_format, rate_exponent, version, gpus_per_training, concurrency, time_limit, stall_after, stop_grace.",
+            "table_format, rate_exponent, version, gpus_per_training, concurrency, time_limit, stall_after, stop_grace, fork.",
             id="an unknown key",
         ),
         pytest.param(

@@ -75,8 +75,8 @@ def test_a_warm_up_as_long_as_the_training_is_refused() -> None:
     with pytest.raises(StudyError) as raised:
         resolved('warmup = "600 steps"')
     assert str(raised.value) == (
-        "s.toml: 1 problem\n  space.warmup: 600 steps leave nothing of a full training of 600. Give fewer, or a longer "
-        "study.horizon."
+        "s.toml: 1 problem\n  line 6, space.warmup: 600 steps leave nothing of a full training of 600. Give fewer, or "
+        "a longer study.horizon."
     )
 
 
@@ -184,7 +184,7 @@ def test_settings_belong_to_the_space_and_the_familys_own_say_nothing() -> None:
 
 
 def test_wrong_settings_are_told_all_at_once_with_their_places() -> None:
-    """Nine in one file: names, kinds, ends, and what does not go together."""
+    """Ten in one file: names, kinds, ends, and what does not go together."""
     text = """families = ["wsd", "step", "multistep", "exponential", "plateau"]
 [space.settings.wsd]
 coldown = 0.1
@@ -224,6 +224,8 @@ x = 1"""
         "line 20, space.settings.cosine: unknown family of this space 'cosine'. Known: wsd, step, multistep, "
         "exponential, "
         "plateau. Or add it to space.families.",
+        "line 21, space.settings.cosine.x: unknown setting of cosine 'x'. Known: warmup_shape, warmup_start, "
+        "warmup_power, hold, noise, noise_seed.",
     ]
 
 
@@ -304,7 +306,7 @@ def test_counts_that_a_rung_has_no_room_for_are_refused(space: str, told: str) -
     with pytest.raises(StudyError) as raised:
         resolved(space)
     [problem] = raised.value.problems
-    assert str(problem).startswith(f"space.settings.cosine: schedule 'cosine': {told}: ")
+    assert str(problem).startswith(f"line 7, space.settings.cosine: schedule 'cosine': {told}: ")
     assert str(problem).endswith(f"{ADVICE}, study.horizon or search.rungs.")
 
 

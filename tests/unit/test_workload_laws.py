@@ -92,6 +92,7 @@ def test_the_facts_say_what_a_study_needs(workload: Workload) -> None:
     facts = workload.facts
     assert set(facts.peak_lr) == {"sgd", "sgd_plain", "sgd_dampened", "nesterov", "rmsprop", "adam", "adamw"}
     assert facts.metrics["loss"] == "minimize"
+    assert catalog.metrics(facts.name) == tuple(f"val_{name}" for name in facts.metrics)
     assert facts.examples_per_epoch is not None
     assert facts.horizon >= 1
     assert len(facts.data_hash) == 64

@@ -26,7 +26,8 @@ def run(
     """Runs a study's sweep.
 
     Continues an unfinished sweep of the same generation, prints the result of a finished one, and starts a new one
-    where there is none or where the study's meaning or space has changed.
+    where there is none or where the study's meaning or space has changed. What failed in a sweep that failures stopped
+    is tried again.
     """
     from lrsweep.study import load_study
 

@@ -26,21 +26,27 @@ def plan(
     device: DeviceOption = "auto",
     as_json: ObjectOption = False,
 ) -> None:
-    """Says what a study comes to: trials per family and rung, finalists, seeds, steps, hours and money."""
+    """Says what a study comes to: trials per family and rung, finalists, seeds, steps, hours and money.
+
+    And what the next `lrsweep run` does: of a sweep that goes on, how much is done and left.
+    """
     import json
     from contextlib import nullcontext
     from datetime import datetime
 
+    from lrsweep.cli.device_named import without_device
     from lrsweep.cli.plan import asked_plan, resolved, show_plan
     from lrsweep.cli.reading import results
     from lrsweep.settings import read_settings, results_url
     from lrsweep.store.probing import probe
-    from lrsweep.study import load_study
+    from lrsweep.study import examine_file
 
     settings = read_settings(os.environ)
-    asked = resolved(load_study(study), settings, device=device, price_per_hour=price_per_hour)
+    asked = resolved(examine_file(study), settings, device=device, price_per_hour=price_per_hour)
     with results(settings) if probe(results_url(settings)).is_there else nullcontext() as store:
         found = asked_plan(asked, store, steps_per_second)
+    if device == "auto" and (lacking := without_device(asked)):
+        typer.echo(f"warning: {lacking}", err=True)
     now = datetime.now().astimezone()
     if as_json:
         typer.echo(json.dumps(found.to_json(now), allow_nan=False))

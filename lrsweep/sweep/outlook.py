@@ -1,0 +1,124 @@
+"""What the next ``lrsweep run`` of a study will do, and how much of a sweep that goes on is done and left: for
+``lrsweep plan``. It asks what a driver asks when it begins (see ``beginning``), and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from lrsweep.records import Json, SweepRow, TrainingRow
+from lrsweep.store.base import Store
+from lrsweep.store.rules import Removed
+from lrsweep.study import ResolvedStudy
+from lrsweep.study.budgets import seconds_of
+from lrsweep.study.planning import Plan
+from lrsweep.sweep.beginning import Course, changed_sentence, course_of, newest_sweep, trials_left
+from lrsweep.sweep.failures import to_try_again, trials_of
+from lrsweep.sweep.owner import driver_shown, is_dead
+
+
+@dataclass(frozen=True)
+class Done:
+    """Without what is tried again."""
+
+    trials: int
+    trainings: int
+    steps: int
+    seconds: float
+    """of work, over all drivers"""
+
+
+@dataclass(frozen=True)
+class Left:
+    """Of the budget that the file has now; None where nobody knows it."""
+
+    trials: int | None
+    """None as well where a clock says when the search is over"""
+    trainings: int | None
+    """about so many"""
+    steps: int | None
+    """at most"""
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    course: Course
+    sweep: SweepRow | None = None
+    """the newest of the file's generation"""
+    why_changed: str | None = None
+    done: Done | None = None
+    """of that sweep, where it is the one that counts"""
+    left: Left | None = None
+    """where it goes on"""
+    tried_again: int = 0
+    """trials that failed, in a sweep that failures stopped"""
+    driver: str | None = None
+    """who drives the study now; another driver leaves"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "run": "new" if self.course.is_new else self.course.value,
+            "why_new": self.course.value if self.course.is_new else None,
+            "sweep": None if self.done is None or self.sweep is None else self.sweep.sweep_id,
+            "status": None if self.done is None or self.sweep is None else self.sweep.status.value,
+            "done": None if self.done is None else asdict(self.done),
+            "left": None if self.left is None else asdict(self.left),
+            "tried_again": self.tried_again,
+            "driver": self.driver,
+        }
+
+
+def outlook(store: Store | None, study: ResolvedStudy, planned: Plan | None) -> Outlook:
+    """``planned``: what the whole budget comes to, where that is known; no store: there are no results yet."""
+    if store is None:
+        return Outlook(Course.FIRST)
+    found = newest_sweep(store, study)
+    course = course_of(store, study, found, "never")
+    holder = store.holders().get(study.name)
+    driver = None if holder is None or is_dead(holder.owner) else driver_shown(holder.owner)
+    if found is None or course.is_new:
+        why = changed_sentence(store, study) if course is Course.CHANGED else None
+        return Outlook(course, found, why_changed=why, driver=driver)
+    again = to_try_again(store, found)
+    ids = {row.training_id for row in again}
+    rows = store.trainings(study.name, sweep_id=found.sweep_id)
+    done = _done(store, found, [row for row in rows if row.training_id not in ids], tried_again=len(trials_of(again)))
+    left = None
+    if course is Course.CONTINUE:
+        waiting = [row for row in rows if row.training_id in ids or not row.status.is_outcome]
+        left = _left(store, study, found, planned, done, waiting)
+    return Outlook(course, found, done=done, left=left, tried_again=len(trials_of(again)), driver=driver)
+
+
+def _done(store: Store, sweep: SweepRow, rows: Sequence[TrainingRow], *, tried_again: int) -> Done:
+    removed = Removed.of(sweep)
+    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
+    ended = [row for row in rows if row.status.is_outcome]
+    return Done(
+        trials=removed.trials + sum(trial.is_told and trial.origin.counts for trial in trials) - tried_again,
+        trainings=len(ended),
+        steps=removed.all_steps + sum(row.steps for row in ended),
+        seconds=sweep.seconds,
+    )
+
+
+def _left(
+    store: Store,
+    study: ResolvedStudy,
+    sweep: SweepRow,
+    planned: Plan | None,
+    done: Done,
+    waiting: Sequence[TrainingRow],
+) -> Left:
+    """What waits is left whatever the budget: a file can have a smaller one than before."""
+    pace = None if planned is None else planned.steps_per_second
+    clock = seconds_of(study.budget, study.devices)
+    if clock is not None:
+        seconds = max(0.0, clock - sweep.seconds)
+        return Left(None, None, None if pace is None else round(seconds * pace), seconds)
+    assert planned is not None, "only a clock makes a plan depend on the pace"
+    trainings = max(len(waiting), round(planned.all_trainings) - done.trainings)
+    steps = max(sum(row.horizon for row in waiting), planned.total_steps - done.steps)
+    return Left(trials_left(store, study, sweep), trainings, steps, None if pace is None else steps / pace)

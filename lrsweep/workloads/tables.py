@@ -1,0 +1,95 @@
+"""The tables that ship with scikit-learn, and what the workloads on them say of themselves.
+
+Loads no torch: ``lrsweep plan`` asks for the facts alone, and torch takes longer to import than all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import datasets
+
+from lrsweep.records import Json, WorkloadFacts
+from lrsweep.workloads.facts import METRICS, check_batch_size, hash_of_arrays, peak_ranges, with_horizon
+
+DIGITS_BATCH_SIZE = 64
+DIGITS_TRAIN, DIGITS_HELD_OUT = 1152, 215
+
+
+@dataclass(frozen=True)
+class Table:
+    """Examples in rows, and how many of them are trained on and held out for each of three purposes."""
+
+    columns: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    train: int
+    held_out: int
+    facts: WorkloadFacts
+
+
+def digits(settings: Mapping[str, Json]) -> Table:
+    """1,797 pictures of 64 pixels from 0 to 16."""
+    return _table(
+        "digits",
+        settings,
+        *_read("digits"),
+        train=DIGITS_TRAIN,
+        held_out=DIGITS_HELD_OUT,
+        batch_size=DIGITS_BATCH_SIZE,
+        peak_lr=peak_ranges(sgd=(0.01, 2.0), adam=(3e-4, 0.1)),
+        horizon="600 steps",
+    )
+
+
+def logistic(settings: Mapping[str, Json]) -> Table:
+    """The one that ``settings`` name; 12 % are held out for each purpose."""
+    columns, labels = _read(settings["table"])
+    held_out = len(labels) * 12 // 100
+    return _table(
+        "logistic",
+        settings,
+        columns,
+        labels,
+        train=len(labels) - 3 * held_out,
+        held_out=held_out,
+        batch_size=16,
+        peak_lr=peak_ranges(sgd=(1e-3, 1.0), adam=(3e-4, 0.3)),
+        horizon="20 epochs",
+    )
+
+
+def _read(name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    columns, labels = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return columns.astype("<f8"), labels.astype("<i8")
+
+
+def _table(
+    name: str,
+    settings: Mapping[str, Json],
+    columns: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    *,
+    train: int,
+    held_out: int,
+    batch_size: int,
+    peak_lr: Mapping[str, tuple[float, float]],
+    horizon: str,
+) -> Table:
+    """``batch_size``: where the settings give none."""
+    batch_size = settings.get("batch_size", batch_size)
+    check_batch_size(batch_size, train)
+    facts = WorkloadFacts(
+        name=name,
+        settings=dict(settings),
+        version=1,
+        data_hash=hash_of_arrays(columns, labels),
+        batch_size=batch_size,
+        horizon=1,
+        peak_lr=peak_lr,
+        metrics=METRICS,
+        examples_per_epoch=train,
+    )
+    return Table(columns, labels, train, held_out, with_horizon(facts, horizon))
