@@ -137,7 +137,7 @@ def test_a_guard_that_is_killed_takes_its_script_along(tmp_path: Path) -> None:
     script = begun(tmp_path, [*STUBBORN, str(tmp_path)], environ={**os.environ, "LRSWEEP_PLAN": str(tmp_path / "plan")})
     ids = stubborn_ids(tmp_path)
     wait_until(lambda: (script.wait(0.1), script._pid)[1], "the guard did not say that it has started")
-    script._process.kill()
+    os.kill(script._process.pid, signal.SIGKILL)
     assert end_of(script) == Ended(None)
     wait_until(gone(ids), "something outlives its guard")
 
@@ -146,7 +146,7 @@ def test_the_lock_lasts_as_long_as_the_script_when_its_guard_is_killed(tmp_path:
     """Nothing tells the script from a stranger here, so that one that left the group lives on: with the lock."""
     script, ids = stubborn(tmp_path)
     wait_until(lambda: (script.wait(0.1), script._pid)[1], "the guard did not say that it has started")
-    script._process.kill()
+    os.kill(script._process.pid, signal.SIGKILL)
     assert end_of(script) == Ended(None)
     wait_until(gone(ids[:2]), "the group outlives its guard")
     second = Guarded(tmp_path, os.environ)
