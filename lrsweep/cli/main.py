@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lrsweep import __version__
+from lrsweep.cli.commands.choosing import choose
 from lrsweep.cli.commands.importing import import_trials
 from lrsweep.cli.commands.keeping import db_backup, db_check, db_restore, db_upgrade, delete, export_results, prune
 from lrsweep.cli.commands.looking import cancel, doctor, list_studies, reproduce, show, status
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": list_studies,
     "status": status,
     "show": show,
+    "choose": choose,
     "cancel": cancel,
     "reproduce": reproduce,
     "doctor": doctor,

@@ -1,4 +1,4 @@
-"""Selection: rows in, a ranking out; numbers in, intervals out. Pure; it neither trains nor stores."""
+"""Selection: rows in, a ranking or a choice out; numbers in, intervals out. Pure; it neither trains nor stores."""
 
 from lrsweep.selection.ranking import FamilyStanding, best_per_family, best_trial, by_family, cost, ranked
 

@@ -23,6 +23,8 @@ class Optimum:
     """points that are left to judge the misfit by"""
     leverage: float
     """the variance of ``at`` where a cost has the variance 1"""
+    bend: float
+    """by how much the cost rises at a distance of 1 from ``at``; four times that at 2"""
 
 
 def optimum(points: Sequence[tuple[float, float | None]]) -> Optimum | str:
@@ -60,4 +62,5 @@ def optimum(points: Sequence[tuple[float, float | None]]) -> Optimum | str:
         misfit=float(residuals @ residuals),
         freedom=len(finite) - COEFFICIENTS,
         leverage=float(gradient @ np.linalg.inv(powers.T @ powers) @ gradient),
+        bend=float(bend),
     )

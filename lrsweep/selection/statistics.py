@@ -28,6 +28,20 @@ class Interval:
         return self.high - self.low
 
 
+def turned(interval: Interval | None, sign: float) -> Interval | None:
+    """The same of the negative where the sign is below zero.
+
+    >>> turned(Interval(1.0, 3.0), -1.0)
+    Interval(low=-3.0, high=-1.0)
+    """
+    return interval if interval is None or sign > 0 else Interval(-interval.high, -interval.low)
+
+
+def listed(interval: Interval | None) -> list[float] | None:
+    """For JSON."""
+    return None if interval is None else [interval.low, interval.high]
+
+
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """How many standard errors a two-sided interval reaches to either side.
 
@@ -39,7 +53,7 @@ def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
-def mean_interval(values: Sequence[float]) -> Interval | None:
+def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Student's interval of the mean; None for fewer than two values, which say nothing of their spread.
 
     >>> interval = mean_interval([1.0, 2.0, 3.0])
@@ -48,7 +62,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     """
     if len(values) < 2:
         return None
-    reach = t_quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    reach = t_quantile(len(values) - 1, confidence) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     middle = float(np.mean(values))
     return Interval(middle - reach, middle + reach)
 

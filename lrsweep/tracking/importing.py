@@ -66,7 +66,7 @@ def _read(
         found = client.get_experiment_by_name(experiment)
         if found is None:
             names = ", ".join(repr(each.name) for each in client.search_experiments(max_results=20)) or "none"
-            raise InvalidInput(f"MLflow has no experiment {experiment!r}. It has {names}. Name one: mlflow:EXPERIMENT.")
+            raise InvalidInput(f"MLflow has no experiment {experiment!r}. It has {names}. Name one of these.")
         runs = (run for each in wanted for run in _pages(client, found.experiment_id, each))
         return [_strange(run, metric) for run in runs if _is_point(run)]
 

@@ -1,0 +1,49 @@
+"""What sources of results have in common: what one asks of them, and which trainings may be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrsweep.errors import SettingsError
+from lrsweep.records import Direction
+from lrsweep.selection.targets import Target
+from lrsweep.study.objectives import read_aim
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one may ask of results that are no study's."""
+
+    direction: Direction | None = None
+    horizon: int | None = None
+    baseline: str | None = None
+    worth: float | None = None
+    target: str | None = None
+
+
+def read_target(given: str, metric: str, direction: Direction | None) -> tuple[Target, Direction]:
+    """``value >= 0.94``: the target, and which way the metric is better, which it says too.
+
+    Raises SettingsError for another metric, and for another direction than the one that is known already.
+    """
+    aim = read_aim(given)
+    if aim is None or aim.objective.target is None or aim.direction is None:
+        raise SettingsError(f"--target is {given!r}; wanted is such as '{metric} >= 0.94' or '{metric} <= 0.31'.")
+    if aim.metric != metric:
+        raise SettingsError(f"--target is {given!r}, and what is compared is {metric}: write '{metric} …'.")
+    if direction not in (None, aim.direction):
+        sign = ">=" if direction == "maximize" else "<="
+        raise SettingsError(
+            f"--target is {given!r}, and {metric} is to {direction}: write '{metric} {sign} …', or another direction."
+        )
+    return Target(aim.objective.target, aim.direction), aim.direction
+
+
+def block_of(engine: str | None, device: str | None) -> str:
+    """Trainings of one engine with as many slots, on one kind of device. A study's precision is the same for all.
+
+    >>> block_of("fused/32", "cuda:1"), block_of(None, "cpu")
+    ('fused/32 on cuda', 'cpu')
+    """
+    kind = (device or "").partition(":")[0]
+    return " on ".join(filter(None, [engine, kind]))

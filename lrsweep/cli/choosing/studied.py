@@ -1,0 +1,118 @@
+"""``lrsweep choose STUDY``: the finals of a study's newest sweep as results.
+
+Finalists were trained with seeds of their own, on the half of the validation data that the search did not see. Where a
+sweep has had none, its best trials stand for themselves, with the one seed that each of them has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from lrsweep.cli.choosing.asked import block_of, read_target
+from lrsweep.cli.reading import chosen_sweep, generation_of
+from lrsweep.errors import SettingsError
+from lrsweep.records import Direction, Origin, Purpose, Status, TrainingRow, TrialRow
+from lrsweep.selection.choice import Choice, choose
+from lrsweep.selection.results import Point, Result
+from lrsweep.store import Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.finals import deciding
+from lrsweep.sweep.stored import known_point, resolved_from
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What a study's rows say, ready to choose from."""
+
+    study: str
+    sweep: str
+    metric: str
+    direction: Direction
+    horizon: int
+    finals: tuple[Result, ...]
+    searched: tuple[Result, ...]
+    """the search's own values at the full horizon, a seed each"""
+    baseline: Point | None
+    seconds: float
+    """of all trainings of the sweep"""
+
+
+def results_of(store: Store, given: str) -> Studied:
+    """Raises SettingsError where no training of the study reached the full horizon."""
+    sweep = chosen_sweep(store, given)
+    study = resolved_from(generation_of(store, sweep), sweep)
+    trials = {trial.number: trial for trial in store.trials(sweep.study, sweep_id=sweep.sweep_id)}
+    rows = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.horizon == study.horizon]
+    points = _points(study, trials.values())
+    finals = [row for row in rows if row.purpose is Purpose.FINAL]
+    metric, _ = deciding(study, finals)
+    found = _results(finals, points, metric)
+    searched = _results([row for row in rows if row.purpose is Purpose.SEARCH], points, study.value_key)
+    if not any(each.value is not None for each in (*found, *searched)):
+        raise SettingsError(
+            f"no training of study {sweep.study!r} has come to a value at {study.horizon} steps yet: `lrsweep status "
+            f"{sweep.study}` says where it stands."
+        )
+    has_finals = any(not each.has_diverged for each in found)  # of finals that all diverged no choice is left
+    baselines = [points[trial.number] for trial in trials.values() if trial.origin is Origin.BASELINE]
+    return Studied(
+        study=sweep.study,
+        sweep=sweep.sweep_id,
+        metric=metric if has_finals else study.value_key,
+        direction=study.sense,
+        horizon=study.horizon,
+        finals=tuple(found) if has_finals else (),
+        searched=tuple(searched),
+        baseline=baselines[-1] if baselines else None,
+        seconds=sum(row.seconds for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id)),
+    )
+
+
+def _points(study: ResolvedStudy, trials: Iterable[TrialRow]) -> dict[int, Point]:
+    """By a trial's number; without those of an earlier release that name no schedule any more."""
+    found = {}
+    for trial in trials:
+        if (known := known_point(trial.params, study)) is not None:
+            beside = {
+                "trial": trial.number,
+                "optimizer": known.optimizer.name,
+                "optimizer_settings": dict(known.optimizer.settings),
+                "batch_size": study.facts.batch_size or None,
+                **({"extra": dict(known.extra)} if known.extra else {}),
+            }
+            schedule = known.schedule
+            found[trial.number] = Point(schedule.family, schedule.to_json(), known.peak_lr, json.dumps(beside))
+    return found
+
+
+def _results(rows: Iterable[TrainingRow], points: Mapping[int, Point], metric: str) -> list[Result]:
+    """Of trainings that came to a value or diverged: a failure says nothing of a schedule."""
+    return [
+        Result(
+            points[row.trial],
+            row.horizon,
+            str(row.seed),
+            row.metrics.get(metric) if row.status is Status.COMPLETED else None,
+            row.seconds,
+            block_of(row.engine, row.device),
+        )
+        for row in rows
+        if row.trial in points and row.status in (Status.COMPLETED, Status.DIVERGED)
+    ]
+
+
+def choose_in(store: Store, given: str, *, worth: float | None, target: str | None = None) -> tuple[str, Choice]:
+    """The metric that decides, and the choice. Raises SettingsError for a target of another metric or direction."""
+    found = results_of(store, given)
+    choice = choose(
+        found.finals or found.searched,
+        direction=found.direction,
+        horizon=found.horizon,
+        searched=found.searched,
+        baseline=found.baseline,
+        worth=worth,
+        target=None if target is None else read_target(target, found.metric, found.direction)[0],
+    )
+    return found.metric, replace(choice, search_cost=found.seconds, cost_unit="s")

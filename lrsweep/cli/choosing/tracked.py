@@ -1,0 +1,144 @@
+"""``lrsweep choose --from-mlflow EXPERIMENT``: runs of MLflow as results, lrsweep's own and anybody else's.
+
+Of lrsweep's own runs the finalists decide where there are any: a search's values are of one seed each, and chose them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lrsweep.cli.choosing.asked import Asked, block_of
+from lrsweep.cli.choosing.table import choose_among
+from lrsweep.errors import InvalidInput, SettingsError, did_you_mean
+from lrsweep.schedules.params import value_of
+from lrsweep.selection.choice import Choice
+from lrsweep.selection.results import Point, Result
+from lrsweep.settings import FILES, Settings, make_homes
+from lrsweep.sweep.importing import FAMILY_NAMES, OPTIMIZER_NAMES, PEAK_NAMES, SCHEDULE_JSON, schedule_named
+from lrsweep.tracking.importing import StrangeRun, ended_runs
+
+HORIZON_NAMES = ("horizon", "total_steps", "max_steps", "num_steps", "training_steps", "train_steps", "steps")
+SEED_NAMES = ("seed", "random_seed", "random_state", "data_seed")
+BESIDE_NAMES = ("model", "batch_size", "per_device_train_batch_size", "weight_decay", "momentum")
+"""What tells points apart beside schedule, rate and optimizer. Other params (paths, hosts, versions) do not."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What the runs of an experiment say."""
+
+    results: tuple[Result, ...]
+    searched: tuple[Result, ...]
+    """of lrsweep's own search, where finalists decide"""
+    left_out: Mapping[str, int]
+    """reason -> how many runs"""
+
+
+def results_of(runs: Sequence[StrangeRun], metric: str) -> Tracked:
+    """Runs newest first: of one training that was run twice the newest counts."""
+    refused: Counter[str] = Counter()
+    found: dict[tuple[bool, Point, int, str], Result] = {}
+    for run in runs:
+        try:
+            result = _result(run, metric)
+        except InvalidInput as error:
+            refused[str(error)] += 1
+            continue
+        key = (_is_final(run), result.point, result.horizon, result.seed)
+        if key in found:
+            refused["the same training as a newer run"] += 1
+        found.setdefault(key, result)
+    finals = tuple(result for (is_final, *_), result in found.items() if is_final)
+    others = tuple(result for (is_final, *_), result in found.items() if not is_final)
+    return Tracked(finals or others, others if finals else (), dict(refused.most_common()))
+
+
+def _result(run: StrangeRun, metric: str) -> Result:
+    """Raises InvalidInput with the reason why it is none."""
+    if run.value is None and not run.has_diverged:
+        raise InvalidInput(f"no value of {metric}")
+    logged = {name: value_of(text) for name, text in run.logged.items()}
+    family, schedule = _schedule(
+        {name: text if name == SCHEDULE_JSON else value_of(text) for name, text in run.params.items()}
+    )
+    horizon = _number(logged, HORIZON_NAMES)
+    if horizon is None or horizon % 1:
+        raise InvalidInput(f"no horizon (one of {', '.join(HORIZON_NAMES)})")
+    seed = next((str(logged[name]) for name in SEED_NAMES if logged.get(name) is not None), run.run_id)
+    point = Point(family, schedule, _number(logged, PEAK_NAMES), _beside(logged))
+    block = block_of(run.tags.get("lrsweep.engine"), run.tags.get("lrsweep.device"))
+    return Result(point, int(horizon), seed, None if run.has_diverged else run.value, run.seconds, block)
+
+
+def _schedule(params: Mapping[str, Any]) -> tuple[str, str]:
+    """Label and JSON; a schedule that lrsweep does not know is its label alone."""
+    try:
+        schedule, _ = schedule_named(params)
+    except InvalidInput:
+        label = next((params[name] for name in FAMILY_NAMES if isinstance(params.get(name), str)), None)
+        if label is None:
+            raise InvalidInput(f"no schedule family (one of {', '.join(FAMILY_NAMES)})") from None
+        return label, ""
+    return schedule.family, schedule.to_json()
+
+
+def _number(params: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    """The first that is a number above 0: a Trainer's ``max_steps`` is -1 where epochs say how long it trains."""
+    given = (params.get(name) for name in names)
+    numbers = (float(each) for each in given if isinstance(each, int | float) and not isinstance(each, bool))
+    return next((each for each in numbers if 0 < each < math.inf), None)
+
+
+def _beside(params: Mapping[str, Any]) -> str:
+    optimizer = next((str(params[name]) for name in OPTIMIZER_NAMES if isinstance(params.get(name), str)), None)
+    settings = (f"{optimizer}.", "extra.")
+    others = {name: each for name, each in params.items() if name in BESIDE_NAMES or name.startswith(settings)}
+    found = {**({} if optimizer is None else {"optimizer": optimizer}), **dict(sorted(others.items()))}
+    return json.dumps(found) if found else ""
+
+
+def _is_final(run: StrangeRun) -> bool:
+    return run.tags.get("lrsweep.kind") == "finalist"
+
+
+def choose_tracked(
+    experiment: str, settings: Settings, metric: str | None, asked: Asked
+) -> tuple[str, Choice, Mapping[str, int]]:
+    """The metric, the choice, and which runs say nothing, by reason.
+
+    Raises SettingsError where no metric is named, and where no run is a result.
+    """
+    uri, artifact_root = _mlflow(settings)
+    runs = ended_runs(uri, experiment, metric or "", artifact_root=artifact_root)
+    known = sorted({name for run in runs for name in run.metrics})
+    if metric is None or metric not in known:
+        given = "--metric is not given" if metric is None else f"--metric is {metric!r}"
+        near = "" if metric is None else did_you_mean(metric, known)
+        raise SettingsError(
+            f"{given}; wanted is what the runs of experiment {experiment!r} are compared by. They have "
+            f"{', '.join(known) or 'none'}.{near}"
+        )
+    found = results_of(runs, metric)
+    if not found.results:
+        reasons = "".join(f"\n  {count}: {reason}" for reason, count in found.left_out.items())
+        raise SettingsError(f"no run of experiment {experiment!r} is a result to choose by:{reasons}")
+    choice = choose_among(found.results, f"experiment {experiment!r}", metric, asked, searched=found.searched)
+    return metric, replace(choice, cost_unit="s"), found.left_out
+
+
+def _mlflow(settings: Settings) -> tuple[str, Path | None]:
+    """Raises SettingsError where there is none yet: a look makes nothing."""
+    file = settings.home / FILES[2]
+    if settings.tracking_uri is None and settings.database_url is None and not file.is_file():
+        raise SettingsError(
+            f"there is no MLflow in {settings.home} yet. Set MLFLOW_TRACKING_URI to the server that has the runs, or "
+            "LRSWEEP_HOME to the folder of a sweep."
+        )
+    homes = make_homes(settings)
+    return homes.mlflow_uri, homes.artifact_root

@@ -1,0 +1,129 @@
+"""The command that answers: which schedule should I use?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from lrsweep.cli.options import ObjectOption
+from lrsweep.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lrsweep.selection.choice import Choice
+
+
+class Better(StrEnum):
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+def choose(
+    study: Annotated[str | None, typer.Argument(help="A study's name, or its file.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="A CSV or Parquet file with a row for each training in the place of a study: family, horizon, seed, "
+            "value, and where known schedule (JSON), peak_lr and cost.",
+        ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            "--from-mlflow", metavar="EXPERIMENT", help="Runs of MLflow in the place of a study; with --metric."
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Of MLflow's runs: what they are compared by, its last value.")
+    ] = None,
+    direction: Annotated[
+        Better | None,
+        typer.Option("--direction", help="Of a file or of runs: which values are better; minimize by default."),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option("--horizon", metavar="STEPS", help="Of a file or of runs: which decides; the longest by default."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="FAMILY", help="Of a file or of runs: what is used today."),
+    ] = None,
+    worth: Annotated[
+        float | None,
+        typer.Option(
+            help="The smallest gain worth a change; by default half the baseline's deviation from seed to seed, or the "
+            "leader's."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", metavar="AIM", help="Such as 'value >= 0.94': also names the cheapest that is trained to it."
+        ),
+    ] = None,
+    as_json: ObjectOption = False,
+) -> None:
+    """Says which schedule to use, and what that rests on: who is shown to be best, or as good as the best."""
+    if sum(each is not None for each in (study, table, experiment)) != 1:
+        raise SettingsError(
+            "Name one: a study, as in `lrsweep choose STUDY`, a table with --from FILE, or runs with "
+            "--from-mlflow EXPERIMENT."
+        )
+    if worth is not None and not worth > 0:
+        raise SettingsError(f"--worth is {worth}; wanted a number above 0, in the metric's own units.")
+    if metric is not None and experiment is None:
+        raise SettingsError("--metric is of MLflow's runs: a study has its own, and a table its column value.")
+    if study is not None:
+        of_others = {"--direction": direction, "--horizon": horizon, "--baseline": baseline}
+        if given := [name for name, value in of_others.items() if value is not None]:
+            raise SettingsError(
+                f"{', '.join(given)}: a study has its own; such options are for --from and --from-mlflow."
+            )
+        _show(*_of_study(study, worth, target), {}, as_json=as_json)
+        return
+    from lrsweep.cli.choosing.asked import Asked
+
+    asked = Asked(None if direction is None else direction.value, horizon, baseline, worth, target)
+    if table is not None:
+        from lrsweep.cli.choosing.table import choose_from
+
+        _show(*choose_from(table, asked), {}, as_json=as_json)
+        return
+    assert experiment is not None
+    from lrsweep.cli.choosing.tracked import choose_tracked
+    from lrsweep.settings import read_settings
+
+    _show(*choose_tracked(experiment, read_settings(os.environ), metric, asked), as_json=as_json)
+
+
+def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str, Choice]:
+    from lrsweep.cli.choosing.studied import choose_in
+    from lrsweep.cli.reading import results
+    from lrsweep.settings import read_settings
+
+    with results(read_settings(os.environ)) as store:
+        return choose_in(store, study, worth=worth, target=target)
+
+
+def _show(metric: str, choice: Choice, unread: Mapping[str, int], *, as_json: bool) -> None:
+    """``unread``: how many runs say nothing, by reason."""
+    from lrsweep.cli.choosing.drawing import counted, show_choice
+
+    if as_json:
+        found = {**choice.to_json(), "metric": metric, **({"unread": dict(unread)} if unread else {})}
+        typer.echo(json.dumps(found, allow_nan=False))
+        return
+    console = Console()
+    show_choice(console, choice, metric)
+    for reason, count in unread.items():
+        console.print(
+            f"Left out: {counted(count, 'run')}, {reason}.", style="dim", highlight=False, markup=False, soft_wrap=True
+        )

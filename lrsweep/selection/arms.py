@@ -1,0 +1,60 @@
+"""What is compared: a schedule with its peak rate and all that goes with it, and what its trainings came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of those among which is chosen. Arms of one family compete for it together."""
+
+    name: str
+    """unique among those that are compared"""
+    family: str
+    costs: tuple[float, ...]
+    """one per seed that came to a value; the smaller the better, whichever way the metric is"""
+    diverged: int = 0
+    is_baseline: bool = False
+    complexity: float = 0.0
+    """the smaller, the simpler: of two that are as good the simpler one is taken"""
+
+    @property
+    def n(self) -> int:
+        return len(self.costs)
+
+    @property
+    def ended(self) -> int:
+        return self.n + self.diverged
+
+    @cached_property
+    def mean(self) -> float | None:
+        return float(np.mean(self.costs)) if self.costs else None
+
+    @cached_property
+    def sd(self) -> float | None:
+        """From seed to seed; None for fewer than two."""
+        return float(np.std(self.costs, ddof=1)) if self.n > 1 else None
+
+    @property
+    def divergence_rate(self) -> float:
+        return self.diverged / self.ended if self.ended else 0.0
+
+    @property
+    def place(self) -> tuple[bool, float, float, str]:
+        """Sorts the best first. Who diverges with one seed of three is no better for the mean of the other two, so that
+        the share of divergences comes before the mean."""
+        mean = self.mean
+        return mean is None, self.divergence_rate, 0.0 if mean is None else mean, self.name
+
+
+def leader(arms: Sequence[Arm]) -> Arm:
+    """By what was measured, not by what is shown. Raises ValueError where nobody came to a value."""
+    first = min(arms, key=lambda arm: arm.place)
+    if first.mean is None:
+        raise ValueError("no arm has a value")
+    return first

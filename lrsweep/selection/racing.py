@@ -1,0 +1,124 @@
+"""A race for seeds: all arms begin with few, and after each look those that are still open to be best get more.
+
+    next_seeds(arms, looks so far, budget) ──> who gets how many seeds more ──> … ──> nobody: it has stopped
+
+Looks come when the arms have so many seeds as ``LOOKS`` says, and are as many as it has, known beforehand. What may be
+claimed wrongly is divided evenly over them, which is valid however the looks depend on each other, and whenever the
+race stops; of its part each look keeps ``OUT`` for sending arms home, and the rest for what it claims in the end.
+Intervals have their look's level for the same reason: all of them hold together, and so does the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lrsweep.selection.arms import Arm, leader
+from lrsweep.selection.comparing import ALPHA, difference, is_shown_worse
+from lrsweep.selection.deciding import Verdict, decide
+from lrsweep.selection.statistics import Interval, mean_interval
+
+LOOKS = (3, 5, 8, 12, 18)
+"""Seeds of each running arm at a look; further apart the later, since a gap that is half as wide takes four times as
+many."""
+OUT = 0.2
+"""Of a look's level, for sending home: an arm that is the best in truth is sent home by mistake in 1 race of 100."""
+
+
+class Ended(StrEnum):
+    WINNER = "a winner is shown"
+    WITHIN = "the recommended one is shown to lie within worth of the best"
+    ALONE = "one arm is left"
+    LOOKS = "every look was taken"
+    BUDGET = "the budget of trainings has ended"
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a look has found, and what is trained before the next one."""
+
+    seeds: Mapping[str, int]
+    """by arm, how many more; empty where the race has stopped"""
+    out: tuple[str, ...]
+    """who was sent home, now and before"""
+    verdict: Verdict | None = None
+    """None before the first look"""
+    ended: Ended | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """of the arms' mean costs, which hold whenever the race stops"""
+
+
+def next_seeds(
+    arms: Sequence[Arm],
+    looks_so_far: int,
+    budget: int,
+    *,
+    out: Collection[str] = (),
+    worth: float | None = None,
+    alpha: float = ALPHA,
+) -> Race:
+    """The look at what ``arms`` have by now, after ``looks_so_far`` earlier ones: 0 where it is the first.
+
+    ``budget`` is how many trainings may still be made, ``out`` what the look before said. Arms that have no seeds at
+    all are not looked at: they get those of the first look. Raises ValueError where no arm comes to a value at any.
+
+    >>> race = next_seeds([Arm("a", "a", ()), Arm("b", "b", ())], 0, 100)
+    >>> dict(race.seeds)
+    {'a': 3, 'b': 3}
+    """
+    if not any(arm.ended for arm in arms):
+        return Race(_shared(arms, LOOKS[0], budget), ())
+    taken = looks_so_far + 1
+    level = alpha / len(LOOKS)
+    verdict = decide(arms, worth=worth, alpha=(1 - OUT) * alpha, looks=len(LOOKS))
+    gone = _sent_home(arms, out, verdict.worth or 0.0, OUT * level)
+    running = [arm for arm in arms if arm.name not in gone]
+    ended = _ended(verdict, running, taken)
+    seeds = {} if ended is not None else _shared(running, LOOKS[taken], budget)
+    if ended is None and not seeds:
+        ended = Ended.BUDGET
+    return Race(seeds, gone, verdict, ended, mean_intervals(arms, level))
+
+
+def mean_intervals(arms: Sequence[Arm], level: float) -> dict[str, Interval]:
+    """Of those with two values."""
+    found = {arm.name: mean_interval(arm.costs, 1 - level) for arm in arms}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def gain_interval(arm: Arm, baseline: Arm, alpha: float = ALPHA) -> Interval | None:
+    """Of the arm's gain over the baseline, above zero where it is better; it holds whenever the race stops."""
+    between = difference(baseline, arm)
+    return None if between is None else between.interval(alpha / len(LOOKS))
+
+
+def _sent_home(arms: Sequence[Arm], out: Collection[str], worth: float, alpha: float) -> tuple[str, ...]:
+    """Those that are shown to be worse than the leader by more than ``worth``, or to diverge more. Any arm might have
+    led, so that each has to pass a test for all of them."""
+    first = leader(arms)
+    each_level = alpha / max(1, len(arms) - 1)
+    return tuple(
+        arm.name
+        for arm in arms
+        if arm.name in out or (arm is not first and is_shown_worse(arm, first, worth, each_level))
+    )
+
+
+def _ended(verdict: Verdict, running: Sequence[Arm], taken: int) -> Ended | None:
+    if verdict.winner is not None:
+        return Ended.WINNER
+    if verdict.recommended in verdict.equivalence_set:
+        return Ended.WITHIN
+    if len(running) < 2:
+        return Ended.ALONE
+    return Ended.LOOKS if taken >= len(LOOKS) else None
+
+
+def _shared(arms: Sequence[Arm], wanted: int, budget: int) -> dict[str, int]:
+    """So many that each has ``wanted`` trainings that have ended; where the budget does not pay for that, as many as it
+    does pay for, the same for each, and none where that is less than one."""
+    missing = {arm.name: max(0, wanted - arm.ended) for arm in arms}
+    if sum(missing.values()) > budget:
+        missing = {name: min(count, budget // len(arms)) for name, count in missing.items()}
+    return {name: count for name, count in missing.items() if count > 0}

@@ -1,0 +1,90 @@
+"""How exactly the peak rate has to be met: the rates around a schedule's best one that lose no more than ``worth``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrsweep.records import Direction, Json
+from lrsweep.selection.parabola import COEFFICIENTS, optimum
+from lrsweep.selection.ranking import cost
+from lrsweep.selection.results import Point, Result
+
+FEWEST_RATES = COEFFICIENTS + 1
+"""A parabola through three says nothing of how well it fits."""
+NEIGHBOURS = 2
+"""Rates to either side of the best one that the parabola is laid through: further off the costs are none."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Peak rates whose cost lies within ``worth`` of the best rate's, by a parabola over log rates."""
+
+    best: float
+    low: float
+    high: float
+    """``low`` and ``high`` lie within what was measured"""
+    measured: int
+    """rates that the parabola is laid through"""
+    misfit: float
+    """by which the measured means miss the parabola, typically"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "low": self.low,
+            "high": self.high,
+            "best": self.best,
+            "rates_measured": self.measured,
+            "misfit": self.misfit,
+        }
+
+
+def rates_within(
+    results: Sequence[Result], chosen: Point, horizon: int, worth: float | None, direction: Direction
+) -> Rates | str:
+    """Of the chosen point's schedule at the horizon. A sentence where the results do not say it."""
+    costs = _costs_by_rate([each for each in results if each.horizon == horizon], chosen, direction)
+    if len(costs) < FEWEST_RATES:
+        return f"at {horizon} steps {len(costs)} of its peak rates were trained, and it takes {FEWEST_RATES}"
+    if worth is None:
+        return "what a gain is worth is not known"
+    rates = _around_the_best(costs)
+    found = optimum([(math.log(rate), costs[rate]) for rate in rates])
+    if isinstance(found, str):
+        return found
+    reach = math.sqrt(worth / found.bend)
+    finite = [rate for rate in rates if math.isfinite(costs[rate])]
+    return Rates(
+        best=math.exp(found.at),
+        low=max(math.exp(found.at - reach), finite[0]),
+        high=min(math.exp(found.at + reach), finite[-1]),
+        measured=len(finite),
+        misfit=math.sqrt(found.misfit / found.freedom),
+    )
+
+
+def _around_the_best(costs: dict[float, float]) -> list[float]:
+    """In order; with more to one side where the other has too few."""
+    rates = sorted(costs)
+    best = min(range(len(rates)), key=lambda place: costs[rates[place]])
+    first = max(0, min(best - NEIGHBOURS, len(rates) - 2 * NEIGHBOURS - 1))
+    return rates[first : first + 2 * NEIGHBOURS + 1]
+
+
+def _costs_by_rate(results: Sequence[Result], chosen: Point, direction: Direction) -> dict[float, float]:
+    """Mean costs; infinite where a seed diverged."""
+    found: dict[float, list[float]] = defaultdict(list)
+    for each in results:
+        if each.point.peak_lr is not None and _kind(each.point) == _kind(chosen):
+            is_value = each.value is not None and not each.has_diverged
+            found[each.point.peak_lr].append(cost(each.value or 0.0, direction) if is_value else math.inf)
+    return {rate: math.fsum(costs) / len(costs) for rate, costs in found.items()}
+
+
+def _kind(point: Point) -> tuple[str, str, str]:
+    """All but the rate; of a study's trials, each of which has a number, without that."""
+    beside = json.loads(point.beside) if point.beside else {}
+    return point.family, point.schedule, json.dumps({name: each for name, each in beside.items() if name != "trial"})

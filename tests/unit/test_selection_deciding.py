@@ -1,0 +1,154 @@
+"""The decision: winner, equivalence set, whom to take, how far it is shown, and what would show more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lrsweep.selection.arms import Arm
+from lrsweep.selection.deciding import Evidence, decide, default_worth
+from lrsweep.selection.needed import next_step, seeds_to_tell
+
+SPREAD = (-1.0, 0.0, 1.0, -0.5, 0.5)
+"""A standard deviation of 0.79"""
+
+
+def around(name: str, mean: float, *, family: str = "", complexity: float = 1.0, by: float = 1.0, n: int = 5) -> Arm:
+    costs = tuple(mean + by * each for each in SPREAD[:n])
+    return Arm(name, family or name, costs, complexity=complexity)
+
+
+def as_baseline(arm: Arm) -> Arm:
+    return replace(arm, is_baseline=True)
+
+
+def test_a_winner_beats_every_other_family_and_is_proven() -> None:
+    """Ten deviations below both others."""
+    verdict = decide([around("b", 10), around("a", 0), around("c", 20)])
+    assert (verdict.winner, verdict.recommended, verdict.leader) == ("a", "a", "a")
+    assert verdict.evidence is Evidence.PROVEN
+    assert verdict.equivalence_set == ("a",)
+
+
+def test_where_two_share_the_top_there_is_no_winner() -> None:
+    """Both are far below the third; the one that leads is taken, and that may be luck."""
+    verdict = decide([around("a", 0), around("b", 0.1), around("c", 20)])
+    assert (verdict.winner, verdict.recommended) == (None, "a")
+    assert verdict.evidence is Evidence.UNDECIDED
+
+
+def test_a_familys_own_arms_are_no_rivals_of_each_other() -> None:
+    """Two peak rates of one family beat the other family: the family wins with its better one."""
+    verdict = decide([around("a 1", 0, family="a"), around("a 2", 0.1, family="a"), around("b", 10)])
+    assert verdict.winner == "a 1"
+
+
+def test_one_family_alone_does_not_win() -> None:
+    """Nothing was compared, whatever its rates do."""
+    arms = [around("a 1", 0, family="a"), around("a 2", 50, family="a")]
+    verdict = decide(arms)
+    assert (verdict.winner, verdict.recommended) == (None, "a 1")
+    assert "only a came to a value" in str(next_step(arms, verdict))
+
+
+def test_who_always_diverges_is_no_rival_of_those_that_have_another() -> None:
+    """One seed that diverged does not keep a winner from winning; where it is the only rival, Fisher's test says."""
+    arms = [around("a", 0), around("b", 10), Arm("c", "c", (), diverged=1)]
+    assert decide(arms).winner == "a"
+    assert decide([around("a", 0), Arm("c", "c", (), diverged=5)]).winner == "a"
+    assert decide([around("a", 0), Arm("c", "c", (), diverged=2)]).winner is None
+
+
+def test_where_all_diverge_there_is_nothing_to_decide() -> None:
+    """A ValueError, which the command says in its own words."""
+    with pytest.raises(ValueError, match="no arm has a value"):
+        decide([Arm("a", "a", (), diverged=3), Arm("b", "b", (), diverged=3)])
+
+
+def test_worth_is_half_the_baselines_deviation_or_the_leaders() -> None:
+    """A baseline with a spread of 3 sets it at 1.19; without one the leader's 0.79 does; nobody's where none is."""
+    wide = around("b", 10, by=3)
+    assert default_worth([around("a", 0), as_baseline(wide)]) == pytest.approx(1.5 * 0.7906, abs=1e-4)
+    assert default_worth([around("a", 0), wide]) == pytest.approx(0.5 * 0.7906, abs=1e-4)
+    assert default_worth([Arm("a", "a", (1.0,))]) is None
+
+
+def test_a_baseline_that_is_shown_to_be_as_good_stays() -> None:
+    """The winner is better by less than it is worth."""
+    arms = [around("a", 0, by=0.01), as_baseline(around("b", 0.1, by=0.01)), around("c", 9)]
+    verdict = decide(arms, worth=1.0)
+    assert (verdict.winner, verdict.recommended) == ("a", "b")
+    assert verdict.evidence is Evidence.RECOMMENDED
+    assert set(verdict.equivalence_set) == {"a", "b"}
+
+
+def test_else_the_simplest_that_is_shown_to_be_as_good_is_taken() -> None:
+    """The set has the simplest first."""
+    arms = [around("a", 0, by=0.01, complexity=3), around("b", 0.1, by=0.01, complexity=0), around("c", 9)]
+    verdict = decide(arms, worth=1.0)
+    assert (verdict.equivalence_set, verdict.recommended) == (("b", "a"), "b")
+
+
+def test_better_than_the_baseline_is_recommended_though_not_proven() -> None:
+    """Two share the top, far below what is used today."""
+    verdict = decide([around("a", 0), around("b", 0.1), as_baseline(around("c", 20))])
+    assert (verdict.winner, verdict.recommended, verdict.evidence) == (None, "a", Evidence.RECOMMENDED)
+
+
+def test_among_many_the_first_has_more_to_show_against_the_baseline() -> None:
+    """A gap of 3 errors is enough for one rival (t = 2.75 at 8 degrees), not for the best of thirteen (t = 3.6)."""
+    baseline = as_baseline(around("today", 1.5))
+    few = [around("a", 0), around("b", 0.01), baseline]
+    many = [around(f"{place}", 0.01 * place) for place in range(13)]
+    assert decide(few, worth=1e-9).evidence is Evidence.RECOMMENDED
+    assert decide([*many, baseline], worth=1e-9).evidence is Evidence.UNDECIDED
+
+
+def test_looks_divide_what_may_be_claimed() -> None:
+    """A gap of 3.2 errors is shown by one look and not by one of five (2.9 and 4.0 errors, 8 degrees)."""
+    arms = [around("a", 0), around("b", 1.6)]
+    assert decide(arms).winner == "a"
+    assert decide(arms, looks=5).winner is None
+
+
+def test_equal_constant_values_are_as_good_and_the_simplest_is_taken() -> None:
+    """An accuracy of 1 with every seed: no winner, all of them in the set."""
+    arms = [Arm("a", "a", (0.0,) * 3, complexity=2), Arm("b", "b", (0.0,) * 3, complexity=1)]
+    verdict = decide(arms)
+    assert (verdict.winner, verdict.equivalence_set, verdict.recommended) == (None, ("b", "a"), "b")
+    assert verdict.evidence is Evidence.RECOMMENDED
+
+
+# ── what would show more ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def said(*arms: Arm) -> str:
+    return str(next_step(arms, decide(arms)))
+
+
+def test_of_one_seed_it_is_said_to_train_more() -> None:
+    """At least three, better five; of all families that have too few."""
+    assert said(Arm("a", "a", (1.0,)), Arm("b", "b", (2.0,))) == (
+        "with 1 seed nothing is known of chance: train a, b with at least 3 seeds each, better 5"
+    )
+
+
+def test_how_many_seeds_would_tell_two_apart_is_said() -> None:
+    """A gap of 0.9 of a deviation: 2 · (2.8 / 0.9)² + 2 = 22 seeds each; of equal means nobody knows."""
+    one, other = around("a", 0, by=1 / 0.7906), around("b", 0.9, by=1 / 0.7906)
+    assert seeds_to_tell(one, other) == 22
+    assert "about 22 seeds each (they have 5 and 5)" in said(one, other)
+    assert seeds_to_tell(one, replace(one, name="c")) is None
+
+
+def test_of_those_that_are_all_but_equal_one_may_take_either() -> None:
+    """A twentieth of a deviation would take thousands of seeds."""
+    assert "more than 50 seeds each would be needed to tell them apart: take either" in said(
+        around("a", 0), around("b", 0.05)
+    )
+
+
+def test_what_is_proven_needs_nothing_more() -> None:
+    """No sentence."""
+    assert next_step([around("a", 0), around("b", 10)], decide([around("a", 0), around("b", 10)])) is None

@@ -1,0 +1,102 @@
+"""A race: who gets seeds after a look, who is sent home, and when it stops. What it claims by chance is simulated in
+test_selection_simulated.py."""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+
+import pytest
+
+from lrsweep.selection.arms import Arm
+from lrsweep.selection.racing import LOOKS, Ended, gain_interval, next_seeds
+from lrsweep.selection.statistics import mean_interval
+
+SPREAD = (-1.0, 0.0, 1.0)
+PLENTY = 10_000
+
+
+def around(name: str, mean: float, n: int, diverged: int = 0) -> Arm:
+    return Arm(name, name, tuple(mean + each for each in islice(cycle(SPREAD), n)), diverged)
+
+
+def test_all_arms_begin_with_the_seeds_of_the_first_look() -> None:
+    """Nothing is claimed of what was not trained."""
+    race = next_seeds([around("a", 0, 0), around("b", 0, 0)], 0, PLENTY)
+    assert dict(race.seeds) == {"a": 3, "b": 3}
+    assert (race.verdict, race.ended, race.out) == (None, None, ())
+
+
+def test_arms_that_are_open_go_on_to_the_next_look() -> None:
+    """From three seeds to five; one that lacks some gets them too, and a divergence is a seed that was trained."""
+    race = next_seeds([around("a", 0, 3), around("b", 0.1, 2), around("c", 0.1, 2, diverged=1)], 0, PLENTY)
+    assert dict(race.seeds) == {"a": 2, "b": 3, "c": 2}
+    assert race.ended is None
+
+
+def test_who_is_shown_to_be_worse_by_more_than_it_is_worth_gets_no_more() -> None:
+    """And stays at home: it is named again at the next look."""
+    arms = [around("a", 0, 5), around("b", 0.1, 5), around("c", 50, 5)]
+    race = next_seeds(arms, 1, PLENTY)
+    assert race.out == ("c",)
+    assert set(race.seeds) == {"a", "b"}
+    again = next_seeds([around("a", 0, 8), around("b", 0.1, 8), around("c", 0.1, 5)], 2, PLENTY, out=race.out)
+    assert again.out == ("c",)
+    assert "c" not in again.seeds
+
+
+def test_who_is_worse_by_less_than_it_is_worth_stays_in() -> None:
+    """A gap of 50 that is worth nothing to the user sends nobody home."""
+    race = next_seeds([around("a", 0, 3), around("b", 0, 3), around("c", 50, 3)], 0, PLENTY, worth=60.0)
+    assert race.out == ()
+
+
+def test_who_only_looks_worse_stays_in() -> None:
+    """A gap of 1.5 with an error of 0.8, and half a deviation is worth nothing: three seeds show no more."""
+    race = next_seeds([around("a", 0, 3), around("b", 1.5, 3)], 0, PLENTY)
+    assert race.out == ()
+    assert set(race.seeds) == {"a", "b"}
+
+
+def test_a_race_stops_with_a_winner() -> None:
+    """Nobody gets more."""
+    race = next_seeds([around("a", 0, 5), around("b", 50, 5)], 1, PLENTY)
+    assert (dict(race.seeds), race.ended) == ({}, Ended.WINNER)
+    assert race.verdict is not None
+    assert race.verdict.winner == "a"
+
+
+def test_a_race_stops_where_the_recommended_is_as_good_as_the_best() -> None:
+    """Two that are equal, and a gain has to be large to be worth anything."""
+    race = next_seeds([around("a", 0, 5), around("b", 0, 5)], 1, PLENTY, worth=10.0)
+    assert (dict(race.seeds), race.ended) == ({}, Ended.WITHIN)
+
+
+def test_a_race_stops_with_its_last_look() -> None:
+    """Two that are equal, after 18 seeds."""
+    arms = [around("a", 0, 18), around("b", 0, 18)]
+    assert next_seeds(arms, len(LOOKS) - 1, PLENTY).ended is Ended.LOOKS
+
+
+@pytest.mark.parametrize(("budget", "seeds"), [(4, {"a": 2, "b": 2}), (3, {"a": 1, "b": 1}), (1, {}), (0, {})])
+def test_the_budget_is_shared_evenly_and_ends_the_race(budget: int, seeds: dict[str, int]) -> None:
+    """Two more each are wanted; a budget that does not pay for one each ends it."""
+    race = next_seeds([around("a", 0, 3), around("b", 0.1, 3)], 0, budget)
+    assert dict(race.seeds) == seeds
+    assert (race.ended is Ended.BUDGET) == (not seeds)
+
+
+def test_where_all_diverge_at_first_nothing_is_claimed() -> None:
+    """There is no value to look at."""
+    with pytest.raises(ValueError, match="no arm has a value"):
+        next_seeds([Arm("a", "a", (), 3), Arm("b", "b", (), 3)], 0, PLENTY)
+
+
+def test_intervals_are_those_of_a_look() -> None:
+    """Five looks share 5 %, so that each has an interval of 99 %."""
+    arms = [around("a", 0, 5), around("b", 0.1, 5)]
+    race = next_seeds(arms, 1, PLENTY)
+    assert race.intervals["a"] == mean_interval(arms[0].costs, 0.99)
+    gain = gain_interval(arms[0], arms[1])
+    assert gain is not None
+    assert gain.low + gain.high == pytest.approx(0.2)
+    assert gain_interval(arms[0], around("b", 0.1, 1)) is None
