@@ -140,6 +140,7 @@ def next_commands(study: str, home: Path) -> str:
     """What to type after a sweep, with the home where it is not the one that the commands would find."""
     commands = {
         retyped(f"ui {study}", home): "rate and loss curves of all trainings, by family, in MLflow",
+        retyped(f"choose {study}", home): "which schedule to use, by what is shown",
         retyped("run STUDY.toml", home): "a study of your own",
     }
     width = max(map(len, commands))
@@ -218,9 +219,8 @@ def _view(progress: Progress) -> RenderableType:
     bar = Table.grid(padding=(0, 1))
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     bar.add_row(
-        ProgressBar(total=progress.trials_wanted, completed=progress.trials_told, width=32),
-        f"{progress.trials_told}/{progress.trials_wanted} trials, {progress.trainings_ended} trainings, "
-        f"{_duration(progress.seconds)}{left}",
+        _bar(progress),
+        f"{_trials(progress)}, {progress.trainings_ended} trainings, {_duration(progress.seconds)}{left}",
     )
     lines: list[RenderableType] = [bar, families_table(progress.families, progress.best)]
     if progress.best is not None:
@@ -239,6 +239,20 @@ def _view(progress: Progress) -> RenderableType:
     elif progress.behind:
         lines.append(Text(f"still to be sent to MLflow: {progress.behind} trainings", style="dim"))
     return Group(*lines)
+
+
+def _bar(progress: Progress) -> ProgressBar:
+    """Of the trials, or of the time where a clock ends the sweep."""
+    if progress.trials_wanted is None:
+        whole = progress.seconds + (progress.seconds_left or 0.0)
+        return ProgressBar(total=whole, completed=progress.seconds, width=32)
+    return ProgressBar(total=progress.trials_wanted, completed=progress.trials_told, width=32)
+
+
+def _trials(progress: Progress) -> str:
+    wanted = "" if progress.trials_wanted is None else f"/{progress.trials_wanted}"
+    noun = "trial" if progress.trials_wanted is None and progress.trials_told == 1 else "trials"
+    return f"{progress.trials_told}{wanted} {noun}"
 
 
 def _now(running: Sequence[Running]) -> str:
@@ -266,7 +280,7 @@ def _plain_line(progress: Progress) -> str:
     best = "" if progress.best is None else f"; best {progress.best.value:.4f} ({progress.best.family})"
     parts = (_slots(progress), phase_line(progress), cost_line(progress.cost))
     more = "".join(f"; {part}" for part in parts if part)
-    return f"{progress.trials_told}/{progress.trials_wanted} trials, {_duration(progress.seconds)}{left}{best}{more}"
+    return f"{_trials(progress)}, {_duration(progress.seconds)}{left}{best}{more}"
 
 
 def families_table(families: Sequence[FamilyStanding], best: Best | None) -> Table:

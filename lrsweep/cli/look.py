@@ -14,6 +14,7 @@ from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
 from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
 from lrsweep.selection import best_trial
 from lrsweep.store.base import Event, Holder, Store
+from lrsweep.study import BUDGETS, TIMED
 from lrsweep.sweep.finals import Finalist
 from lrsweep.sweep.owner import driver_shown, is_dead
 from lrsweep.sweep.progress import leading
@@ -121,7 +122,8 @@ def look_at(store: Store, given: str | None) -> Look:
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
     standing = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder)
     since = None if standing.driver is None else _taken_over_at(store, sweep.study)
-    left = max(0, (standing.trials_wanted or 0) - standing.trials_told)
+    spec = generation_of(store, sweep).spec
+    left = max(0, (_trials_expected(spec) or 0) - standing.trials_told)
     return Look(
         standing=standing,
         generation=sweep.generation,
@@ -191,9 +193,18 @@ def _ends(store: Store, study: str) -> list[Event]:
 
 
 def trials_wanted(spec: Mapping[str, Json]) -> int | None:
-    """That the search asks, whatever unit the budget has; None where a row does not say it."""
-    wanted = spec.get("trials") or spec.get("budget", {}).get("trials")
-    return None if wanted is None else int(wanted)
+    """None where a row does not say it, and where the budget is in another unit: how many that pays for is a guess."""
+    budget = spec.get("budget", {})
+    if any(unit in budget for unit in BUDGETS if unit != "trials"):
+        return None
+    return _trials_expected(spec)
+
+
+def _trials_expected(spec: Mapping[str, Json]) -> int | None:
+    """None where a clock alone says when the search is over."""
+    budget = spec.get("budget", {})
+    wanted = spec.get("trials") or budget.get("trials")
+    return None if wanted is None or any(unit in budget for unit in TIMED) else int(wanted)
 
 
 def _leading(

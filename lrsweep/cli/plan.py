@@ -122,8 +122,8 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
         f"{found.search_steps:,.0f} steps, at an equal share per family; the search moves it to those that do better",
         *([f"rate exponents: {found.design_steps:,} steps measure them"] if found.design_steps else []),
         _finalists(found),
-        f"in all: at most {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of "
-        f"{found.horizon:,}",
+        f"in all: {'about' if study.budget.trials is not None else 'at most'} {found.total_steps:,} steps, as many as "
+        f"{found.trainings:,.1f} trainings of {found.horizon:,}",
         _cost(found, asked, now),
     ]
     for line in lines:
@@ -174,7 +174,7 @@ def _left(left: Left) -> str:
     if left.trials is None:
         return f"{by_time} of the budget" + ("" if left.steps is None else f", about {left.steps:,} steps at that pace")
     return (
-        f"{counted(left.trials, 'trial')}, about {counted(left.trainings or 0, 'training')} and at most "
+        f"{counted(left.trials, 'trial')}, about {counted(left.trainings or 0, 'training')} and "
         f"{left.steps or 0:,} steps{f', {by_time} at that pace' if by_time else ''}"
     )
 
@@ -185,7 +185,7 @@ def _finalists(found: Plan) -> str:
     resolvable = found.resolvable
     metric = f" ({resolvable.in_metric:.3g} of the metric, by its earlier seeds)" if resolvable.in_metric else ""
     return (
-        f"finalists: up to {found.finalists} with {found.seeds} fresh seeds each, {found.final_steps:,} steps; they "
+        f"finalists: about {found.finalists} with {found.seeds} fresh seeds each, {found.final_steps:,} steps; they "
         f"tell differences from {resolvable.in_deviations:.2f} standard deviations of a seed on{metric}"
     )
 

@@ -14,11 +14,12 @@ from lrsweep.cli.live import BARS, SPARK_WIDTH, best_lines, families_table, past
 from lrsweep.cli.look_drawing import moment, number
 from lrsweep.cli.show import StudyShown, TrainingShown, TrialShown, thinned
 from lrsweep.cli.sweep_drawing import baseline_line, finals_table, rungs_line
-from lrsweep.records import Json, TrainingRow
+from lrsweep.records import Json, Purpose, TrainingRow
 from lrsweep.selection import FamilyStanding
 from lrsweep.space.points import SCHEDULE
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.lost import unreadable
+from lrsweep.sweep.finals import deciding
 from lrsweep.sweep.progress import Best
 
 COLUMNS: Mapping[str, Literal["left", "right"]] = {
@@ -75,10 +76,11 @@ def _study(console: Console, shown: StudyShown) -> None:
         _say(console, f"best trial {standing.best_trial}: {unreadable(standing.family)}")
     else:
         console.print(best_lines(shown.best), highlight=False, soft_wrap=True)
-    if baseline := baseline_line(shown.families, shown.best, shown.finals):
-        _say(console, f"{baseline}\n")
     if shown.finals:
         console.print(finals_table(shown.finals))
+        console.print()
+    if baseline := baseline_line(shown.families, shown.best, shown.finals):
+        _say(console, baseline)
     if rungs := rungs_line(shown.rungs):
         _say(console, rungs)
 
@@ -104,7 +106,11 @@ def _trial(console: Console, shown: TrialShown) -> None:
     else:
         _say(console, unreadable(str(trial.params["family"])))
     if shown.trainings:
-        console.print(_trainings(shown.trainings, shown.study))
+        finals = [row for row in shown.trainings if row.purpose is Purpose.FINAL]
+        of_finals, _ = deciding(shown.study, finals)
+        console.print(_trainings(shown.trainings, shown.study, of_finals))
+        if finals and of_finals != shown.study.value_key:
+            _say(console, f"value: {shown.study.value_key}, and of finals {of_finals}")
     for row in shown.trainings:
         for text in (row.reason, row.error):
             if text:
@@ -164,7 +170,7 @@ def _training(console: Console, shown: TrainingShown) -> None:
         _say(console, f"\n{row.error.rstrip()}")
 
 
-def _trainings(rows: Sequence[TrainingRow], study: ResolvedStudy) -> Table:
+def _trainings(rows: Sequence[TrainingRow], study: ResolvedStudy, of_finals: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns, but for long names of engines
     for name, justify in COLUMNS.items():
         table.add_column(name, justify=justify, no_wrap=name != "engine")
@@ -176,7 +182,7 @@ def _trainings(rows: Sequence[TrainingRow], study: ResolvedStudy) -> Table:
             f"{row.seed}",
             f"{row.rate_scale:.3g}",
             row.status.value,
-            number(row.metrics.get(study.value_key)),
+            number(row.metrics.get(of_finals if row.purpose is Purpose.FINAL else study.value_key)),
             f"{row.seconds:.2f}",
             f"{row.attempt}",
             " on ".join(each for each in (row.engine, row.device) if each),

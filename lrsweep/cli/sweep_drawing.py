@@ -67,7 +67,9 @@ def baseline_line(families: Sequence[FamilyStanding], best: Best | None, finals:
         return ""
     baseline = max(baselines, key=lambda trial: trial.number)  # the file may have named another one since
     if best is not None and best.trial == baseline.number:
-        return f"The baseline is the best (trial {baseline.number}): no other schedule did better."
+        rivals = sum(each.complete + each.pruned + each.diverged for each in families) - 1
+        did = "no other schedule did better" if rivals else "no other schedule was trained"
+        return f"The baseline is the best (trial {baseline.number}): {did}."
     params = baseline.params
     optimizer = "" if params["optimizer"] == OPTIMIZER else f" with {params['optimizer']}"
     return (

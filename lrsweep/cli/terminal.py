@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
+
+WIDE = 200
+"""Columns of a table that goes into a pipe or a file: nothing has to be cut there."""
 
 IN_ASCII = str.maketrans(
     {
@@ -25,6 +30,14 @@ IN_ASCII = str.maketrans(
         "ü": "ue",
     }
 )
+
+
+def console_for_tables() -> Console:
+    """As wide as the terminal is; where there is none, as wide as tables get, unless COLUMNS says how wide."""
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
+    return console
 
 
 def written_for(console: Console, text: str) -> str:

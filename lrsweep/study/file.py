@@ -213,7 +213,7 @@ def _text(details: ErrorDetails, place: Place, around: Around) -> str:
         *table, key = table
     known = TABLES[tuple(table)].model_fields
     if details["type"] == "extra_forbidden":
-        return _unknown_key(str(key), tuple(table), around)
+        return _unknown_key(str(key), tuple(table), around, is_table=isinstance(details["input"], dict))
     wanted = known[str(key)].description or ""
     if details["type"] == "missing":
         return f"missing. Add {wanted}."
@@ -226,16 +226,17 @@ def _advice(given: object, wanted: str) -> str:
     return " Write the number without quotes." if is_quoted_number and "number" in wanted else ""
 
 
-def _unknown_key(key: str, table: Place, around: Around) -> str:
+def _unknown_key(key: str, table: Place, around: Around, *, is_table: bool) -> str:
     known = tuple(TABLES[table].model_fields)
+    near = did_you_mean(key.lower(), known)
     homes = [place for place, model in TABLES.items() if place and place != table and key in model.model_fields]
     homes.sort(key=lambda place: place[:-1] != table)  # the tables inside this one first
     if not around.is_command:
         homes = [place for place in homes if place != ("study", "workload")]
-    if homes:
+    if homes and not (is_table and near):  # [runs] is no tracking.runs but a [run] with a letter too many
         return f"this key belongs under {_header(homes[0])}. Move it there."
     owner = f"{_header(table)} takes" if table else "A study file has the tables"
-    return f"unknown.{did_you_mean(key.lower(), known)} {owner} {listed(known)}."
+    return f"unknown.{near} {owner} {listed(known)}."
 
 
 def _header(table: Place) -> str:

@@ -20,7 +20,7 @@ from lrsweep.records import Curve, Json, Origin, Status, SweepRow, TrainingRow, 
 from lrsweep.scripts import command
 from lrsweep.space import baseline_params
 from lrsweep.store.base import Lease, Store
-from lrsweep.study import ResolvedStudy
+from lrsweep.study import TIMED, ResolvedStudy
 from lrsweep.sweep import events
 from lrsweep.sweep.checkpoints import Checkpoints
 from lrsweep.sweep.failures import refuse_total_failure
@@ -287,7 +287,7 @@ class Driver:
             study=self._study.name,
             sweep_id=self._sweep.sweep_id,
             trials_told=tally.told,
-            trials_wanted=max(self._study.trials, self._tally.asked),
+            trials_wanted=None if self._study.budget.kind in TIMED else max(self._study.trials, self._tally.asked),
             trainings_ended=tally.ended,
             steps_done=tally.steps - self._steps_before,
             seconds=self.seconds,
@@ -305,14 +305,19 @@ class Driver:
         )
 
     def _seconds_left(self) -> float | None:
-        """By the pace so far: of the budget, finals included, and where the search has ended of what is queued."""
+        """By the pace so far: of the budget, finals included, and where the search has ended of what is queued. A clock
+        ends all, and a search goes on until its share is over."""
         tally = self._tally
+        by_the_clock = self._budget.seconds_left(self.seconds)
+        if by_the_clock is not None and self._phases.now is Phase.SEARCH:
+            return by_the_clock
         pace = (tally.steps - self._steps_before) / self.seconds if self.seconds else 0.0
         if not pace:
-            return None
+            return by_the_clock
         queued = sum(row.horizon for row in tally.unsearched.values() if not row.status.is_outcome)
         to_come = self._study.total_steps - tally.steps if self._phases.now is Phase.SEARCH else 0
-        return max(queued, to_come) / pace
+        found = max(queued, to_come) / pace
+        return found if by_the_clock is None else min(found, by_the_clock)
 
     def _best_so_far(self) -> Best | None:
         """Built anew only when another trial leads: a curve may have to be read for it."""

@@ -25,6 +25,8 @@ from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share
 
 NOTHING_REMOVED = Removed()
+SLIGHTLY = 0.02
+"""Of the budget: by so much a search may go past its share, as its last trials often do, before it costs a finalist."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ def plan(
     """What the finals are, once the search (and a design) has ended; the rows are the sweep's.
 
     They get what the search has left of the budget. Where a share is kept, they get it of a budget in trials, on whose
-    top they come, and of others as much as two finalists take: with many trials at a time the search may have gone past
-    its own share. ``left`` is given where a clock says how many updates that is, those of finals that exist included.
+    top they come, and of others too where the search has gone slightly past its own; where it has gone further, as with
+    many trials at a time, as much as two finalists take. ``left`` is given where a clock says how many updates that is,
+    those of finals that exist included.
     ``removed`` is what the sweep has spent on rows that are gone.
     """
     wanted = study.selection
@@ -199,7 +202,7 @@ def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow], removed: Remov
     left = study.total_steps - spent - removed.all_steps
     share = kept_share(study.selection, study.total_steps, study.horizon)
     kept = int(share * study.total_steps)
-    if study.budget.trials is None:
+    if study.budget.trials is None and left < kept - SLIGHTLY * study.total_steps:
         fewest = FEWEST_FINALISTS * study.selection.seeds * study.horizon
         kept = min(kept, fewest) if left >= 0 else 0  # a smaller budget than before has nothing left to promise
     return max(left, kept - finals_removed)

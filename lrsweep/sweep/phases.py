@@ -18,6 +18,7 @@ from lrsweep.study.budgets import FEWEST_FINALISTS, kept_share, seconds_of
 from lrsweep.sweep import exponents, finals
 from lrsweep.sweep.exponents import FITTED_KEY
 from lrsweep.sweep.tally import Tally
+from lrsweep.sweep.trust import DROPPED_KEY
 
 
 class Phase(StrEnum):
@@ -71,6 +72,10 @@ class Budget:
         """Whether the clock has used up the whole of it."""
         return self._seconds is not None and self._seconds_before + seconds >= self._seconds
 
+    def seconds_left(self, seconds: float) -> float | None:
+        """Of the clock; None where there is none."""
+        return None if self._seconds is None else max(0.0, self._seconds - self._seconds_before - seconds)
+
     def pace(self, tally: Tally, seconds: float) -> float | None:
         """Updates per second of all trainings so far; None before the first."""
         used = self._seconds_before + seconds
@@ -79,9 +84,9 @@ class Budget:
     def left_for_finals(self, tally: Tally, seconds: float) -> int | None:
         """In updates, those of finals that exist included, by the pace so far; None where no clock says it."""
         pace = self.pace(tally, seconds)
-        if self._seconds is None or pace is None:
+        left = self.seconds_left(seconds)
+        if left is None or pace is None:
             return None
-        left = max(0.0, self._seconds - self._seconds_before - seconds)
         return sum(row.steps for row in tally.finals) + int(left * pace)
 
 
@@ -112,7 +117,8 @@ class Phases:
         study = self._study
         if study.budget.kind in TIMED:  # what was expected of the pace was a guess, and of a script there was none
             study = study.paced(budget.pace(tally, seconds))
-        rows = [] if _has_lost_design(tally) else exponents.design(study, trials, trainings)
+        has_none = _has_lost_design(tally) or self._has_dropped_its_rung()
+        rows = [] if has_none else exponents.design(study, trials, trainings)
         if rows:
             self.now = Phase.FIT
             self._say_once(
@@ -166,6 +172,10 @@ class Phases:
         self._store.update_sweep(self._lease, self._sweep_id, settings={FITTED_KEY: stored})
         for name, fit in fits.items():
             self._say_once(f"rate exponent of {name}: {fit.sentence}")
+
+    def _has_dropped_its_rung(self) -> bool:
+        """Whether the sweep trains nothing any more at the rung whose rates a design would correct."""
+        return 0 in self._store.sweep(self._sweep_id).settings.get(DROPPED_KEY, ())
 
     def _say_once(self, sentence: str) -> None:
         if sentence not in self._said:

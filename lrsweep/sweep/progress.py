@@ -115,7 +115,8 @@ class Progress:
     study: str
     sweep_id: str
     trials_told: int
-    trials_wanted: int
+    trials_wanted: int | None
+    """None where a clock says how many it will be"""
     trainings_ended: int
     steps_done: int
     seconds: float

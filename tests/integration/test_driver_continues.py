@@ -179,7 +179,7 @@ class Clocked:
             if plan.training_id in stopped:
                 return Outcome(Status.STOPPED, 10, 0.1, {})
             self.now += 50.0 if bench.store.training(plan.training_id).purpose is Purpose.SEARCH else 150.0
-            return completed(plan)
+            return replace(completed(plan), seconds=plan.horizon / 10)
 
         class Stops(ScriptedExecutor):
             def stop(self, training_id: str) -> None:

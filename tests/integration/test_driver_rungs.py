@@ -16,6 +16,7 @@ from lrsweep.study import ResolvedStudy, SearchSpec, SelectionSpec
 from lrsweep.study.specs import BudgetSpec, Plugin
 from lrsweep.sweep.events import Event
 from lrsweep.sweep.halting import calibrates
+from lrsweep.sweep.progress import Progress
 from lrsweep.sweep.trust import DROPPED_KEY
 from tests.history import assert_history
 from tests.scripted import Bench, End, ScriptedExecutor, completed, only_sgd, value_of
@@ -217,6 +218,29 @@ def test_rungs_that_save_nothing_are_left_out_of_a_sweep_by_the_clock(monkeypatc
     )
     assert bench.store.sweep("sweep-1").settings[DROPPED_KEY] == [0, 1]
     assert_history(bench.store, "quick")
+
+
+@pytest.mark.parametrize(("start", "purposes"), [(4.0, {Purpose.SEARCH}), (0.0, {Purpose.SEARCH, Purpose.FIT})])
+def test_no_exponent_is_measured_at_a_rung_that_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, start: float, purposes: set[Purpose]
+) -> None:
+    """Nothing is trained there any more whose rate it would correct."""
+    study = of_a_clock(search={"fit_exponent": True})
+    bench = Bench(replace(study, selection=SelectionSpec(share=0.5, finalists=2, seeds=2)))
+    bench.drive(timed(monkeypatch, bench, lambda horizon: start + horizon / 900))
+    assert {row.purpose for row in bench.trainings()} - {Purpose.FINAL} == purposes
+
+
+def test_what_is_left_is_told_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search goes on until it is over, whatever the pace; how many trials that will be nobody knows."""
+    bench = Bench(of_a_clock())
+    driver = bench.driver(ScriptedExecutor(timed(monkeypatch, bench, lambda horizon: 0.25 + horizon / 200)))
+    seen: list[Progress] = []
+    driver._observe = seen.append
+    driver.run()
+    assert {look.trials_wanted for look in seen} == {None}
+    for look in seen:
+        assert look.seconds_left == pytest.approx(max(0.0, 300.0 - look.seconds))
 
 
 def test_rungs_that_save_time_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

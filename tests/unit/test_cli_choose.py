@@ -411,6 +411,16 @@ def test_a_studys_finals_decide(
     assert "what is compared is decide_loss" in refused(run, "quick", "--target", "val_loss <= 1.2")
 
 
+def test_the_studys_own_worth_counts_unless_another_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, where the study is."""
+    study = replace(STUDY, selection=replace(STUDY.selection, worth=0.25))
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study, noisy), {})
+    assert answered(run, "quick")["worth"] == 0.25
+    assert answered(run, "quick", "--worth", "0.5")["worth"] == 0.5
+
+
 def test_a_study_without_finals_has_the_searchs_single_seeds() -> None:
     """Nothing is claimed of them; where all finals diverged it is the same."""
     without = a_driven_bench(replace(STUDY, selection=SelectionSpec(finalists=0)), noisy)

@@ -13,6 +13,7 @@ from lrsweep.cli.importing import told
 from lrsweep.cli.new import write_study
 from lrsweep.cli.plan import asked_plan
 from lrsweep.cli.sweep_drawing import baseline_line
+from lrsweep.cli.terminal import console_for_tables
 from lrsweep.records import Origin, TrialState, WorkloadFacts
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import OPTIMIZER
@@ -79,6 +80,13 @@ def test_a_best_of_fresh_seeds_is_compared_with_the_baselines() -> None:
 def test_a_baseline_that_leads_is_said_to() -> None:
     """There is nothing to compare it with."""
     assert line_of(replace(BEST, trial=0)) == "The baseline is the best (trial 0): no other schedule did better."
+
+
+def test_a_baseline_that_was_trained_alone_is_better_than_nobody() -> None:
+    """Where the clock was over after it."""
+    alone = a_complete_trial(0, 0.2, family="linear", origin=Origin.BASELINE)
+    line = baseline_line(by_family([alone]), replace(BEST, trial=0), ())
+    assert line == "The baseline is the best (trial 0): no other schedule was trained."
 
 
 def test_of_two_baselines_the_newest_is_compared() -> None:
@@ -148,3 +156,11 @@ def test_a_new_study_says_that_its_schema_is_not_there_yet(tmp_path: Path) -> No
     said = write_study(tmp_path / "mine.toml")
     assert "Its first line names a schema" in said
     assert said.endswith(f"It is there after\n\n    lrsweep schema > {tmp_path / 'study.schema.json'}")
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_needs_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that is cut to "fini…" is of no use to whoever reads it there; COLUMNS still says how wide."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console_for_tables().width == 200
+    monkeypatch.setenv("COLUMNS", "72")
+    assert console_for_tables().width == 72

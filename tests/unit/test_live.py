@@ -189,8 +189,9 @@ def test_the_report_ends_with_the_best_schedule_and_what_to_type_next() -> None:
         "for sgd (momentum=0.9, weight_decay=0). Best of its trials on one seed each: partly luck, see the README."
         in (lines)
     )
-    assert lines[-3] == "Next:"
-    assert lines[-2].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep ui quick ")
+    assert lines[-4] == "Next:"
+    assert lines[-3].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep ui quick ")
+    assert lines[-2].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep choose quick ")
 
 
 def test_a_report_without_any_trial_says_so() -> None:
@@ -215,6 +216,13 @@ def test_the_live_view_shows_progress_families_the_best_and_the_running_training
     assert "cosine" in text
     assert sparkline(BEST.schedule, 600) in text
     assert "now: trial 3, linear with sgd, 30 steps" in text
+
+
+def test_where_a_clock_ends_the_sweep_the_live_view_shows_its_time() -> None:
+    """How many trials it pays for nobody knows: they are counted, and the bar is that of the time."""
+    timed = replace(SOMETHING, trials_wanted=None, seconds_left=25.0)
+    assert "3 trials, 4 trainings, 1 min 15 s, about 25 s left" in seen(timed)
+    assert "1 trial, " in seen(replace(timed, trials_told=1))
 
 
 def test_the_live_view_shows_an_outage_with_the_backlog() -> None:

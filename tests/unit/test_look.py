@@ -15,7 +15,7 @@ import pytest
 
 import lrsweep
 from lrsweep.cli.cancel import cancel
-from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of
+from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of, trials_wanted
 from lrsweep.cli.show import found_training, show_what
 from lrsweep.errors import SettingsError, TryAgain
 from lrsweep.records import Origin, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingPlan
@@ -120,6 +120,22 @@ def test_only_the_sweeps_own_trials_that_have_ended_are_counted() -> None:
     trials = [a_complete_trial(0, 0.5), a_trial(1), a_complete_trial(2, 0.4, origin=Origin.COPIED)]
     standing = standing_of(SweepRow("s", "quick", row.generation), row, trials, [], None)
     assert (standing.trials_told, standing.trials_wanted) == (1, 60)
+
+
+@pytest.mark.parametrize(
+    ("budget", "wanted"),
+    [
+        ({"trials": 60}, 60),
+        ({"trainings": 20.0, "trials": 60}, None),
+        ({"wall_clock": 60.0, "trials": 60}, None),
+        ({}, None),
+    ],
+)
+def test_how_many_trials_are_wanted_is_said_of_a_budget_in_trials_alone(
+    budget: dict[str, float], wanted: int | None
+) -> None:
+    """What another unit pays for is a guess: "18 of 8" helps nobody."""
+    assert trials_wanted({"budget": budget}) == wanted
 
 
 def test_status_counts_trainings_by_status_and_shows_the_last_failure() -> None:
@@ -273,6 +289,22 @@ def test_a_trial_is_shown_with_its_parameters_and_trainings(run: Typed) -> None:
     said = run("show", "quick", "0").out
     assert shown["trainings"][0]["training"][:8] in said
     assert ".rates(90, peak_lr=" in said
+
+
+def test_a_finals_value_is_the_one_that_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """Whoever averages the column comes to the mean in the table of finalists."""
+    study = replace(
+        only_sgd(trials=4), total_steps=4 * (30 + 90) + 4 * 90, selection=SelectionSpec(finalists=2, seeds=2)
+    )
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study, completed), {})
+    final = json.loads(run("show", "quick", "--json").out)["finalists"][0]
+    said = run("show", "quick", f"{final['trial']}").out
+    values = [float(line.split()[6]) for line in said.splitlines() if " final " in line]
+    assert len(values) == final["n"]
+    assert sum(values) / len(values) == pytest.approx(final["mean"], abs=1e-4)
+    assert "value: val_loss, and of finals decide_loss" in said
 
 
 def test_a_training_is_found_by_the_beginning_of_its_id_and_by_trial_and_horizon(run: Typed) -> None:

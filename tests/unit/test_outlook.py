@@ -84,7 +84,7 @@ def test_a_sweep_that_was_left_says_what_is_done_and_left() -> None:
     first, done, left = shown(found)
     assert first == "the next run: goes on with sweep sweep-1"
     assert done == f"done: {told} trials, {len(ended)} trainings, {steps} steps in 90 s"
-    assert left.startswith(f"left: {12 - told} trials, about {found.left.trainings} trainings and at most ")
+    assert left.startswith(f"left: {12 - told} trials, about {found.left.trainings} trainings and ")
     assert left.endswith("at that pace")
 
 

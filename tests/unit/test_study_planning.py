@@ -258,8 +258,8 @@ def test_people_see_a_table_and_the_sums() -> None:
         "cosine      20       8",
         "wsd         20       8",
     ]
-    assert "finalists: up to 3 with 6 fresh seeds each, 10,800 steps" in text
-    assert "in all: at most 29,334 steps, as many as 48.9 trainings of 600" in text
+    assert "finalists: about 3 with 6 fresh seeds each, 10,800 steps" in text
+    assert "in all: about 29,334 steps, as many as 48.9 trainings of 600" in text
     assert "time: 49 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:48" in text
     assert "0.81 device hours, 1.63 in money" in text
     assert "time and money: unknown. Give --steps-per-second" in shown(asked_plan(a_study(more=TWO), None, None))

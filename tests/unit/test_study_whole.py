@@ -197,3 +197,12 @@ def test_what_depends_on_a_wrong_part_is_known() -> None:
     assert not found.are_sound(("space", "families"))
     assert not found.are_sound(("study", "workload", "model"))
     assert found.are_sound(("space", "optimizers"), ("study", "metric"))
+
+
+def test_a_table_with_a_letter_too_many_is_no_key_of_another() -> None:
+    """`runs` is a key of [tracking], and whoever writes [runs] means [run]."""
+    with pytest.raises(StudyError) as refused:
+        parse_study('[study]\nname = "q"\nworkload = "digits"\n[budget]\ntrials = 60\n[runs]\ndevice = "cpu"\n', "s")
+    [problem] = refused.value.problems
+    assert (problem.line, problem.key) == (6, "runs")
+    assert problem.text.startswith("unknown. Did you mean 'run'? A study file has the tables ")

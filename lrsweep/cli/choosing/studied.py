@@ -37,6 +37,8 @@ class Studied:
     baseline: Point | None
     seconds: float
     """of all trainings of the sweep"""
+    worth: float | None
+    """the smallest gain that the study says is worth a change"""
 
 
 def results_of(store: Store, given: str) -> Studied:
@@ -66,6 +68,7 @@ def results_of(store: Store, given: str) -> Studied:
         finals=tuple(found) if has_finals else (),
         searched=tuple(searched),
         baseline=baselines[-1] if baselines else None,
+        worth=study.selection.worth,
         seconds=sum(row.seconds for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id)),
     )
 
@@ -112,7 +115,7 @@ def choose_in(store: Store, given: str, *, worth: float | None, target: str | No
         horizon=found.horizon,
         searched=found.searched,
         baseline=found.baseline,
-        worth=worth,
+        worth=found.worth if worth is None else worth,
         target=None if target is None else read_target(target, found.metric, found.direction)[0],
     )
     return found.metric, replace(choice, search_cost=found.seconds, cost_unit="s")

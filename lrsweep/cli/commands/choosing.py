@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from lrsweep.cli.options import ObjectOption
+from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _show(metric: str, choice: Choice, unread: Mapping[str, int], *, as_json: bo
         found = {**choice.to_json(), "metric": metric, **({"unread": dict(unread)} if unread else {})}
         typer.echo(json.dumps(found, allow_nan=False))
         return
-    console = Console()
+    console = console_for_tables()
     show_choice(console, choice, metric)
     for reason, count in unread.items():
         console.print(

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from lrsweep.cli.options import ObjectOption
+from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import SettingsError
 
 StudyArgument = Annotated[str, typer.Argument(help="A study's name as `lrsweep list` shows it, or its file.")]
@@ -29,7 +30,7 @@ def list_studies(as_json: ObjectOption = False) -> None:
         started = [{"study": study, "driver": driver} for study, driver in waiting.items()]
         typer.echo(json.dumps({"studies": [each.to_json() for each in standings], "without_sweep": started}))
     else:
-        look_drawing.show_list(Console(), standings, waiting)
+        look_drawing.show_list(console_for_tables(), standings, waiting)
 
 
 def status(
@@ -73,7 +74,7 @@ def show(
     if as_json:
         typer.echo(json.dumps(shown.to_json()))
     else:
-        show_drawing.show(Console(), shown)
+        show_drawing.show(console_for_tables(), shown)
 
 
 def cancel(
