@@ -13,7 +13,9 @@ from lrsweep.engines.command.process import Ended, Guarded, Start, plainly
 from lrsweep.scripts.command import Command
 from tests.scripted_commands import wait_until
 
-ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+NOT_OURS = ("PYTEST_CURRENT_TEST", "PYTHONUNBUFFERED")
+"""The second would hide output that is still in a buffer at the end."""
+ENVIRON = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
 
 
 def server_of(forks: Forks) -> _Server:

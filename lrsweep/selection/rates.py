@@ -59,8 +59,8 @@ def rates_within(
     finite = [rate for rate in rates if math.isfinite(costs[rate])]
     return Rates(
         best=math.exp(found.at),
-        low=max(math.exp(found.at - reach), finite[0]),
-        high=min(math.exp(found.at + reach), finite[-1]),
+        low=math.exp(max(found.at - reach, math.log(finite[0]))),  # a large worth reaches beyond any float
+        high=math.exp(min(found.at + reach, math.log(finite[-1]))),
         measured=len(finite),
         misfit=math.sqrt(found.misfit / found.freedom),
     )

@@ -5,6 +5,7 @@ nothing and costs its own time, so a rung is left out whose training takes more 
 budget of steps or trainings never asks: a step of a short training costs it what any other does.
 
 The quickest training of a rung stands for it: what else runs on the machine, and imports of the first start, only add.
+Where it took longer than the quickest of the next rung all of them were such starts, and nothing is known yet.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def too_high(rungs: Sequence[int], seconds: Mapping[int, Sequence[float]], dropp
     [1, 0]
     >>> too_high((100, 300, 900), {0: [1.1, 1.0, 1.2], 1: [2.1, 2.0, 2.1], 2: [5.0, 5.1]}, ())
     []
+    >>> too_high((100, 300, 900), {0: [6.9, 6.8, 7.0], 1: [1.5]}, ())
+    []
     """
     found = []
     following = len(rungs) - 1
@@ -85,7 +88,8 @@ def too_high(rungs: Sequence[int], seconds: Mapping[int, Sequence[float]], dropp
         if rung in dropped:
             continue
         own, after = seconds.get(rung, ()), seconds.get(following, ())
-        if len(own) >= FEWEST and after and min(own) > MOST * min(after):
+        is_comparable = len(own) >= FEWEST and after and min(own) <= min(after)
+        if is_comparable and min(own) > MOST * min(after):
             found.append(RungCost(rung, rungs[rung], min(own), len(own), rungs[following], min(after)))
         else:
             following = rung

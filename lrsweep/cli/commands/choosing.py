@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from enum import StrEnum
@@ -77,7 +78,7 @@ def choose(
             "Name one: a study, as in `lrsweep choose STUDY`, a table with --from FILE, or runs with "
             "--from-mlflow EXPERIMENT."
         )
-    if worth is not None and not worth > 0:
+    if worth is not None and not 0 < worth < math.inf:
         raise SettingsError(f"--worth is {worth}; wanted a number above 0, in the metric's own units.")
     if metric is not None and experiment is None:
         raise SettingsError("--metric is of MLflow's runs: a study has its own, and a table its column value.")

@@ -208,12 +208,17 @@ def _leave(code: int, *, is_interrupted: bool) -> NoReturn:
 
 
 def _flush(code: int) -> int:
-    """Every file that the script has left open."""
-    for file in gc.get_objects():
+    """Every file that the script has left open. What was there as the server froze its objects is not among those that
+    are listed: its streams are older than that."""
+    streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    for file in (*streams, *gc.get_objects()):
         if issubclass(type(file), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
             try:
                 if not file.closed:
                     file.flush()
-            except Exception:  # whatever a file of the user's is
-                code = FLUSH_FAILED if file is sys.stdout else code
+            except Exception as error:  # whatever a file of the user's is
+                if file is sys.stdout and code != FLUSH_FAILED:
+                    code = FLUSH_FAILED
+                    told = "".join(traceback.format_exception_only(type(error), error))
+                    sys.stderr.write(f"Exception ignored in: {file!r}\n{told}")
     return code

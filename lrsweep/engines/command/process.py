@@ -172,5 +172,12 @@ def _with_open(path: Path) -> Iterator[int]:
     wanted = path.resolve()
     for entry in Path("/proc").glob("[0-9]*/fd"):
         with contextlib.suppress(OSError):
-            if any(each.readlink() == wanted for each in entry.iterdir()):
+            if any(_leads_to(each, wanted) for each in entry.iterdir()):
                 yield int(entry.parent.name)
+
+
+def _leads_to(link: Path, wanted: Path) -> bool:
+    """Not where it has gone meanwhile: the others of that process are still to be looked at."""
+    with contextlib.suppress(OSError):
+        return link.readlink() == wanted
+    return False
