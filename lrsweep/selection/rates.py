@@ -59,8 +59,9 @@ def rates_within(
     finite = [rate for rate in rates if math.isfinite(costs[rate])]
     return Rates(
         best=math.exp(found.at),
-        low=math.exp(max(found.at - reach, math.log(finite[0]))),  # a large worth reaches beyond any float
-        high=math.exp(min(found.at + reach, math.log(finite[-1]))),
+        # a large worth reaches beyond any float
+        low=math.exp(found.at - reach) if found.at - reach > math.log(finite[0]) else finite[0],
+        high=math.exp(found.at + reach) if found.at + reach < math.log(finite[-1]) else finite[-1],
         measured=len(finite),
         misfit=math.sqrt(found.misfit / found.freedom),
     )
