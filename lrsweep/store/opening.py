@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from lrsweep.errors import StoreUnavailable
+from lrsweep.sqlite_files import BUSY_SECONDS, write_ahead
 from lrsweep.store.addresses import SQLITE, as_text, parsed, shown, with_schema, without_schema
 from lrsweep.store.faults import while_opening
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
@@ -21,8 +20,6 @@ from lrsweep.store.transactions import writing
 
 SCHEMA = "lrsweep"
 SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
-_BUSY_SECONDS = 20
-_BUSY_PAUSE = 0.01
 _CONNECT_SECONDS = 10
 
 
@@ -105,13 +102,13 @@ def _sqlite_engine(address: URL) -> Engine:
     path = Path(str(address.database)).expanduser().absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
-        address.set(database=str(path)), connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
+        address.set(database=str(path)), connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True
     )
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        _write_ahead(connection)
+        write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a committed result survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -122,21 +119,6 @@ def _sqlite_engine(address: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
     return engine
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Readers and the one writer do not wait for each other. Of two processes that change the mode of a new file at the
-    same time SQLite refuses one at once, without waiting as for any other lock."""
-    give_up = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(_BUSY_PAUSE)
 
 
 def _postgresql_engine(address: URL) -> Engine:

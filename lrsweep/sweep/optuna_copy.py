@@ -6,8 +6,11 @@ copy and then takes its name, in one transaction: somebody else's trials, which 
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 import optuna
 from optuna.storages import RDBStorage
@@ -17,11 +20,17 @@ from optuna.trial import FrozenTrial
 from lrsweep.errors import StoreUnavailable
 from lrsweep.records import Direction, StudyRow
 from lrsweep.redaction import without_secrets
+from lrsweep.sqlite_files import write_ahead
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 
 FRESH, OLD = ".new", ".old"
 """Ends of the names of a copy that is being written, and of one that was replaced."""
+
+MADE_BY_ANOTHER = ("already exists", "UNIQUE constraint failed", "duplicate key value", "database is locked")
+"""What SQLite and PostgreSQL say of a table, or its version, that somebody else has just made."""
+MAKING_SECONDS = 20.0
+MAKING_PAUSE = 0.1
 
 
 def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
@@ -33,7 +42,7 @@ def open_copy(url: str, study: ResolvedStudy) -> optuna.Study:
         storage = _storage(url)
         if url.startswith("sqlite"):
             with storage.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # kept in the file
+                write_ahead(cast(sqlite3.Connection, connection.connection.driver_connection))
         name = copy_name(study)
         _tidy(storage, name)
         copy = optuna.create_study(storage=storage, study_name=name, direction=study.sense, load_if_exists=True)
@@ -96,7 +105,16 @@ def add_copy(copy: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def _storage(url: str) -> RDBStorage:
-    return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    """Of two processes that open a new database Optuna lets one fail over the tables that the other is making; it finds
+    them there when it looks again."""
+    give_up = time.monotonic() + MAKING_SECONDS
+    while True:
+        try:
+            return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except Exception as error:
+            if not any(sign in str(error) for sign in MADE_BY_ANOTHER) or time.monotonic() > give_up:
+                raise
+            time.sleep(MAKING_PAUSE)
 
 
 def _replace(

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lrsweep.errors import SettingsError, TrackingUnavailable
 from lrsweep.redaction import shown, without_secrets
+from lrsweep.sqlite_files import write_ahead
 
 FRESH_SUFFIX = ".new"
 POSTGRESQL = "postgresql+psycopg"
@@ -107,8 +108,7 @@ def _ready_sqlite(uri: str, artifact_root: Path | None, timeout_seconds: float) 
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         _refuse_foreign(uri, tables, ours=artifact_root is not None, place="file")
         if artifact_root is not None:
-            # readers (the UI) and the writer do not wait for each other; the file remembers it
-            database.execute("PRAGMA journal_mode=WAL")
+            write_ahead(database)
 
 
 def _make_sqlite(file: Path, artifact_root: Path) -> None:

@@ -5,6 +5,8 @@ And how it is written anew: somebody else's trials in it are in no store of ours
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,3 +117,42 @@ def test_no_kill_while_trials_are_taken_out_loses_somebody_elses(
     assert [trial.user_attrs.get(TRIAL_ATTRIBUTE) for trial in found.trials] == [1, None]
     assert (found.direction.name, found.user_attrs) == ("MAXIMIZE", {"note": "hers"})
     assert optuna.get_all_study_names(url) == [name]
+
+
+RACE = """
+import sys
+from dataclasses import replace
+from lrsweep.sweep.optuna_copy import open_copy
+from tests.sweeps import a_study
+print("ready", flush=True)
+sys.stdin.readline()
+open_copy(sys.argv[1], replace(a_study(), name=sys.argv[2]))
+"""
+
+
+def test_studies_that_begin_together_make_their_copies_in_one_new_database(database_url: str) -> None:
+    """Optuna lets all but one fail over the tables that the first is making."""
+    open_store(database_url).close()  # SQLite's folder
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, database_url, f"racer-{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    for racer in racers:
+        racer.communicate(timeout=60)
+    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    storage = optuna.storages.RDBStorage(database_url)
+    assert len(optuna.get_all_study_names(storage)) == 3
+    storage.remove_session()
+    storage.engine.dispose()
