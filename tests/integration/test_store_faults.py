@@ -57,7 +57,7 @@ def test_a_full_or_read_only_disk_asks_for_its_remedy(sqlite_url: str, pragma: s
 
 def test_a_writer_that_does_not_let_go_is_reported(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the busy timeout the text says that another program writes."""
-    monkeypatch.setattr("lrsweep.store.opening._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("lrsweep.store.opening.BUSY_SECONDS", 0.2)
     store = open_store(sqlite_url)
     other = sa.create_engine(sqlite_url)
     with other.connect() as connection:
