@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrsweep.executors.gathering import Gathering
 from lrsweep.executors.heartbeat import Heartbeat
 from lrsweep.executors.messages import Alive, Busy, Measure, Measured, Use
 from lrsweep.records import EngineSettings, Record, TrainingPlan, WorkloadFacts, WorkloadSpec
@@ -65,6 +66,7 @@ class Trainer:
         self._device_name = device_name
         self._data = data
         self._send = send
+        self._records = Gathering(send)
         self._is_stopped = is_stopped
         self._is_drained = is_drained
         self._loaded: dict[str, Workload] = {}
@@ -98,7 +100,7 @@ class Trainer:
             self._waiting.remove(plan)
             workload = self._workload(plan.workload)
             with self._alive():
-                self._end_unbegun(plan, workload, self._send)
+                self._end_unbegun(plan, workload, self._heard)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].stop(training_id)
 
@@ -108,6 +110,7 @@ class Trainer:
         if self._fused:
             self._fused[1].drain()
             self._in_slots = 0
+        self._records.flush()
 
     def measure(self, message: Measure) -> Measured:
         """How fast trainings are trained; nothing else is trained meanwhile."""
@@ -208,7 +211,7 @@ class Trainer:
     def _heard(self, record: Record) -> None:
         if record.outcome is not None and record.outcome.error is not None:
             self.is_broken = self.is_broken or self._is_gpu_lost(record.outcome.error)
-        self._send(record)
+        self._records.add(record)
 
     def _say_how_busy(self) -> None:
         assert self._fused is not None

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ from tests.forked_commands import ENVIRON, IMPORTS, a_script, begun, end_of, for
 from tests.scripted_commands import Bench, a_plan, lives, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there anything is forked")
-
-
-@pytest.fixture
-def forks() -> Iterator[Forks]:
-    made = Forks(ENVIRON)
-    yield made
-    made.close()
 
 
 # ── the same as a plain start ────────────────────────────────────────────────────────────────────────────────────────
@@ -211,12 +203,21 @@ def test_a_torch_script_has_the_same_values_bit_for_bit(tmp_path: Path) -> None:
         ran = bench.run(a_plan(Command(command, fork=fork), tmp_path / f"t{place}", training_id=f"t{place}"))
         assert ran.outcome.status is Status.COMPLETED, ran.outcome
         curves.append({name: list(values) for name, values in ran.curve.evaluations.items()})
-        time.sleep(0.0 if place else 5.0)
+        if place == 0:
+            wait_until(lambda: finds_torch(bench.engine._forks, tmp_path), "torch was not imported beforehand")
     assert curves[0] == curves[1] == curves[2] == curves[3]
     assert len(curves[0]["weights"]) == 40
     was = [(tmp_path / f"t{place}" / "output.log").read_text() for place in range(4)]
     assert was == [f"[{found}, {found}, {found}, False]\n" for found in (False, True, True, False)]
     bench.engine.drain()
+
+
+def finds_torch(forks: Forks, folder: Path) -> bool:
+    """Whether a script does; while the server imports it another one is started plainly."""
+    text = "import sys; print(*(name in sys.modules for name in ('torch._dynamo', 'lrsweep.integrations.attach')))"
+    argv = a_script(folder / "asking", text)
+    script = begun(folder / "asked", argv, forks.start(Command(" ".join(argv))), forks._environ)
+    return end_of(script).output == "True True\n"
 
 
 def test_an_edited_script_counts_from_the_next_training(forks: Forks, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ import os
 import select
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ INSTALLED = ("site-packages", "dist-packages")
 NAMES_AT_A_TIME = 1_000
 """A datagram holds 200 kB."""
 REAP_EVERY = 1.0
+GONE_SECONDS = 2.0
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 
 
@@ -203,9 +205,19 @@ def _why_not() -> str | None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    left = len(list(Path("/proc/self/task").iterdir()))  # OpenBLAS ends its threads before a fork
     os.waitpid(pid, 0)
-    return "a library has started a thread as it was imported" if left > 1 else None
+    return "a library has started a thread as it was imported" if _has_threads() else None
+
+
+def _has_threads() -> bool:
+    """Right after a fork. OpenBLAS ends its threads before one, and joins them; a busy machine takes them off the list
+    some time later."""
+    give_up = time.monotonic() + GONE_SECONDS
+    while len(list(Path("/proc/self/task").iterdir())) > 1:
+        if time.monotonic() > give_up:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @contextlib.contextmanager
