@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
 from lrsweep.executors.local import LocalExecutor
@@ -30,7 +31,7 @@ from lrsweep.records import Record, TrainingPlan, WorkloadFacts
 from lrsweep.tracking import Tracker
 from tests.agreement import assert_agreement, mlflow_client, results
 from tests.commands import Ran, wait_for
-from tests.scripted import Dies, End, ScriptedExecutor, completed, diverged
+from tests.scripted import Dies, End, ScriptedExecutor, completed, diverged, value_of
 from tests.sweeps import FACTS
 
 STUDY = """\
@@ -61,11 +62,18 @@ def a_study(folder: Path, *, trials: int = 6, text: str = STUDY) -> Path:
     return file
 
 
+NOISE = "NOISE"
+"""Set to a number: values differ by so much from seed to seed."""
+
+
 def mixed(plan: TrainingPlan) -> End:
     """By the trial's own seed one in five dies with its engine at its first attempt, and one in five diverges."""
     if plan.seed % 5 == 0 and plan.attempt == 1:
         return Dies()
-    return diverged(plan) if plan.seed % 5 == 1 else completed(plan)
+    if plan.seed % 5 == 1:
+        return diverged(plan)
+    noise = float(os.environ.get(NOISE, "0")) * float(np.random.default_rng([plan.seed, plan.horizon]).normal())
+    return completed(plan, value_of(plan) + noise)
 
 
 class QuickExecutor(ScriptedExecutor):

@@ -184,9 +184,16 @@ def _finalists(found: Plan) -> str:
         return "finalists: none"
     resolvable = found.resolvable
     metric = f" ({resolvable.in_metric:.3g} of the metric, by its earlier seeds)" if resolvable.in_metric else ""
+    tells = f"differences from {resolvable.in_deviations:.2f} standard deviations of a seed on{metric}"
+    if found.looks:
+        return (
+            f"finalists: about {found.finalists} with {found.looks[0]} to {found.looks[-1]} fresh seeds each, at most "
+            f"{found.final_steps:,} steps: those that are still open to be best get more; {found.seeds} each would "
+            f"tell {tells}"
+        )
     return (
         f"finalists: about {found.finalists} with {found.seeds} fresh seeds each, {found.final_steps:,} steps; they "
-        f"tell differences from {resolvable.in_deviations:.2f} standard deviations of a seed on{metric}"
+        f"tell {tells}"
     )
 
 

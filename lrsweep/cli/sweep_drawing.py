@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from lrsweep.cli.counting import counted as counted  # those that show a sweep have it from here
 from lrsweep.records import TrialRow, TrialState
 from lrsweep.scripts.command import OPTIMIZER
 from lrsweep.selection import FamilyStanding
@@ -96,22 +97,14 @@ def mean_of(finalist: Finalist) -> str:
     return f"{finalist.metric} {finalist.mean:.4f} ({between}{counted(finalist.n, 'seed')})"
 
 
-def counted(count: float, noun: str) -> str:
-    """
-    >>> counted(1, "seed"), counted(1200, "training")
-    ('1 seed', '1,200 trainings')
-    """
-    shown = f"{count:,.0f}"
-    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
-
-
 def phase_line(progress: Progress) -> str:
     """Nothing while it searches."""
     if progress.phase is Phase.SEARCH:
         return ""
     trained = sum(each.n + each.diverged + each.failed for each in progress.finals)
     left = sum(each.left for each in progress.finals)
-    count = f": {trained} of {trained + left} trainings of {len(progress.finals)} finalists" if progress.finals else ""
+    count = f": {trained} of {trained + left} trainings ordered so far, of {len(progress.finals)} finalists"
+    count = count if progress.finals else ""
     return f"{PHASES[progress.phase]}{count}"
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from lrsweep.selection.statistics import CONFIDENCE, Interval, interval_around
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -22,6 +24,8 @@ class Arm:
     is_baseline: bool = False
     complexity: float = 0.0
     """the smaller, the simpler: of two that are as good the simpler one is taken"""
+    least_spread: float = 0.0
+    """below which its deviation is chance: ``coarse`` says so of values that come in steps"""
 
     @property
     def n(self) -> int:
@@ -41,15 +45,32 @@ class Arm:
         return float(np.std(self.costs, ddof=1)) if self.n > 1 else None
 
     @property
+    def spread(self) -> float | None:
+        """The deviation to reckon with."""
+        return None if self.sd is None else max(self.sd, self.least_spread)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether several seeds all gave one value."""
+        return self.n > 1 and min(self.costs) == max(self.costs)
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval | None:
+        """Student's, of the mean; None for fewer than two values."""
+        if self.mean is None or self.spread is None:
+            return None
+        return interval_around(self.mean, self.spread, self.n, confidence)
+
+    @property
     def divergence_rate(self) -> float:
         return self.diverged / self.ended if self.ended else 0.0
 
     @property
-    def place(self) -> tuple[bool, float, float, str]:
+    def place(self) -> tuple[bool, float, float, bool, float, str]:
         """Sorts the best first. Who diverges with one seed of three is no better for the mean of the other two, so that
-        the share of divergences comes before the mean."""
-        mean = self.mean
-        return mean is None, self.divergence_rate, 0.0 if mean is None else mean, self.name
+        the share of divergences comes before the mean. Of equal means, as coarse values have, the baseline's comes
+        first, then the simpler one's."""
+        mean = 0.0 if self.mean is None else self.mean
+        return self.mean is None, self.divergence_rate, mean, not self.is_baseline, self.complexity, self.name
 
 
 def leader(arms: Sequence[Arm]) -> Arm:

@@ -35,7 +35,7 @@ from lrsweep.selection.results import (
     left_out,
     mean_cost,
 )
-from lrsweep.selection.statistics import Interval, listed, mean_interval, turned
+from lrsweep.selection.statistics import Interval, listed, turned
 from lrsweep.selection.targets import Target, Targeted, cheapest
 
 
@@ -46,6 +46,7 @@ class Standing:
     point: Point
     n: int
     diverged: int
+    divergence_rate: float
     mean: float | None
     sd: float | None
     interval: Interval | None
@@ -57,11 +58,6 @@ class Standing:
     """of a training, on the mean"""
     probability_best: float | None
     is_baseline: bool
-
-    @property
-    def divergence_rate(self) -> float:
-        ended = self.n + self.diverged
-        return self.diverged / ended if ended else 0.0
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -179,19 +175,24 @@ def choose(
     baseline: Point | str | None = None,
     worth: float | None = None,
     target: Target | None = None,
+    searched_again: Sequence[Result] = (),
     alpha: float = ALPHA,
+    looks: int = 1,
 ) -> Choice:
     """The longest horizon decides unless one is given. Raises ValueError where nothing there came to a value.
 
     ``baseline`` is a point, or a family, of which the best is taken. ``searched`` is what a search saw before these
-    ``results``, and is not to decide by: by its best value the argmin would have chosen.
+    ``results``, and is not to decide by: by its best value the argmin would have chosen. ``searched_again`` are the
+    trainings of the ``results`` by what the search went by, where that is another metric: they say how lucky that best
+    value was. ``alpha`` is what all ``looks`` at growing results together may claim wrongly; intervals are of 95 %
+    each, whatever it is.
     """
     deciding = horizons(results)[-1] if horizon is None else horizon
     results, other_blocks = largest_block(results, deciding)
     points = at_horizon(results, deciding)
     final = finalists(points)
     arms = arms_of(final, direction, _baseline(final, direction, baseline))
-    verdict = decide(arms, worth=worth, alpha=alpha)
+    verdict = decide(arms, worth=worth, alpha=alpha, looks=looks)
     chances = probability_best(arms)
     by_name = {point.name: point for point in final}
     judge = next((arm for arm in arms if arm.is_baseline and arm.mean is not None), None)
@@ -210,12 +211,12 @@ def choose(
         winner=by_name[verdict.winner].family if verdict.winner else None,
         equivalence_set=tuple(dict.fromkeys(by_name[name].family for name in verdict.equivalence_set)),
         probability_best=_by_family(arms, chances),
-        argmin=_argmin(_with_values(searched, deciding), _with_values(results, deciding), direction),
+        argmin=_argmin(_with_values(searched, deciding), _with_values(searched_again or results, deciding), direction),
         by_horizon=at_each_horizon(results, direction, deciding, verdict.recommended),
         search_cost=math.fsum(costs) if costs else None,
         trainings=len(results),
         points=len({each.point for each in results}),
-        next_step=next_step(arms, verdict),
+        next_step=next_step(arms, verdict, alpha=alpha, looks=looks),
         # one metric: a search sees another half of the validation data than its finals
         rates=rates_within(searched or results, recommended.point, deciding, verdict.worth, direction),
         left_out=tuple(left_out(points, baseline)),
@@ -238,14 +239,14 @@ def _standing(
     sign = cost(1.0, direction)
     rival = judge if judge is not arm else None
     gained = difference(rival, arm) if rival is not None else None
-    own = mean_interval(arm.costs)
     return Standing(
         point=point,
         n=arm.n,
         diverged=arm.diverged,
+        divergence_rate=arm.divergence_rate,
         mean=None if arm.mean is None else sign * arm.mean,
         sd=arm.sd,
-        interval=turned(own, sign),
+        interval=turned(arm.interval(), sign),
         gain=None if rival is None or rival.mean is None or arm.mean is None else rival.mean - arm.mean,
         gain_interval=None if gained is None else gained.interval(),
         cost=mean_cost(rows),

@@ -32,8 +32,8 @@ class Difference:
         return Interval(self.mean - reach, self.mean + reach)
 
     def upper(self, alpha: float) -> float:
-        """What the true difference is shown not to exceed, at a one-sided ``alpha``. Of two arms whose seeds all give
-        the same value it is that difference itself."""
+        """What the true difference is shown not to exceed, at a one-sided ``alpha``. Where no value was seen to vary,
+        and none lies beside another, it is that difference itself."""
         return self.mean + t_quantile(self.degrees, 1 - 2 * alpha) * self.error
 
     def is_below(self, limit: float, alpha: float) -> bool:
@@ -48,9 +48,9 @@ def difference(first: Arm, second: Arm) -> Difference | None:
     >>> found.mean, round(found.error, 3), found.degrees
     (-3.0, 0.816, 4.0)
     """
-    if first.mean is None or second.mean is None or first.sd is None or second.sd is None:
+    if first.mean is None or second.mean is None or first.spread is None or second.spread is None:
         return None
-    one, other = first.sd**2 / first.n, second.sd**2 / second.n
+    one, other = first.spread**2 / first.n, second.spread**2 / second.n
     variance = one + other
     degrees = float(first.n + second.n - 2)
     if variance > 0:
@@ -73,8 +73,8 @@ def is_shown_better(first: Arm, second: Arm, alpha: float = ALPHA) -> bool:
 
 
 def is_shown_within(first: Arm, second: Arm, worth: float, alpha: float = ALPHA) -> bool:
-    """Whether the first is shown to be worse than the second by ``worth`` at most, or better. Of two whose seeds all
-    give one value a ``worth`` of nothing is enough."""
+    """Whether the first is shown to be worse than the second by ``worth`` at most, or better. Where all values that
+    are compared are one value, a ``worth`` of nothing is enough."""
     if first.divergence_rate > second.divergence_rate:
         return False
     if second.mean is None:

@@ -14,12 +14,12 @@ that all looks together keep it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lrsweep.selection.arms import Arm, leader
+from lrsweep.selection.coarse import with_least_spreads
 from lrsweep.selection.comparing import ALPHA, is_shown_better, is_shown_within
 
 WORTH = 0.5
@@ -51,6 +51,7 @@ class Verdict:
 
 def decide(arms: Sequence[Arm], *, worth: float | None = None, alpha: float = ALPHA, looks: int = 1) -> Verdict:
     """Raises ValueError where no arm has a value. ``alpha`` is what all ``looks`` together may claim wrongly."""
+    arms = with_least_spreads(arms)
     leading = leader(arms)
     running = [arm for arm in arms if arm.mean is not None]
     if worth is None:
@@ -71,11 +72,16 @@ def decide(arms: Sequence[Arm], *, worth: float | None = None, alpha: float = AL
 
 def default_worth(arms: Sequence[Arm]) -> float | None:
     """Half the baseline's deviation from seed to seed; without one, the leader's."""
-    known = [arm for arm in arms if arm.sd is not None]
+    known = [arm for arm in arms if arm.spread is not None]
     if not known:
         return None
     judge = next((arm for arm in known if arm.is_baseline), leader(known))
-    return WORTH * judge.sd if judge.sd is not None else None
+    return WORTH * judge.spread if judge.spread is not None else None
+
+
+def level_to_win(arm: Arm, running: Sequence[Arm], alpha: float) -> float:
+    """At which it has to beat each other family: each of a family's own arms is another chance."""
+    return alpha / sum(other.family == arm.family for other in running)
 
 
 def _winner(arms: Sequence[Arm], alpha: float) -> Arm | None:
@@ -84,11 +90,11 @@ def _winner(arms: Sequence[Arm], alpha: float) -> Arm | None:
     Who always diverges is a rival only of one that has no other: a training that diverged with its only seed keeps
     nobody from winning against those that train."""
     running = [arm for arm in arms if arm.mean is not None]
-    own = Counter(arm.family for arm in running)
-    rivals = arms if len(own) == 1 else running
+    rivals = arms if len({arm.family for arm in running}) == 1 else running
     for arm in sorted(running, key=lambda each: each.place):
         others = [other for other in rivals if other.family != arm.family]
-        if others and all(is_shown_better(arm, other, alpha / own[arm.family]) for other in others):
+        level = level_to_win(arm, running, alpha)
+        if others and all(is_shown_better(arm, other, level) for other in others):
             return arm
     return None
 

@@ -10,7 +10,7 @@ from lrsweep.selection.arms import Arm
 from lrsweep.selection.comparing import difference
 from lrsweep.selection.ranking import cost
 from lrsweep.selection.results import Point, Result, arms_of, at_horizon, finalists, horizons, mean_cost
-from lrsweep.selection.statistics import Interval, listed, mean_interval, turned
+from lrsweep.selection.statistics import Interval, listed, turned
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _at(
         horizon=horizon,
         best=point,
         mean=sign * best.mean,
-        interval=turned(mean_interval(best.costs), sign),
+        interval=turned(best.interval(), sign),
         n=best.n,
         cost=mean_cost(final[point]),
         worse=None if judge is None or judge.mean is None or horizon == deciding else best.mean - judge.mean,

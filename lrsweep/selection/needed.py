@@ -1,4 +1,4 @@
-"""What would raise the evidence: how many seeds would show what a few only suggest."""
+"""What would raise the evidence: how many seeds would show what a few only suggest, and what no seeds would."""
 
 from __future__ import annotations
 
@@ -6,37 +6,85 @@ import math
 from collections.abc import Sequence
 
 from lrsweep.selection.arms import Arm
-from lrsweep.selection.comparing import is_shown_better
-from lrsweep.selection.deciding import Evidence, Verdict
+from lrsweep.selection.comparing import ALPHA, is_shown_better
+from lrsweep.selection.deciding import Evidence, Verdict, level_to_win
 from lrsweep.selection.results import FEWEST
+from lrsweep.selection.statistics import t_quantile
 
-REACH = 1.96 + 0.84
-"""Standard errors of a difference that a test at 5 % finds in 80 of 100 cases, for many seeds."""
+IN_MOST_CASES = 0.84
+"""Standard errors beyond what a test asks for, with which it finds a difference in 80 of 100 cases."""
 SMALL = 2
 """Seeds that a test of few adds to what one of many needs."""
 MOST = 50
 """Beyond that many seeds a difference is smaller than anybody would pay for."""
 
 
-def next_step(arms: Sequence[Arm], verdict: Verdict) -> str | None:
-    """A sentence; None where the recommended is proven."""
+def next_step(arms: Sequence[Arm], verdict: Verdict, *, alpha: float = ALPHA, looks: int = 1) -> str | None:
+    """A sentence, by the levels at which the verdict was made; None where the recommended is proven."""
     if verdict.evidence is Evidence.PROVEN:
         return None
     running = sorted((arm for arm in arms if arm.mean is not None), key=lambda arm: arm.place)
-    first = next(arm for arm in running if arm.name == verdict.leader)
+    first = next(arm for arm in running if arm.name == (verdict.winner or verdict.leader))
     rivals = [arm for arm in running if arm.family != first.family]
     if not rivals:
         return f"only {first.family} came to a value: compare it with another family"
-    few = [arm for arm in running if arm.n < FEWEST]
+    if verdict.winner is not None:
+        return _not_worth_it(first, verdict)
+    few = [arm for arm in running if arm.ended < FEWEST]
     if few:
-        one = "1 seed" if max(arm.n for arm in few) == 1 else f"fewer than {FEWEST} seeds"
+        one = "1 seed" if max(arm.ended for arm in few) == 1 else f"fewer than {FEWEST} seeds"
         families = ", ".join(dict.fromkeys(arm.family for arm in few))
         return f"with {one} nothing is known of chance: train {families} with at least {FEWEST} seeds each, better 5"
-    open_to = [arm for arm in rivals if not is_shown_better(first, arm)]
-    if not open_to:
+    if all(arm.is_constant for arm in running):
+        return (
+            "every seed gives the same value, so that chance is not seen: see that the training uses its seed, or "
+            "compare by a finer metric, such as the loss"
+        )
+    level = level_to_win(first, running, alpha / looks)
+    open_to = [arm for arm in rivals if not is_shown_better(first, arm, level)]
+    by_divergences = [arm for arm in open_to if _is_for_divergences(first, arm)]
+    if by_divergences:
+        return _no_seeds_would(first, by_divergences[0])
+    return _seeds_would(first, open_to, level)
+
+
+def seeds_to_tell(first: Arm, second: Arm, level: float = ALPHA) -> int | None:
+    """Of each, for the difference that their means have now, in 4 of 5 cases; None where they are equal."""
+    if first.mean is None or second.mean is None or first.mean == second.mean:
         return None
-    nearest = max(open_to, key=lambda arm: seeds_to_tell(first, arm) or math.inf)
-    needed = seeds_to_tell(first, nearest)
+    variance = (first.spread or 0.0) ** 2 + (second.spread or 0.0) ** 2
+    reach = t_quantile(math.inf, 1 - level) + IN_MOST_CASES
+    wanted = variance * (reach / (first.mean - second.mean)) ** 2
+    return math.ceil(wanted) + SMALL if math.isfinite(wanted) else None
+
+
+def _not_worth_it(first: Arm, verdict: Verdict) -> str:
+    """The baseline stays, or a simpler one is taken."""
+    worth = 0.0 if verdict.worth is None else verdict.worth
+    return (
+        f"{first.family} is shown to be better than every other family, and by how much is not shown to be worth a "
+        f"change ({worth:.3g}): a smaller worth would take it"
+    )
+
+
+def _is_for_divergences(first: Arm, second: Arm) -> bool:
+    """Whether the second is behind for its divergences, and no seeds would show the first to have the better mean."""
+    if second.divergence_rate <= first.divergence_rate or first.mean is None or second.mean is None:
+        return False
+    return second.mean < first.mean or second.spread is None
+
+
+def _no_seeds_would(first: Arm, second: Arm) -> str:
+    mean = "its mean is the better one" if second.n > 1 else "one value is all that it has"
+    return (
+        f"{second.family} is behind {first.family} for its divergences, {second.diverged} of {second.ended}, and "
+        f"{mean}: where trainings may diverge at times, take it; else try it at a lower peak rate or with a warm-up"
+    )
+
+
+def _seeds_would(first: Arm, open_to: Sequence[Arm], level: float) -> str:
+    nearest = max(open_to, key=lambda arm: seeds_to_tell(first, arm, level) or math.inf)
+    needed = seeds_to_tell(first, nearest, level)
     if needed is None or needed > MOST:
         return (
             f"{first.family} and {nearest.family} are so near each other that more than {MOST} seeds each would be "
@@ -46,11 +94,3 @@ def next_step(arms: Sequence[Arm], verdict: Verdict) -> str | None:
         f"about {max(needed, first.n + 1, nearest.n + 1)} seeds each (they have {first.n} and {nearest.n}) would show "
         f"a difference like that between {first.family} and {nearest.family} in 4 of 5 cases"
     )
-
-
-def seeds_to_tell(first: Arm, second: Arm) -> int | None:
-    """Of each, for the difference that their means have now; None where they are equal."""
-    if first.mean is None or second.mean is None or first.mean == second.mean:
-        return None
-    variance = (first.sd or 0.0) ** 2 + (second.sd or 0.0) ** 2
-    return math.ceil(variance * (REACH / (first.mean - second.mean)) ** 2) + SMALL

@@ -24,7 +24,7 @@ SHARED_DEGREES = 4.0
 def probability_best(arms: Sequence[Arm], *, draws: int = DRAWS) -> dict[str, float | None]:
     """By name; they add up to 1, and are None where no arm has two values, so that nobody knows the noise."""
     running = [arm for arm in arms if arm.mean is not None]
-    if not any(arm.sd is not None for arm in running):
+    if not any(arm.spread is not None for arm in running):
         return {arm.name: None for arm in arms}
     if len(running) == 1:
         return {arm.name: float(arm is running[0]) for arm in arms}
@@ -42,10 +42,10 @@ def _means(arms: Sequence[Arm], random: np.random.Generator, draws: int) -> np.n
     """Draws of the arms' true means, a row each."""
     n = np.array([arm.n for arm in arms], dtype=np.float64)
     observed = np.array([arm.mean for arm in arms], dtype=np.float64)
-    own = np.array([(arm.sd or 0.0) ** 2 for arm in arms])
+    own = np.array([(arm.spread or 0.0) ** 2 for arm in arms])
     degrees = n - 1
     shared = float(degrees @ own / degrees.sum())
-    if shared == 0.0:  # every seed gives the same value: nothing is left to chance
+    if shared == 0.0:  # all values are one value: nothing is left to chance
         return np.tile(observed, (draws, 1))
     total = degrees + SHARED_DEGREES
     variances = (degrees * own + SHARED_DEGREES * shared) / random.chisquare(total, (draws, len(arms))) / n

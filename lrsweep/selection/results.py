@@ -12,6 +12,7 @@ from lrsweep.errors import ScheduleError
 from lrsweep.records import Direction, Json
 from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
 from lrsweep.selection.arms import Arm
+from lrsweep.selection.coarse import with_least_spreads
 from lrsweep.selection.ranking import cost
 
 UNKNOWN = 99.0
@@ -125,7 +126,7 @@ def largest_block(results: Sequence[Result], horizon: int) -> tuple[list[Result]
 
 
 def arms_of(points: Mapping[Point, Sequence[Result]], direction: Direction, baseline: Point | None) -> list[Arm]:
-    return [
+    arms = [
         Arm(
             name=point.name,
             family=point.family,
@@ -136,6 +137,7 @@ def arms_of(points: Mapping[Point, Sequence[Result]], direction: Direction, base
         )
         for point, rows in points.items()
     ]
+    return with_least_spreads(arms)
 
 
 def mean_cost(rows: Iterable[Result]) -> float | None:

@@ -62,9 +62,13 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     """
     if len(values) < 2:
         return None
-    reach = t_quantile(len(values) - 1, confidence) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    middle = float(np.mean(values))
-    return Interval(middle - reach, middle + reach)
+    return interval_around(float(np.mean(values)), float(np.std(values, ddof=1)), len(values), confidence)
+
+
+def interval_around(mean: float, deviation: float, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """The same where mean and deviation of ``n`` values are known."""
+    reach = t_quantile(n - 1, confidence) * deviation / math.sqrt(n)
+    return Interval(mean - reach, mean + reach)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:

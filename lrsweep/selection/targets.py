@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lrsweep.records import Direction, Json
 from lrsweep.selection.ranking import cost
 from lrsweep.selection.results import Point, Result, arms_of, at_horizon, finalists, horizons, mean_cost
-from lrsweep.selection.statistics import Interval, listed, mean_interval, turned
+from lrsweep.selection.statistics import Interval, listed, turned
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _compared(results: Sequence[Result], horizon: int, direction: Direction) -> 
             point=by_name[arm.name],
             horizon=horizon,
             mean=sign * arm.mean,
-            interval=turned(mean_interval(arm.costs), sign),
+            interval=turned(arm.interval(), sign),
             n=arm.n,
             diverged=arm.diverged,
             cost=mean_cost(final[by_name[arm.name]]),

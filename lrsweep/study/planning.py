@@ -5,6 +5,7 @@ The pace and the spread from seed to seed are told; what follows from them is le
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from lrsweep.records import Json
@@ -45,8 +46,11 @@ class Plan:
     search_steps: float
     finalists: int
     seeds: int
-    """of each finalist"""
+    """of each finalist, where all have as many"""
+    looks: tuple[int, ...]
+    """seeds of those that a race has not sent home, at each time that it compares them; empty where there is none"""
     final_steps: int
+    """at most"""
     design_steps: int
     """of the trainings that measure the rate exponents, where the study wants them"""
     total_steps: int
@@ -70,9 +74,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Json]:
         families = [{"family": name, "trials": list(counts)} for name, counts in self.families]
-        return {**asdict(self), "rungs": list(self.rungs), "families": families, "trainings": self.trainings} | {
-            "warnings": list(self.warnings)
-        }
+        lists = {name: list(getattr(self, name)) for name in ("rungs", "looks", "warnings")}
+        return {**asdict(self), **lists, "families": families, "trainings": self.trainings}
 
 
 def plan(
@@ -106,6 +109,8 @@ def plan(
     finalists, seeds = budgets.finalists(final_steps, study.horizon, selection, candidates=candidates)
     if not budgets.kept_share(selection, found.total_steps, study.horizon):
         finalists = seeds = 0
+    paid = math.floor(final_steps / study.horizon + 1e-9)
+    race = budgets.raced(paid, finalists, selection.seeds) if finalists and selection.racing else ()
     resolvable = None
     if finalists:
         in_deviations = budgets.smallest_difference(seeds)
@@ -120,6 +125,7 @@ def plan(
         search_steps=found.search_steps + baseline_steps,
         finalists=finalists,
         seeds=seeds,
+        looks=race if len(race) > 1 else (),
         final_steps=finalists * seeds * study.horizon,
         design_steps=design_steps,
         total_steps=total_steps,

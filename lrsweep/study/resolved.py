@@ -199,9 +199,21 @@ class ResolvedStudy:
             "tracking": _plain(self.tracking),
             **({"baseline": _plain(self.baseline)} if self.baseline else {}),
             **({"script_settings": self.script_settings} if self.script_settings else {}),
+            **({"kind": kind} if (kind := self._kind()) else {}),
             "meaning": self.meaning,
             "generation": self.generation,
         }
+
+    def _kind(self) -> dict[str, Json]:
+        """What other studies are like this one by, as far as it is known and not in the meaning."""
+        facts = self.facts
+        known = {
+            "metrics": dict(facts.metrics) or None,
+            "parameters": facts.parameters,
+            "examples": facts.examples_per_epoch,
+            "tokens_per_example": facts.tokens_per_example,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
     def _searched(self) -> dict[str, Json]:
         settings = {name: self.space.family_settings(name, self.direction) for name in self.space.families}

@@ -41,6 +41,8 @@ class SearchSpec:
     """how much shorter a rung is than the next; Optuna hears of rung r at step ``reduction_factor**r``"""
     fit_exponent: bool | None = None
     """whether a design of trainings measures how the best peak moves with the horizon; None: where it is cheap"""
+    advice: bool = True
+    """whether a new sweep first tries what other studies of the same kind have found"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class SelectionSpec:
     """at most; 0: none are trained"""
     seeds: int = 3
     """fresh ones of each finalist, at least"""
+    racing: bool = True
+    """whether those finalists that are still open to be best get more seeds than the others"""
     worth: float | None = None
     """the smallest gain that is worth a change"""
 

@@ -140,6 +140,7 @@ class SearchTable(Table):
         default=SearchSpec.reduction_factor, ge=2, le=10, description="a whole number from 2 to 10"
     )
     fit_exponent: bool | None = Field(default=None, description="true or false")
+    advice: bool = Field(default=SearchSpec.advice, description="true or false")
 
 
 def _not_one(finalists: int) -> int:
@@ -154,6 +155,7 @@ class SelectionTable(Table):
         default=SelectionSpec.finalists, ge=0, le=20, description="0 for none, or a whole number from 2 to 20"
     )
     seeds: int = Field(default=SelectionSpec.seeds, ge=2, le=100, description="a whole number of seeds from 2 to 100")
+    racing: bool = Field(default=SelectionSpec.racing, description="true or false")
     worth: float | None = Field(default=None, gt=0, description="a number above 0, in units of the metric")
 
 

@@ -100,7 +100,9 @@ def used_up(study: ResolvedStudy) -> dict[str, Json]:
     rows."""
     spec = study.spec()
     budget = {name: value for name, value in spec["budget"].items() if name not in ("trials", "total_steps")}
-    return {FINISHED_KEY: {"budget": budget, "selection": spec["selection"]}}
+    # whether they are a race changes none that have ended, and is nothing that an earlier release has kept
+    selection = {name: value for name, value in spec["selection"].items() if name != "racing"}
+    return {FINISHED_KEY: {"budget": budget, "selection": selection}}
 
 
 def driven_out(spec: Mapping[str, Json]) -> dict[str, Json]:

@@ -6,11 +6,13 @@ The best of many noisy values is partly luck, so what the search said of a final
 
 All are pure functions of committed rows: a driver that starts in the middle of the finals makes the same plan, and
 queues what is missing of it. A larger budget that continues the sweep makes a larger plan out of the same seeds.
+In a race (see ``race``) the plan says who takes part, and the seeds are given out in rounds.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,11 +24,13 @@ from lrsweep.selection import best_per_family, cost, ranked
 from lrsweep.selection.statistics import Interval, mean_interval
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
-from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share
+from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share, seed_deviation
 
 NOTHING_REMOVED = Removed()
 SLIGHTLY = 0.02
 """Of the budget: by so much a search may go past its share, as its last trials often do, before it costs a finalist."""
+NEAR = 2.0
+"""Standard errors of a difference, within which of the leader a family's best has to lie to take part in a race."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Plan:
     trials: tuple[int, ...] = ()
     """by number: the search's leader, the baseline, then the other families' bests"""
     seeds: tuple[int, ...] = ()
+    trainings: int = 0
+    """that the budget pays for, of these and those that exist"""
     why_none: str | None = None
     """a sentence for the user, where finals were wanted"""
 
@@ -98,9 +104,9 @@ def plan(
     wanted = study.selection
     if not wanted.finalists or (left is None and not study.total_steps):
         return Plan()
-    candidates = _candidates(trials, study)
+    candidates = _candidates(trials, study, _spread(study, trainings) if wanted.racing else None)
     finals = [row for row in trainings if row.purpose is Purpose.FINAL]
-    paid = _left(study, trainings, removed) if left is None else left
+    paid = paid_steps(study, trainings, left=left, removed=removed)
     if len(candidates) < FEWEST_FINALISTS:
         return Plan(
             why_none=f"no finals: it takes {FEWEST_FINALISTS} trials to compare, and {len(candidates)} of this sweep's "
@@ -113,16 +119,42 @@ def plan(
         )
     for most in range(min(wanted.finalists, len(candidates)), FEWEST_FINALISTS - 1, -1):
         chosen = candidates[:most]
-        # of a plan that a smaller budget made, and that is not part of this one, or is trained again
-        gone = sum(row.steps for row in finals if row.trial not in chosen or row.status is Status.STOPPED)
-        count, seeds = finalists(paid - gone, study.horizon, wanted, candidates=most)
+        of_chosen = paid - _gone(finals, chosen)
+        count, seeds = finalists(of_chosen, study.horizon, wanted, candidates=most)
         if count == most:
-            return Plan(tuple(chosen), fresh_seeds(study, seeds, held=[row.seed for row in finals]))
+            fresh = fresh_seeds(study, seeds, held=[row.seed for row in finals])
+            return Plan(tuple(chosen), fresh, _whole(of_chosen, study.horizon))
     return Plan(
         why_none=f"no finals: {FEWEST_FINALISTS} finalists with {wanted.seeds} seeds each take "
         f"{FEWEST_FINALISTS * wanted.seeds * study.horizon} updates, and {max(0, paid)} are left. Give a larger "
         "budget, a larger selection.share, or fewer selection.seeds"
     )
+
+
+def paid_steps(
+    study: ResolvedStudy,
+    trainings: Sequence[TrainingRow],
+    *,
+    left: int | None = None,
+    removed: Removed = NOTHING_REMOVED,
+) -> int:
+    """Updates of all finals that the budget pays for, those that exist included."""
+    return _left(study, trainings, removed) if left is None else left
+
+
+def paid_trainings(study: ResolvedStudy, trainings: Sequence[TrainingRow], chosen: Collection[int], paid: int) -> int:
+    """Of these finalists, out of so many updates of all finals."""
+    finals = [row for row in trainings if row.purpose is Purpose.FINAL]
+    return _whole(paid - _gone(finals, chosen), study.horizon)
+
+
+def _gone(finals: Sequence[TrainingRow], chosen: Collection[int]) -> int:
+    """Updates of a plan that a smaller budget made, and that is not part of this one, or is trained again."""
+    return sum(row.steps for row in finals if row.trial not in chosen or row.status is Status.STOPPED)
+
+
+def _whole(steps: int, horizon: int) -> int:
+    return max(0, math.floor(steps / horizon + 1e-9))
 
 
 def fresh_seeds(study: ResolvedStudy, count: int, held: Collection[int] = ()) -> tuple[int, ...]:
@@ -132,7 +164,11 @@ def fresh_seeds(study: ResolvedStudy, count: int, held: Collection[int] = ()) ->
     changed since. Then the study's next.
     """
     by_use = Counter(held).items()
-    known = [seed for seed, _ in sorted(by_use, key=lambda each: (-each[1], each[0]))]
+    return seeds_after([seed for seed, _ in sorted(by_use, key=lambda each: (-each[1], each[0]))], study, count)
+
+
+def seeds_after(known: Sequence[int], study: ResolvedStudy, count: int) -> tuple[int, ...]:
+    """So many: those that are known, in their order, then the study's next."""
     own = (int(stable_hash([study.seed, study.name, "final", place])[:7], 16) for place in itertools.count())
     return tuple(itertools.islice(itertools.chain(known, (seed for seed in own if seed not in known)), count))
 
@@ -144,10 +180,15 @@ def trainings(
 
     What the clock of a smaller budget has stopped is queued again, and comes as the row that it has.
     """
-    there = {row.training_id: row for row in existing}
     by_number = {trial.number: trial for trial in trials}
-    planned_rows = [_training(study, by_number[number], seed) for seed in planned.seeds for number in planned.trials]
-    rows = [there.get(row.training_id, row) for row in planned_rows]
+    planned_rows = [a_final(study, by_number[number], seed) for seed in planned.seeds for number in planned.trials]
+    return to_queue(planned_rows, existing)
+
+
+def to_queue(planned: Sequence[TrainingRow], existing: Sequence[TrainingRow]) -> list[TrainingRow]:
+    """What is not there yet, and what a clock has stopped, as the row that it has."""
+    there = {row.training_id: row for row in existing}
+    rows = [there.get(row.training_id, row) for row in planned]
     return [row for row in rows if row.training_id not in there or row.status is Status.STOPPED]
 
 
@@ -178,18 +219,37 @@ def leader(of: Sequence[Finalist]) -> Finalist | None:
     return of[0] if of and of[0].mean is not None else None
 
 
-def _candidates(trials: Sequence[TrialRow], study: ResolvedStudy) -> list[int]:
+def _candidates(trials: Sequence[TrialRow], study: ResolvedStudy, spread: float | None) -> list[int]:
     """The search's best, the baseline, each other family's best, and the leading family's second, in this order.
 
-    The baseline is compared whatever its value, but not where it diverged.
+    The baseline is compared whatever its value, but not where it diverged. Families whose best is further behind the
+    leader than ``NEAR`` standard errors of a difference of two seeds are left out, where the ``spread`` from seed to
+    seed is known.
     """
     bests = best_per_family(trials, study.sense)
+    if bests and spread is not None:
+        first = cost(bests[0].value or 0.0, study.sense)
+        reach = NEAR * math.sqrt(2) * spread
+        bests = [each for each in bests if cost(each.value or 0.0, study.sense) - first <= reach]
     # the newest, where the study's file has named another one since
     baseline = [trial for trial in trials if trial.origin is Origin.BASELINE][-1:]
     baseline = [trial for trial in baseline if trial.value is not None]
     in_order = [trial.number for trial in [*bests[:1], *baseline, *bests[1:]]]
     leading = [trial.number for trial in ranked(trials, study.sense) if _is_of_family(trial, bests[0])]
     return list(dict.fromkeys([*in_order, *[number for number in leading if number not in in_order][:1]]))
+
+
+def _spread(study: ResolvedStudy, trainings: Sequence[TrainingRow]) -> float | None:
+    """From seed to seed at the full horizon, by the seeds that a design shares; None where they are one, or none.
+
+    A search trains each point with one seed, which says nothing of it: then a race begins with all, and what its first
+    look sends home is what a spread known before would have left out. What finals say of it is not asked, so that a
+    plan does not change as they end. The best of many values is partly luck, and a design's largest rates have the
+    largest spread: both leave rather too many in.
+    """
+    return seed_deviation(
+        [row for row in trainings if row.purpose is Purpose.FIT and row.horizon == study.horizon], study.value_key
+    )
 
 
 def _is_of_family(trial: TrialRow, other: TrialRow) -> bool:
@@ -208,7 +268,7 @@ def _left(study: ResolvedStudy, trainings: Sequence[TrainingRow], removed: Remov
     return max(left, kept - finals_removed)
 
 
-def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:
+def a_final(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:
     return TrainingRow(
         training_id=training_id(trial.sweep_id, trial.number, study.horizon, seed, 1.0),
         study=trial.study,
@@ -220,6 +280,17 @@ def _training(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingRow:
         rate_scale=1.0,
         purpose=Purpose.FINAL,
     )
+
+
+def block_of(row: TrainingRow) -> str:
+    """What trained it: an engine with its slots, and a kind of device. Finals of two blocks are not compared.
+
+    >>> row = TrainingRow("t", "s", 0, "w", 1, 600, 1, 1.0, engine="fused/32", device="cuda:1")
+    >>> block_of(row)
+    'fused/32 on cuda'
+    """
+    kind = (row.device or "").partition(":")[0]
+    return " on ".join(filter(None, [row.engine, kind]))
 
 
 def deciding(study: ResolvedStudy, rows: Sequence[TrainingRow]) -> tuple[str, bool]:

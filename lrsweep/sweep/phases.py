@@ -2,8 +2,9 @@
 
     the search ──> a design that measures the rate exponents, where the study wants one ──> the finals ──> over
 
-Each phase is queued as a whole, in one transaction, when the one before it has ended. Nothing of it is kept but its
-rows: a driver that starts in the middle makes the same plan from them, and queues what is missing.
+Each phase is queued as a whole, in one transaction, when the one before it has ended; finals in several rounds, where
+they are a race. Nothing of it is kept but its rows, and what a race has ordered: a driver that starts in the middle
+makes the same plan from them, and queues what is missing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from lrsweep.records import Purpose, Status, TrainingRow
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import TIMED, ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, kept_share, seconds_of
-from lrsweep.sweep import exponents, finals
+from lrsweep.sweep import exponents, finals, race
 from lrsweep.sweep.exponents import FITTED_KEY
+from lrsweep.sweep.race import RACE_KEY, RaceState
 from lrsweep.sweep.tally import Tally
 from lrsweep.sweep.trust import DROPPED_KEY
 
@@ -130,19 +132,52 @@ class Phases:
             self._keep_fit(tally)
             self.now = Phase.FINALS
             left = budget.left_for_finals(tally, seconds)
-            planned = finals.plan(study, trials, trainings, left=left, removed=tally.removed)
-            if planned.why_none is not None:
-                self._say_once(planned.why_none)
-            rows = finals.trainings(study, planned, trials, trainings)
-            if rows:
-                self._say_once(
-                    f"the search has ended; {len(planned.trials)} finalists are trained with "
-                    f"{len(planned.seeds)} fresh seeds each"
-                )
+            state = self._race_so_far()
+            # finals that began otherwise, by an earlier release or without racing, go on so
+            is_race = study.selection.racing and (state is not None or not tally.finals)
+            rows = self._raced(study, tally, state, left) if is_race else self._planned(study, tally, left)
         return self._queued(rows)
 
+    def _planned(self, study: ResolvedStudy, tally: Tally, left: int | None) -> list[TrainingRow]:
+        """All finals at once, with as many seeds for each finalist."""
+        trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
+        planned = finals.plan(study, trials, trainings, left=left, removed=tally.removed)
+        if planned.why_none is not None:
+            self._say_once(planned.why_none)
+        rows = finals.trainings(study, planned, trials, trainings)
+        if rows:
+            self._say_once(
+                f"the search has ended; {len(planned.trials)} finalists are trained with "
+                f"{len(planned.seeds)} fresh seeds each"
+            )
+        return rows
+
+    def _raced(
+        self, study: ResolvedStudy, tally: Tally, state: RaceState | None, left: int | None
+    ) -> list[TrainingRow]:
+        """The next round, once what it comes from is kept."""
+        trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
+        found = race.step(study, trials, trainings, state, left=left, removed=tally.removed)
+        self._keep_race(state, found.state)
+        for sentence in found.said:
+            self._say_once(sentence)
+        return list(found.rows)
+
+    def _race_so_far(self) -> RaceState | None:
+        stored = self._store.sweep(self._sweep_id).settings.get(RACE_KEY)
+        return None if stored is None else RaceState.from_json(stored)
+
+    def _keep_race(self, before: RaceState | None, found: RaceState | None) -> None:
+        if found is not None and found != before:
+            self._store.update_sweep(self._lease, self._sweep_id, settings={RACE_KEY: found.to_json()})
+
     def end_by_the_clock(self, tally: Tally) -> None:
-        """Where the search has had all of the time, it is said why nothing came after it."""
+        """A race ends with what it has. Where the search has had all of the time, it is said why nothing came after
+        it."""
+        state = self._race_so_far()
+        if self._study.selection.racing and state is not None:
+            trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
+            self._keep_race(state, race.closed(self._study, trials, trainings, state))
         if self._study.selection.finalists and not tally.unsearched:
             self._say_once(
                 f"no finals: the rest of the time was too short for {FEWEST_FINALISTS} finalists with "

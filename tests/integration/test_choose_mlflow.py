@@ -13,11 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 import lrsweep
-from lrsweep.cli.choosing.tracked import results_of
+from lrsweep.cli.choosing.tracked import newest_sweeps, results_of
 from lrsweep.selection.results import Point
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.tracking.connection import load_mlflow, ready
 from lrsweep.tracking.importing import StrangeRun, ended_runs, strange_runs
+from lrsweep.tracking.sweeps import SweepRun
 from tests.looked import Typed, typed
 
 SPREAD = (-0.02, 0.0, 0.02, -0.01, 0.01)
@@ -159,6 +160,57 @@ def test_of_lrsweeps_own_runs_the_finalists_decide(there: Experiments, run: Type
     }
     imported = strange_runs(there.uri, "own", "decide_loss", artifact_root=there.home / "artifacts")
     assert len(imported) == 11  # what `lrsweep import` takes: finished ones alone
+
+
+def a_sweep(there: Experiments, study: str, sweep: str, meaning: str, means: Mapping[str, float]) -> None:
+    """Its own run, and the finals of two families; the sweep began before its trainings."""
+    tags = {"lrsweep.study": study, "lrsweep.sweep": sweep}
+    of_sweep = {**tags, "lrsweep.kind": "sweep", "lrsweep.meaning": meaning}
+    there.add("shared", {}, {"decide_loss": 0.0}, tags=of_sweep)
+    for family, mean in means.items():
+        for seed, by in enumerate(SPREAD):
+            schedule = lrsweep.schedule(family).to_json()
+            own = {**tags, "lrsweep.kind": "finalist", "lrsweep.schedule": schedule, "lrsweep.outcome": "completed"}
+            params = {"family": family, "optimizer": "sgd", "peak_lr": 0.1, "horizon": 900, "rate_scale": 1.0}
+            there.add("shared", {**params, "seed": seed}, {"decide_loss": mean + by}, tags=own)
+
+
+def test_of_a_studys_sweeps_the_newest_counts(there: Experiments, run: Typed) -> None:
+    """The workload was edited between them: what was the best before is told as left out, and does not win."""
+    a_sweep(there, "digits", "old", "meaning 1", {"cosine": 0.1, "linear": 0.2})
+    a_sweep(there, "digits", "new", "meaning 2", {"linear": 0.5, "step": 0.7})
+    found = answered(run, "shared", "--metric", "decide_loss")
+    assert (found["winner"], found["trainings"]) == ("linear", 10)
+    assert found["unread"] == {"of an earlier sweep than the newest of study 'digits'": 10}
+    text = run("choose", "--from-mlflow", "shared", "--metric", "decide_loss").out
+    assert "Left out: 10 runs, of an earlier sweep than the newest of study 'digits'." in text
+
+
+def test_studies_that_measure_the_same_are_chosen_from_together_and_others_refused(
+    there: Experiments, run: Typed
+) -> None:
+    """By the meanings that the sweeps' own runs tell; somebody else's runs beside them have none."""
+    a_sweep(there, "sgd", "first", "meaning 1", {"cosine": 0.1, "linear": 0.2})
+    a_sweep(there, "more", "second", "meaning 1", {"step": 0.5})
+    there.add("shared", {"lr_scheduler_type": "cosine", "lr": 0.3, "steps": 900, "seed": 1}, {"decide_loss": 0.3})
+    found = answered(run, "shared", "--metric", "decide_loss")
+    assert (found["winner"], found["trainings"]) == ("cosine", 15)
+    a_sweep(there, "other", "third", "meaning 2", {"rex": 0.01})
+    ran = run("choose", "--from-mlflow", "shared", "--metric", "decide_loss")
+    assert (ran.code, ran.out) == (64, "")
+    assert "so that their values cannot be compared: more, other, sgd. `lrsweep choose STUDY` answers" in ran.err
+
+
+def test_which_sweep_is_the_newest_is_said_by_its_own_run() -> None:
+    """One that was resumed has the newest trainings and is not; where a sweep's own run is gone trainings say it."""
+
+    def a_run(sweep: str, study: str = "digits") -> StrangeRun:
+        return StrangeRun(sweep, {}, 0.1, tags={"lrsweep.study": study, "lrsweep.sweep": sweep})
+
+    runs = [a_run("resumed"), a_run("newest"), a_run("resumed"), a_run("alone", "other"), StrangeRun("theirs", {}, 0.1)]
+    known = {"resumed": SweepRun(1_000, "m"), "newest": SweepRun(2_000, None)}
+    assert newest_sweeps(runs, known) == {"digits": "newest", "other": "alone"}
+    assert newest_sweeps(runs, {"newest": known["newest"]}) == {"digits": "resumed", "other": "alone"}
 
 
 def test_of_a_training_that_was_run_twice_the_newest_counts() -> None:

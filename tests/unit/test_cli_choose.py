@@ -27,6 +27,7 @@ from lrsweep.selection.results import Point, Result
 from lrsweep.store import Store
 from lrsweep.study import SelectionSpec
 from lrsweep.sweep.finals import fresh_seeds
+from lrsweep.sweep.race import RACE_KEY
 from tests.looked import Typed, a_driven_bench, in_a_home, typed
 from tests.scripted import completed, diverged, value_of
 from tests.sweeps import a_study
@@ -405,7 +406,8 @@ def test_a_studys_finals_decide(
     text = run("choose", "quick", "--target", "decide_loss <= 1.2").out
     assert text.startswith("proven: cosine at a peak of")
     assert "The search's best value, 0.1" in text
-    assert re.search(r"whose fresh seeds come to 1\.\d+: [\d.e-]+ too good\.", text)
+    fresh = r"whose fresh seeds come to 0\.1\d+ by the same measure: [\d.e-]+ (too good|worse than they are)\."
+    assert re.search(fresh, text)
     assert " s in all." in text
     assert "decide_loss <= 1.2 is shown to be reached by cosine" in text
     assert "what is compared is decide_loss" in refused(run, "quick", "--target", "val_loss <= 1.2")
@@ -419,6 +421,39 @@ def test_the_studys_own_worth_counts_unless_another_is_given(
     run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study, noisy), {})
     assert answered(run, "quick")["worth"] == 0.25
     assert answered(run, "quick", "--worth", "0.5")["worth"] == 0.5
+
+
+def test_a_race_of_finals_is_judged_by_its_looks() -> None:
+    """What the sweep's settings say of it; finals whose seeds were fixed have one look at the whole level."""
+
+    def nearer(plan: TrainingPlan) -> Outcome:
+        gap = 0.05 if plan.horizon == STUDY.horizon and plan.schedule.family == "linear" else 0.0
+        return completed(plan, value_of(plan) / 1000 + 0.1 + gap + (plan.seed % 7) / 1000)
+
+    bench = a_driven_bench(replace(STUDY, selection=replace(STUDY.selection, racing=False)), nearer)
+    assert (results_of(bench.store, "quick").alpha, results_of(bench.store, "quick").looks) == (0.05, 1)
+    assert choose_in(bench.store, "quick", worth=None)[1].winner == "cosine"
+    [sweep] = bench.store.sweeps("quick")
+    bench.store.update_sweep(
+        bench.lease, sweep.sweep_id, settings={RACE_KEY: {"looks": 40, "alpha": 1e-9, "ended": "looks"}}
+    )
+    assert (results_of(bench.store, "quick").alpha, results_of(bench.store, "quick").looks) == (1e-9, 40)
+    _, choice = choose_in(bench.store, "quick", worth=None)
+    assert choice.winner is None
+    assert choice.next_step is not None
+    assert "have not ended" not in choice.next_step
+
+
+def test_in_the_middle_of_a_race_nothing_is_claimed() -> None:
+    """This look is none of those that the race was planned with; the same rows show a winner once it has ended."""
+    bench = a_driven_bench(STUDY, noisy)
+    [sweep] = bench.store.sweeps("quick")
+    assert choose_in(bench.store, "quick", worth=None)[1].winner == "cosine"
+    race = {**sweep.settings[RACE_KEY], "ended": None}
+    bench.store.update_sweep(bench.lease, sweep.sweep_id, settings={RACE_KEY: race})
+    _, choice = choose_in(bench.store, "quick", worth=None)
+    assert (choice.winner, choice.recommended.point.family, choice.evidence) == (None, "cosine", "undecided")
+    assert choice.next_step == "the finals have not ended: `lrsweep run quick` goes on with them"
 
 
 def test_a_study_without_finals_has_the_searchs_single_seeds() -> None:

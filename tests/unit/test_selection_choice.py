@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -147,3 +148,36 @@ def test_where_nothing_came_to_a_value_there_is_no_choice() -> None:
     """A ValueError, which commands say in their own words."""
     with pytest.raises(ValueError, match="no arm has a value"):
         choose([Result(Point("a"), 9, "0", None), Result(Point("b"), 9, "0", math.nan)])
+
+
+def test_the_searchs_value_is_compared_with_fresh_seeds_of_its_own_metric() -> None:
+    """It saw 1.0 on its half, on which the fresh seeds come to 1.2; on the half that decides they come to 1."""
+    point = Point("cosine", peak_lr=0.1)
+    again = [replace(each, value=(each.value or 0.0) + 0.2) for each in trained("cosine", 1.0)]
+    argmin = choose(THREE, searched=[Result(point, 900, "77", 1.0)], searched_again=again).argmin
+    assert (argmin.value, argmin.is_searched) == (1.0, True)
+    assert (argmin.mean, argmin.optimism) == pytest.approx((1.2, 0.2))
+
+
+def test_looks_at_growing_results_ask_for_more() -> None:
+    """A gap of 3.2 errors is a winner's for one look, and for five it is open, with what would show it; each interval
+    is of 95 % in either case."""
+    results = [*trained("a", 1.0), *trained("b", 1.032)]
+    one, five = choose(results), choose(results, looks=5)
+    assert (one.winner, one.next_step) == ("a", None)
+    assert five.winner is None
+    assert "about 8 seeds each" in str(five.next_step)
+    assert choose(results, alpha=0.01).next_step == five.next_step
+    assert [each.interval for each in five.standings] == [each.interval for each in one.standings]
+
+
+def test_three_equal_accuracies_have_an_interval_and_prove_nothing() -> None:
+    """One example of 68 more is right, with each of three seeds."""
+    points = {"a": 67 / 68, "b": 66 / 68}
+    results = [Result(Point(name), 9, str(seed), value) for name, value in points.items() for seed in range(3)]
+    choice = choose(results, direction="maximize")
+    assert (choice.winner, choice.recommended.point.family, choice.recommended.sd) == (None, "a", 0.0)
+    assert choice.recommended.interval is not None
+    assert choice.recommended.interval.width == pytest.approx(2 * 4.303 * 0.5 / 68 / 3**0.5, rel=1e-3)
+    assert choice.probability_best["a"] != 1.0
+    assert "every seed gives the same value" in str(choice.next_step)

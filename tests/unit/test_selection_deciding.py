@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lrsweep.selection.arms import Arm
+from lrsweep.selection.comparing import is_shown_better
 from lrsweep.selection.deciding import Evidence, decide, default_worth
 from lrsweep.selection.needed import next_step, seeds_to_tell
 
@@ -152,3 +153,42 @@ def test_of_those_that_are_all_but_equal_one_may_take_either() -> None:
 def test_what_is_proven_needs_nothing_more() -> None:
     """No sentence."""
     assert next_step([around("a", 0), around("b", 10)], decide([around("a", 0), around("b", 10)])) is None
+
+
+def test_what_is_shown_at_one_level_is_open_at_another() -> None:
+    """A gap of 3.2 errors is enough for one look at one rate each, not for five looks, nor for the best of eight rates:
+    then it says how many seeds would show it, and more of them: 1.25 · ((2.58 + 0.84) / 1.6)² + 2."""
+    one, other = around("a", 0), around("b", 1.6)
+    assert is_shown_better(one, other)
+    verdict = decide([one, other], looks=5)
+    assert verdict.winner is None
+    assert "about 8 seeds each (they have 5 and 5)" in str(next_step([one, other], verdict, looks=5))
+    rates = [around(f"a {place}", 0.001 * place, family="a") for place in range(8)]
+    verdict = decide([*rates, other])
+    assert verdict.winner is None
+    assert "about 9 seeds each (they have 5 and 5)" in str(next_step([*rates, other], verdict))
+    assert (seeds_to_tell(one, other, 0.01), seeds_to_tell(one, other)) == (8, 6)
+
+
+def test_a_better_mean_that_lost_by_divergences_is_told_so() -> None:
+    """No seeds would show the leader's mean to be the better one; of one value that is left nothing is known."""
+    better = Arm("rex", "rex", (-5.0, -5.1, -4.9, -5.0), diverged=1)
+    assert said(around("a", 0), better, around("c", 0.1)) == (
+        "rex is behind a for its divergences, 1 of 5, and its mean is the better one: where trainings may diverge at "
+        "times, take it; else try it at a lower peak rate or with a warm-up"
+    )
+    alone = Arm("rex", "rex", (9.0,), diverged=3)
+    assert "3 of 4, and one value is all that it has" in said(around("a", 0), alone)
+    worse = Arm("rex", "rex", (0.1, 1.2, 0.3, 0.4), diverged=1)
+    assert "in 4 of 5 cases" in said(around("a", 0), worse)
+
+
+def test_what_is_shown_and_not_taken_has_a_step_too() -> None:
+    """The baseline stays though another is shown to be better; only what is proven has none."""
+    arms = [around("a", 0, by=0.01), as_baseline(around("b", 0.1, by=0.01)), around("c", 9)]
+    verdict = decide(arms, worth=1.0)
+    assert (verdict.winner, verdict.recommended) == ("a", "b")
+    assert next_step(arms, verdict) == (
+        "a is shown to be better than every other family, and by how much is not shown to be worth a change (1): a "
+        "smaller worth would take it"
+    )

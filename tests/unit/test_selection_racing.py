@@ -3,6 +3,7 @@ test_selection_simulated.py."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import cycle, islice
 
 import pytest
@@ -100,3 +101,24 @@ def test_intervals_are_those_of_a_look() -> None:
     assert gain is not None
     assert gain.low + gain.high == pytest.approx(0.2)
     assert gain_interval(arms[0], around("b", 0.1, 1)) is None
+
+
+def test_a_race_for_a_winner_goes_on_where_the_leader_alone_is_as_good_as_the_best() -> None:
+    """A gap that is shown to be none for the worse, and not yet to be one for the better: of 1.2 with an error of 0.6.
+    With a baseline in the set it stops: that stays."""
+    arms = [around("a", 0, 5), around("b", 1.2, 5)]
+    assert next_seeds(arms, 1, PLENTY, worth=1.0).ended is Ended.WITHIN
+    race = next_seeds(arms, 1, PLENTY, worth=1.0, is_for_a_winner=True)
+    assert (race.ended, dict(race.seeds)) == (None, {"a": 3, "b": 3})
+    stays = [replace(arms[0], name="now", is_baseline=True, costs=(0.01, *arms[0].costs[1:])), *arms]
+    assert next_seeds(stays, 1, PLENTY, worth=10.0, is_for_a_winner=True).ended is Ended.WITHIN
+
+
+def test_looks_of_a_budget_take_the_place_of_the_five() -> None:
+    """Of two looks each has half; one alone sends nobody home."""
+    arms = [around("a", 0, 4), around("b", 0.1, 4), around("c", 50, 4)]
+    race = next_seeds(arms, 0, PLENTY, looks=(4, 9))
+    assert dict(race.seeds) == {"a": 5, "b": 5}
+    assert race.intervals["a"] == mean_interval(arms[0].costs, 1 - 0.05 / 2)
+    one = next_seeds(arms, 0, PLENTY, looks=(4,))
+    assert (one.ended, one.out) == (Ended.LOOKS, ())

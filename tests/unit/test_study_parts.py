@@ -224,8 +224,8 @@ def test_scripts_that_run_side_by_side_use_devices_side_by_side() -> None:
 
 def test_the_selection_arrives_and_one_finalist_is_refused() -> None:
     """One alone is compared with nobody."""
-    tables = "[selection]\nshare = 0.9\nfinalists = 0\nseeds = 2\nworth = 0.002"
-    assert read(tables).selection == SelectionSpec(share=0.9, finalists=0, seeds=2, worth=0.002)
+    tables = "[selection]\nshare = 0.9\nfinalists = 0\nseeds = 2\nracing = false\nworth = 0.002"
+    assert read(tables).selection == SelectionSpec(share=0.9, finalists=0, seeds=2, racing=False, worth=0.002)
     wrong = "[selection]\nshare = 1.0\nfinalists = 1\nseeds = 1\nworth = inf"
     assert problems(text_of(wrong)) == [
         "line 8, selection.share: 1.0 is not a number from 0 to 0.9.",

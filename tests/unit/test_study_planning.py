@@ -258,7 +258,12 @@ def test_people_see_a_table_and_the_sums() -> None:
         "cosine      20       8",
         "wsd         20       8",
     ]
-    assert "finalists: about 3 with 6 fresh seeds each, 10,800 steps" in text
+    assert (
+        "finalists: about 3 with 3 to 8 fresh seeds each, at most 10,800 steps: those that are still open to be best "
+        "get more; 6 each would tell differences from 1.80 standard deviations of a seed on" in text
+    )
+    evenly = shown(asked_plan(a_study(more=f"{TWO}\n[selection]\nracing = false"), None, None))
+    assert "finalists: about 3 with 6 fresh seeds each, 10,800 steps; they tell differences from 1.80" in evenly
     assert "in all: about 29,334 steps, as many as 48.9 trainings of 600" in text
     assert "time: 49 min at 10 steps per second (--steps-per-second), until 2026-11-21 12:48" in text
     assert "0.81 device hours, 1.63 in money" in text
@@ -271,6 +276,7 @@ def test_programs_get_one_object() -> None:
     found = json.loads(json.dumps(asked_plan(a_study(more=TWO), None, 10.0).to_json(NOW)))
     assert found["families"] == [{"family": "cosine", "trials": [20, 8]}, {"family": "wsd", "trials": [20, 8]}]
     assert (found["trials"], found["finalists"], found["seeds"], found["total_steps"]) == (40, 3, 6, 29_334)
+    assert found["looks"] == [3, 5, 8]
     assert (found["ends_at"], found["cost"]["money"]) == ("2026-11-21T12:48:53+00:00", None)
     waiting = asked_plan(a_study("gpu_hours = 1"), None, None).to_json(NOW)
     assert waiting["plan"] is None

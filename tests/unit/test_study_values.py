@@ -286,9 +286,10 @@ def test_the_spec_says_everything_in_json() -> None:
             "fidelity": "compressed",
             "rungs": 3,
             "reduction_factor": 3,
+            "advice": True,
         },
         "budget": {"trials": 60, "total_steps": 26_700},
-        "selection": {"share": 0.4, "finalists": 6, "seeds": 3},
+        "selection": {"share": 0.4, "finalists": 6, "seeds": 3, "racing": True},
         "run": {"failures_that_stop": 5},
         "tracking": {
             "experiment": "{study}",

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lrsweep.cli.counting import counted
 from lrsweep.selection.choice import Argmin, Choice, Standing
 from lrsweep.selection.deciding import Evidence
 from lrsweep.selection.lengths import AtHorizon
@@ -119,7 +120,8 @@ def _luck(argmin: Argmin, metric: str) -> str:
     if argmin.mean is None or argmin.optimism is None:
         return f"{taken}; it has no {seeds} seed that would say how lucky that was."
     how = "too good" if argmin.optimism >= 0 else "worse than they are"
-    return f"{taken}, whose {seeds} seeds come to {argmin.mean:.4g}: {abs(argmin.optimism):.2g} {how}."
+    same = " by the same measure" if argmin.is_searched else ""
+    return f"{taken}, whose {seeds} seeds come to {argmin.mean:.4g}{same}: {abs(argmin.optimism):.2g} {how}."
 
 
 def _at(each: AtHorizon, choice: Choice) -> str:
@@ -183,10 +185,6 @@ def named(each: Standing) -> str:
 
 def point_named(point: Point) -> str:
     return point.family if point.peak_lr is None else f"{point.family} at a peak of {point.peak_lr:.4g}"
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _reach(interval: Interval | None) -> str:

@@ -15,11 +15,16 @@ from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.errors import SettingsError
 from lrsweep.records import Direction, Origin, Purpose, Status, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
+from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.results import Point, Result
 from lrsweep.store import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import deciding
+from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.stored import known_point, resolved_from
+
+NOTHING = 0.0
+"""A level at which nothing is claimed."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,19 @@ class Studied:
     finals: tuple[Result, ...]
     searched: tuple[Result, ...]
     """the search's own values at the full horizon, a seed each"""
+    searched_again: tuple[Result, ...]
+    """the finals by the search's metric, on the half of validation that it saw"""
     baseline: Point | None
     seconds: float
     """of all trainings of the sweep"""
     worth: float | None
     """the smallest gain that the study says is worth a change"""
+    alpha: float = ALPHA
+    """what all ``looks`` together may claim wrongly"""
+    looks: int = 1
+    """at growing finals, where they raced"""
+    is_racing: bool = False
+    """whether the race has not ended: then nothing is shown, for this look is none of those that it was planned with"""
 
 
 def results_of(store: Store, given: str) -> Studied:
@@ -58,6 +71,7 @@ def results_of(store: Store, given: str) -> Studied:
             f"{sweep.study}` says where it stands."
         )
     has_finals = any(not each.has_diverged for each in found)  # of finals that all diverged no choice is left
+    race = sweep.settings.get(RACE_KEY, {})
     baselines = [points[trial.number] for trial in trials.values() if trial.origin is Origin.BASELINE]
     return Studied(
         study=sweep.study,
@@ -67,9 +81,13 @@ def results_of(store: Store, given: str) -> Studied:
         horizon=study.horizon,
         finals=tuple(found) if has_finals else (),
         searched=tuple(searched),
+        searched_again=tuple(_results(finals, points, study.value_key)) if has_finals else (),
         baseline=baselines[-1] if baselines else None,
         worth=study.selection.worth,
         seconds=sum(row.seconds for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id)),
+        alpha=race.get("alpha", ALPHA),
+        looks=race.get("looks", 1),
+        is_racing=bool(race) and race.get("ended") is None,
     )
 
 
@@ -114,8 +132,13 @@ def choose_in(store: Store, given: str, *, worth: float | None, target: str | No
         direction=found.direction,
         horizon=found.horizon,
         searched=found.searched,
+        searched_again=found.searched_again,
         baseline=found.baseline,
         worth=found.worth if worth is None else worth,
         target=None if target is None else read_target(target, found.metric, found.direction)[0],
+        alpha=NOTHING if found.is_racing else found.alpha,
+        looks=found.looks,
     )
+    if found.is_racing:
+        choice = replace(choice, next_step=f"the finals have not ended: `lrsweep run {given}` goes on with them")
     return found.metric, replace(choice, search_cost=found.seconds, cost_unit="s")

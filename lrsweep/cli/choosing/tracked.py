@@ -1,6 +1,8 @@
 """``lrsweep choose --from-mlflow EXPERIMENT``: runs of MLflow as results, lrsweep's own and anybody else's.
 
-Of lrsweep's own runs the finalists decide where there are any: a search's values are of one seed each, and chose them.
+Of lrsweep's own runs those of each study's newest sweep count, as in ``lrsweep choose STUDY``: an earlier one may have
+measured something else. Of these the finalists decide where there are any: a search's values are of one seed each, and
+chose them.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from lrsweep.selection.results import Point, Result
 from lrsweep.settings import FILES, Settings, make_homes
 from lrsweep.sweep.importing import FAMILY_NAMES, OPTIMIZER_NAMES, PEAK_NAMES, SCHEDULE_JSON, schedule_named
 from lrsweep.tracking.importing import StrangeRun, ended_runs
+from lrsweep.tracking.sweeps import STUDY_TAG, SWEEP_TAG, SweepRun, sweep_runs
 
 HORIZON_NAMES = ("horizon", "total_steps", "max_steps", "num_steps", "training_steps", "train_steps", "steps")
 SEED_NAMES = ("seed", "random_seed", "random_state", "data_seed")
 BESIDE_NAMES = ("model", "batch_size", "per_device_train_batch_size", "weight_decay", "momentum")
 """What tells points apart beside schedule, rate and optimizer. Other params (paths, hosts, versions) do not."""
+OLDER = "of an earlier sweep than the newest of study {!r}"
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,16 @@ class Tracked:
     """reason -> how many runs"""
 
 
-def results_of(runs: Sequence[StrangeRun], metric: str) -> Tracked:
-    """Runs newest first: of one training that was run twice the newest counts."""
+def results_of(runs: Sequence[StrangeRun], metric: str, sweeps: Mapping[str, SweepRun] | None = None) -> Tracked:
+    """Runs newest first: of one training that was run twice the newest counts. ``sweeps`` are those that are known."""
     refused: Counter[str] = Counter()
     found: dict[tuple[bool, Point, int, str], Result] = {}
+    newest = newest_sweeps(runs, sweeps or {})
     for run in runs:
+        study, sweep = run.tags.get(STUDY_TAG, ""), run.tags.get(SWEEP_TAG)
+        if sweep is not None and sweep != newest[study]:
+            refused[OLDER.format(study)] += 1
+            continue
         try:
             result = _result(run, metric)
         except InvalidInput as error:
@@ -57,6 +66,31 @@ def results_of(runs: Sequence[StrangeRun], metric: str) -> Tracked:
     finals = tuple(result for (is_final, *_), result in found.items() if is_final)
     others = tuple(result for (is_final, *_), result in found.items() if not is_final)
     return Tracked(finals or others, others if finals else (), dict(refused.most_common()))
+
+
+def newest_sweeps(runs: Sequence[StrangeRun], sweeps: Mapping[str, SweepRun]) -> dict[str, str]:
+    """By study, of those that have runs. Where a sweep's own run is gone its newest training says when it was."""
+    found: dict[str, str] = {}
+    for run in runs:
+        study, sweep = run.tags.get(STUDY_TAG, ""), run.tags.get(SWEEP_TAG)
+        if sweep is None:
+            continue
+        before = found.setdefault(study, sweep)
+        if before in sweeps and sweep in sweeps and sweeps[sweep].started > sweeps[before].started:
+            found[study] = sweep
+    return found
+
+
+def _check_meanings(experiment: str, sweeps: Mapping[str, str], known: Mapping[str, SweepRun]) -> None:
+    """Raises SettingsError where the sweeps are known to have measured different things."""
+    meanings = {known[sweep].meaning for sweep in sweeps.values() if sweep in known}
+    if len(meanings - {None}) > 1:
+        raise SettingsError(
+            f"experiment {experiment!r} has runs of studies that measure different things (another workload, data, "
+            f"objective, horizon or batch size), so that their values cannot be compared: {', '.join(sorted(sweeps))}. "
+            "`lrsweep choose STUDY` answers for one of them; where studies have experiments of their own (`experiment` "
+            "in the file's [tracking]), so does --from-mlflow."
+        )
 
 
 def _result(run: StrangeRun, metric: str) -> Result:
@@ -124,7 +158,11 @@ def choose_tracked(
             f"{given}; wanted is what the runs of experiment {experiment!r} are compared by. They have "
             f"{', '.join(known) or 'none'}.{near}"
         )
-    found = results_of(runs, metric)
+    sweeps: Mapping[str, SweepRun] = {}
+    if len({run.tags[SWEEP_TAG] for run in runs if SWEEP_TAG in run.tags}) > 1:
+        sweeps = sweep_runs(uri, experiment, artifact_root=artifact_root)
+        _check_meanings(experiment, newest_sweeps(runs, sweeps), sweeps)
+    found = results_of(runs, metric, sweeps)
     if not found.results:
         reasons = "".join(f"\n  {count}: {reason}" for reason, count in found.left_out.items())
         raise SettingsError(f"no run of experiment {experiment!r} is a result to choose by:{reasons}")

@@ -116,7 +116,8 @@ def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str,
 
 def _show(metric: str, choice: Choice, unread: Mapping[str, int], *, as_json: bool) -> None:
     """``unread``: how many runs say nothing, by reason."""
-    from lrsweep.cli.choosing.drawing import counted, show_choice
+    from lrsweep.cli.choosing.drawing import show_choice
+    from lrsweep.cli.counting import counted
 
     if as_json:
         found = {**choice.to_json(), "metric": metric, **({"unread": dict(unread)} if unread else {})}
