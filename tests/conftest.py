@@ -1,4 +1,6 @@
-"""Databases for tests, an SQLite file and a real PostgreSQL from a wheel where that can run, and stores in them."""
+"""What tests share: databases, an SQLite file and a real PostgreSQL from a wheel where that can run, stores in them;
+and forks that scripts are started in.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.engine import make_url
 
+from lrsweep.engines.command.forks import Forks
 from lrsweep.store import Lease, MemoryStore, Store, open_store
 from tests.databases import a_postgres_server, administer
+from tests.forked_commands import ENVIRON
 
 
 @pytest.fixture
@@ -59,3 +63,11 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 def lease(store: Store) -> Lease:
     """A long lease on the study ``digits``."""
     return store.acquire_lease("digits", "ann", seconds=60)
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    """Starts scripts in forks; what it has started ends with the test."""
+    made = Forks(ENVIRON)
+    yield made
+    made.close()

@@ -32,11 +32,18 @@ def a_script(folder: Path, text: str, name: str = "train.py") -> list[str]:
 
 
 def begun(
-    folder: Path, argv: Sequence[str], start: Start, environ: Mapping[str, str] = ENVIRON, stop_grace: float = 0.2
+    folder: Path,
+    argv: Sequence[str],
+    start: Start = plainly,
+    environ: Mapping[str, str] = ENVIRON,
+    stop_grace: float = 0.2,
+    *,
+    reports: Path | None = None,
+    locks: Sequence[Path] = (),
 ) -> Guarded:
     folder.mkdir(exist_ok=True)
-    script = Guarded(folder, environ, start=start)
-    script.begin(argv, stop_grace=stop_grace, reports=None)
+    script = Guarded(folder, environ, locks, start=start)
+    script.begin(argv, stop_grace=stop_grace, reports=reports)
     return script
 
 

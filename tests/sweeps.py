@@ -21,7 +21,7 @@ from lrsweep.records import (
 )
 from lrsweep.schedules import core_names
 from lrsweep.space import distributions_to_json, peak_lr_name
-from lrsweep.study import ResolvedStudy, SpaceSpec
+from lrsweep.study import BudgetSpec, ResolvedStudy, SpaceSpec, Study
 from lrsweep.sweep.progress import Progress
 
 FACTS = WorkloadFacts(
@@ -33,6 +33,15 @@ FACTS = WorkloadFacts(
     horizon=600,
     peak_lr={"sgd": (0.01, 1.0), "adamw": (0.0001, 0.1)},
 )
+
+STUDY_FILE = Study(
+    name="quick",
+    workload=WorkloadSpec("digits"),
+    space=SpaceSpec(("cosine",), ("sgd",)),
+    budget=BudgetSpec(trials=60),
+    source="quick.toml",
+)
+"""As it is read; ``a_study`` is one that is resolved."""
 
 
 def a_study(

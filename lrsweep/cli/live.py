@@ -22,6 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lrsweep.cli.counting import counted
 from lrsweep.cli.sweep_drawing import (
     baseline_line,
     budget_of,
@@ -113,7 +114,7 @@ class Display:
         ended = len(result.trainings)
         to_start = f" (and {result.startup_seconds:.1f} s to start)" if result.startup_seconds else ""
         self._console.print(
-            f"{result.own_trials} trials, {ended} trainings, "
+            f"{counted(result.own_trials, 'trial')}, {counted(ended, 'training')}, "
             f"{sum(each.steps for each in result.trainings):,} steps in {result.sweep.seconds:.1f} s{to_start}",
             highlight=False,
         )

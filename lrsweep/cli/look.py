@@ -153,7 +153,7 @@ def standing_of(
     return Standing(
         study=sweep.study,
         sweep=sweep.sweep_id,
-        state=_state(sweep, is_driven=driver is not None),
+        state=sweep_state(sweep, is_driven=driver is not None),
         driver=None if driver is None else driver_shown(driver),
         trials_told=sum(trial.is_told for trial in own),
         trials_wanted=trials_wanted(study.spec),
@@ -216,7 +216,7 @@ def _leading(
     return best_trial(trials, sense_of(study)), None
 
 
-def _state(sweep: SweepRow, *, is_driven: bool) -> str:
+def sweep_state(sweep: SweepRow, *, is_driven: bool) -> str:
     if sweep.status is not SweepStatus.RUNNING or not is_driven:
         return WORDS[sweep.status]
     return "ending" if sweep.is_cancelled else "running"

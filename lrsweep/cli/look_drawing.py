@@ -26,7 +26,7 @@ def show_list(console: Console, standings: Sequence[Standing], without_sweep: Ma
     table.add_column("state")
     for name in ("trials", "best"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("of", "family", "begun", "driver"):
+    for name in ("of", "family", "begun", "sweep", "driver"):
         table.add_column(name, no_wrap=name != "driver")
     for each in standings:
         wanted = "" if each.trials_wanted is None else f"/{each.trials_wanted}"
@@ -38,12 +38,13 @@ def show_list(console: Console, standings: Sequence[Standing], without_sweep: Ma
             "" if each.best is None else escape(_value_of(each)),
             escape(each.family or ""),
             ago(time.time() - each.began_at),
+            each.sweep[:8],
             escape(each.driver or ""),
             style=STYLES.get(each.state),
         )
     for study, driver in without_sweep.items():
         state = "no sweep" if driver is None else "starting"
-        table.add_row(escape(study), state, *[""] * 5, escape(driver or ""), style=STYLES.get(state))
+        table.add_row(escape(study), state, *[""] * 6, escape(driver or ""), style=STYLES.get(state))
     console.print(table)
 
 

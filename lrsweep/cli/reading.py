@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,10 +54,11 @@ def without_sweep(store: Store) -> Mapping[str, str | None]:
     return {name: driven.get(name) for name in names if not store.sweeps(name)}
 
 
-def chosen_sweep(store: Store, given: str | None) -> SweepRow:
-    """The newest sweep of the study of that name, or of that file; without one, of all studies.
+def chosen_sweep(store: Store, given: str | None, beginning: str | None = None) -> SweepRow:
+    """The newest sweep of the study of that name, or of that file; without one, of all studies. With the beginning of
+    an id, the study's sweep of that id.
 
-    Raises TryAgain while a driver starts its first one, SettingsError where there is none.
+    Raises TryAgain while a driver starts its first one, SettingsError where there is none, or more than one.
     """
     waiting = without_sweep(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
     newest = newest_sweeps(store)
@@ -65,12 +66,25 @@ def chosen_sweep(store: Store, given: str | None) -> SweepRow:
     if name is None or not (newest or waiting):
         raise SettingsError("no study has been run here yet. `lrsweep demo` or `lrsweep run STUDY` begins one.")
     if name in newest:
-        return newest[name]
+        return newest[name] if beginning is None else _sweep_named(store.sweeps(name), beginning)
     if name in waiting:
         raise _no_sweep_yet(name, waiting[name])
     known = [*newest, *waiting]
     raise SettingsError(
         f"there are no results of a study {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+    )
+
+
+def _sweep_named(sweeps: Sequence[SweepRow], beginning: str) -> SweepRow:
+    """Of one study's sweeps."""
+    found = [each for each in sweeps if beginning and each.sweep_id.startswith(beginning.lower())]
+    if len(found) == 1:
+        return found[0]
+    many = f"{len(found)} sweeps" if found else "no sweep"
+    there = ", ".join(each.sweep_id for each in reversed(sweeps))
+    raise SettingsError(
+        f"study {sweeps[0].study!r} has {many} whose id begins with {beginning!r}: give the beginning of one. There "
+        f"are, the newest first: {there}."
     )
 
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from lrsweep.cli.look import Standing, standing_of, state_of
+from lrsweep.cli.look import Standing, standing_of, state_of, sweep_state
 from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.errors import ScheduleError, SettingsError
 from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.selection import FamilyStanding, by_family
-from lrsweep.store.base import Store
+from lrsweep.store.base import Holder, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.halting import OtherRules
+from lrsweep.sweep.owner import is_dead
 from lrsweep.sweep.progress import Best, best_of, heard_in, left_alone
 from lrsweep.sweep.stored import known_point, resolved_from
 from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 
 RATES_SHOWN = 200
 """Of a training's rates in ``--json``: the whole curve is in the artifact that MLflow holds, and in SQL."""
+
+
+@dataclass(frozen=True)
+class OtherSweep:
+    """Enough to tell it from the others."""
+
+    sweep: str
+    state: str
+    generation: str
+    trials: int
+    """that it was told of and still has"""
+    began_at: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,8 @@ class StudyShown:
     """None where no training reached the full horizon, or where this release cannot read its point"""
     finals: Sequence[Finalist]
     rungs: Sequence[RungTrust]
+    others: Sequence[OtherSweep] = ()
+    """of the same study, the newest first"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -53,6 +68,7 @@ class StudyShown:
             "best": None if self.best is None else self.best.to_json(),
             "finalists": [each.to_json() for each in self.finals],
             "rungs": [each.to_json() for each in self.rungs],
+            "other_sweeps": [asdict(each) for each in self.others],
         }
 
 
@@ -108,19 +124,29 @@ class TrainingShown:
         }
 
 
-def show_what(store: Store, study: str, what: str | None) -> StudyShown | TrialShown | TrainingShown:
-    """The study, the trial of that number, or the training whose id begins so (or ``TRIAL:HORIZON``).
+def show_what(
+    store: Store, study: str, what: str | None, sweep_id: str | None = None
+) -> StudyShown | TrialShown | TrainingShown:
+    """The study by its newest sweep, or by the one whose id begins so; the trial of that number, whichever sweep it is
+    of; or the training whose id begins so (or ``TRIAL:HORIZON``).
 
-    Raises SettingsError where there is none, or where several begin so.
+    Raises SettingsError where there is none, where several begin so, or where it is of another sweep.
     """
-    sweep = chosen_sweep(store, study)
+    sweep = chosen_sweep(store, study, sweep_id)
     if what is None:
         return _study(store, sweep)
-    if what.isdecimal() and (trial := _trial(store, sweep.study, int(what))) is not None:
-        return shown_trial(store, trial)
-    training = found_training(store, sweep.study, what)
-    trial = store.trial(sweep.study, training.trial)
-    return TrainingShown(training, shown_trial(store, trial), store.curve(training.training_id))
+    training = None
+    trial = _trial(store, sweep.study, int(what)) if what.isdecimal() else None
+    if trial is None:
+        training = found_training(store, sweep.study, what)
+        trial = store.trial(sweep.study, training.trial)
+    if sweep_id is not None and trial.sweep_id != sweep.sweep_id:
+        raise SettingsError(
+            f"trial {trial.number} of study {trial.study!r} is of sweep {trial.sweep_id}, not of {sweep.sweep_id}. "
+            f"Numbers of trials are a study's own: `lrsweep show {trial.study} {what}` needs no --sweep."
+        )
+    shown = shown_trial(store, trial)
+    return shown if training is None else TrainingShown(training, shown, store.curve(training.training_id))
 
 
 def _study(store: Store, sweep: SweepRow) -> StudyShown:
@@ -133,14 +159,31 @@ def _study(store: Store, sweep: SweepRow) -> StudyShown:
     trainings = [each for each in of_generation if each.sweep_id == sweep.sweep_id]
     sweeps = [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation]
     steady = calibrating(generation)
+    holder = store.holders().get(sweep.study)
     return StudyShown(
-        standing=standing_of(sweep, row, trials, trainings, store.holders().get(sweep.study)),
+        standing=standing_of(sweep, row, trials, trainings, holder),
         study=study,
         families=by_family(trials, study.sense),
         best=_best(trials, trainings, study, store),
         finals=standings(study, trials, trainings),
         rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
+        others=_others(store, sweep, holder),
     )
+
+
+def _others(store: Store, shown: SweepRow, holder: Holder | None) -> list[OtherSweep]:
+    is_driven = holder is not None and not is_dead(holder.owner)
+    return [
+        OtherSweep(
+            sweep=each.sweep_id,
+            state=sweep_state(each, is_driven=is_driven),
+            generation=each.generation,
+            trials=sum(row.is_told and row.origin.counts for row in store.trials(each.study, sweep_id=each.sweep_id)),
+            began_at=each.created_at,
+        )
+        for each in reversed(store.sweeps(shown.study))
+        if each.sweep_id != shown.sweep_id
+    ]
 
 
 def _best(

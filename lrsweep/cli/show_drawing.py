@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lrsweep.cli.counting import counted
 from lrsweep.cli.live import BARS, SPARK_WIDTH, best_lines, families_table, pasteable, sparkline
 from lrsweep.cli.look_drawing import moment, number
 from lrsweep.cli.show import StudyShown, TrainingShown, TrialShown, thinned
@@ -34,6 +35,7 @@ COLUMNS: Mapping[str, Literal["left", "right"]] = {
     "tries": "right",
     "engine": "left",
 }
+MOST_SWEEPS = 10
 
 
 def show(console: Console, shown: StudyShown | TrialShown | TrainingShown) -> None:
@@ -83,6 +85,20 @@ def _study(console: Console, shown: StudyShown) -> None:
         _say(console, baseline)
     if rungs := rungs_line(shown.rungs):
         _say(console, rungs)
+    _other_sweeps(console, shown)
+
+
+def _other_sweeps(console: Console, shown: StudyShown) -> None:
+    if not shown.others:
+        return
+    _say(console, "\nother sweeps of this study, shown with `--sweep` and the beginning of an id:")
+    for each in shown.others[:MOST_SWEEPS]:
+        # another generation has another meaning or space: its values may not compare
+        asked = "" if each.generation == shown.study.generation else f", of another generation ({each.generation[:8]})"
+        trials = counted(each.trials, "trial")
+        _say(console, f"  {each.sweep[:8]}  {each.state}, {trials}, begun {moment(each.began_at)}{asked}")
+    if len(shown.others) > MOST_SWEEPS:
+        _say(console, f"  and {len(shown.others) - MOST_SWEEPS} earlier; `--json` has them all")
 
 
 def _not_ended(families: Sequence[FamilyStanding]) -> str:

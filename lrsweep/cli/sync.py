@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.markup import escape
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
 from lrsweep.store import open_store
 from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.registering import Registered, register
 from lrsweep.sweep.syncing import Synced, sync
 
 
@@ -27,14 +28,27 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
             say=lambda text: console.print(escape(text), highlight=False, soft_wrap=True),
             show=lambda text: status.update(escape(text)),
         )
+        status.update("looking for champions that are to be registered")
+        champions = _register(homes, study, lambda text: console.print(escape(text), highlight=False, soft_wrap=True))
     sent, left = sum(each.sent for each in synced), sum(each.left for each in synced)
     if as_json:
-        typer.echo(json.dumps({"sweeps": [each.to_json() for each in synced], "sent": sent, "left": left}))
+        found = {"sweeps": [each.to_json() for each in synced], "sent": sent, "left": left}
+        typer.echo(json.dumps({**found, **({"champions": champions.to_json()} if champions.is_any else {})}))
     else:
-        for line in report(synced):
+        for line in [*([] if champions.is_any and not synced else report(synced)), *champions.sentences()]:
             typer.echo(line)
     if outage := next((each.outage for each in synced if each.outage is not None), None):
         raise TryAgain(f"{left} trainings are still to be sent; the same command sends them. {outage}")
+    if champions.outage is not None:
+        raise TryAgain(f"champions are still to be registered; the same command does it. {champions.outage}")
+
+
+def _register(homes: Homes, study: str | None, say: Callable[[str], None]) -> Registered:
+    store = open_store(homes.results_url)
+    try:
+        return register(homes, store, study, say=say)
+    finally:
+        store.close()
 
 
 def report(synced: Sequence[Synced]) -> list[str]:
@@ -51,6 +65,8 @@ def _line(each: Synced) -> str:
     if each.unknown:
         rest += f" ({each.unknown} are of an earlier release's trials, which this one cannot read)"
     done = f"{each.sent} trainings sent{rest}" if each.sent or rest or not each.is_closed else "its run was ended"
+    if each.was_lost:
+        done = f"this MLflow had none of its runs; {done}"
     return f"{where}: {done}{', and it is finished' if each.is_finished else ''}"
 
 

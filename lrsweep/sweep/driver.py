@@ -141,7 +141,7 @@ class Driver:
         finally:
             self._executor.close()
         is_old = self._told_before >= self._study.trials
-        refuse_total_failure(self._tally.trainings.values(), is_old=is_old)
+        refuse_total_failure(self._store, self._sweep, self._tally.trainings.values(), is_old=is_old)
 
     def queue_running_again(self, reason: str) -> None:
         """What was in flight when the driver leaves early waits for the next one."""
@@ -306,17 +306,21 @@ class Driver:
 
     def _seconds_left(self) -> float | None:
         """By the pace so far: of the budget, finals included, and where the search has ended of what is queued. A clock
-        ends all, and a search goes on until its share is over."""
+        ends all, and a search goes on until its share is over. Before this driver's first trial has ended there is no
+        pace: its first updates take as long as the engine takes to start."""
         tally = self._tally
         by_the_clock = self._budget.seconds_left(self.seconds)
         if by_the_clock is not None and self._phases.now is Phase.SEARCH:
             return by_the_clock
-        pace = (tally.steps - self._steps_before) / self.seconds if self.seconds else 0.0
+        if self._phases.now is Phase.SEARCH and tally.told == self._told_before:
+            return None
+        in_flight = sum(curve.steps for curve in self._state.curves.values())  # dozens at a time, that end together
+        pace = (tally.steps + in_flight - self._steps_before) / self.seconds if self.seconds else 0.0
         if not pace:
             return by_the_clock
         queued = sum(row.horizon for row in tally.unsearched.values() if not row.status.is_outcome)
         to_come = self._study.total_steps - tally.steps if self._phases.now is Phase.SEARCH else 0
-        found = max(queued, to_come) / pace
+        found = max(0, max(queued, to_come) - in_flight) / pace
         return found if by_the_clock is None else min(found, by_the_clock)
 
     def _best_so_far(self) -> Best | None:

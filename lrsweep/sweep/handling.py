@@ -13,7 +13,7 @@ from lrsweep.scripts import command
 from lrsweep.store.base import Lease, Store
 from lrsweep.sweep import events
 from lrsweep.sweep.checkpoints import Checkpoints
-from lrsweep.sweep.failures import Failures
+from lrsweep.sweep.failures import STOPPED_KEY, Failures
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.halting import Next, after, calibrates
 from lrsweep.sweep.mirror import Mirror
@@ -128,6 +128,9 @@ class Handler:
     def _end(self, row: TrainingRow, outcome: Outcome) -> None:
         """Commits the result, then tells the search; the mirror sees it because it is committed."""
         trial = self._tally.trials[row.trial]
+        is_counted = not self._drops_reactive(outcome)
+        if is_counted and self._failures.will_stop(outcome.status):
+            self._store.update_sweep(self._lease, self._sweep.sweep_id, settings={STOPPED_KEY: True})
         following = Next() if row.purpose is not Purpose.SEARCH else self._following(row.with_outcome(outcome), trial)
         ended = self._commit(row, outcome, following, trial)
         if row.purpose is Purpose.SEARCH:
@@ -142,7 +145,8 @@ class Handler:
                 self._state.search.tell(trial.number, following.tell, rung=ended.rung)
             self._state.untold.told(trial.number)
             self._told(replace(trial, state=following.tell.state, value=following.tell.value))
-        self._count_failure(ended)
+        if is_counted:
+            self._failures.count(ended)
 
     def _commit(
         self, row: TrainingRow, outcome: Outcome, following: Next | None = None, trial: TrialRow | None = None
@@ -206,14 +210,15 @@ class Handler:
             self._tell(events.rung(why))
             self._say(rungs.sentence(rung))
 
-    def _count_failure(self, ended: TrainingRow) -> None:
-        if command.TOO_LATE in (ended.error or "") and self._state.search.drop_reactive():
-            if not self._has_dropped:
-                metric = self._study.metric
-                self._say(
-                    f"the script reports {metric} too late for schedules that react to it: from here on this run draws "
-                    f"the other families in their place. To search them, report {metric} several times in a training"
-                )
-            self._has_dropped = True
-        else:
-            self._failures.count(ended)
+    def _drops_reactive(self, outcome: Outcome) -> bool:
+        """Whether the training failed as its script cannot follow its family, and the search now draws others."""
+        if command.TOO_LATE not in (outcome.error or "") or not self._state.search.drop_reactive():
+            return False
+        if not self._has_dropped:
+            metric = self._study.metric
+            self._say(
+                f"the script reports {metric} too late for schedules that react to it: from here on this run draws "
+                f"the other families in their place. To search them, report {metric} several times in a training"
+            )
+        self._has_dropped = True
+        return True

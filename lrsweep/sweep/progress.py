@@ -122,7 +122,7 @@ class Progress:
     seconds: float
     """since the first ask of this process; 0 before it"""
     seconds_left: float | None
-    """by the pace so far; None while there is none"""
+    """by the clock, else by the pace so far; None while there is none: before this driver's first trial has ended"""
     families: Sequence[FamilyStanding]
     best: Best | None
     running: Sequence[Running]

@@ -34,7 +34,8 @@ from lrsweep.sweep.beginning import (
     used_up,
 )
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
-from lrsweep.sweep.closing import close_parent
+from lrsweep.sweep.closing import MakeReport, close_parent, send_report
+from lrsweep.sweep.delivery import forget_lost, shown_params
 from lrsweep.sweep.driver import Driver
 from lrsweep.sweep.exponents import FITTED_KEY
 from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, trials_of, tried_again_sentence, try_again
@@ -42,7 +43,7 @@ from lrsweep.sweep.finals import standings
 from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.homes import Homes, Options
 from lrsweep.sweep.mirror import Mirror
-from lrsweep.sweep.optuna_copy import copy_name, open_copy, without_trials
+from lrsweep.sweep.optuna_copy import close_copy, copy_name, open_copy, without_trials
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
 from lrsweep.sweep.refusals import completed
@@ -72,10 +73,12 @@ def run_sweep(
     say: Callable[[str], None] = lambda _: None,
     on_ready: Callable[[Stop], None] = lambda _: None,
     tell: events.Tell = events.nobody,
+    make_report: MakeReport | None = None,
 ) -> SweepResult:
     """Continues the study's unfinished sweep, or starts one; a finished sweep of the same generation is only read.
 
     ``say`` gets a sentence where what happens is not what the bare command suggests, ``tell`` all events of the sweep.
+    ``make_report`` makes the page that is kept beside the sweep's own run in MLflow; without one there is none.
     ``on_ready`` gets the ``Stop`` that a signal handler may set. A sweep that is cancelled meanwhile comes back as what
     it had come to.
     """
@@ -127,13 +130,16 @@ def run_sweep(
         )
         crew = crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say)
         executor.use(crew)
-        sweep = _open_sweep(store, lease, tracker, resolved, sweep)
-        if failed := to_try_again(store, sweep):
+        sweep = _open_sweep(store, lease, tracker, resolved, sweep, say)
+        failed = to_try_again(store, sweep)
+        if failed:
             say(tried_again_sentence(failed))
             # before they are opened again: the next start of a driver that is killed here copies them anew
+            close_copy(copy)
             without_trials(homes.optuna_url, copy_name(resolved), trials_of(failed), keep)
             copy = open_copy(homes.optuna_url, resolved)
-            sweep = try_again(store, lease, sweep, failed)
+        sweep = try_again(store, lease, sweep, failed)
+        stack.callback(close_copy, copy)
         assert sweep.mlflow_run_id is not None
         mirror = Mirror(
             store=store,
@@ -195,6 +201,8 @@ def run_sweep(
         driver.show()
         result = _result(store, resolved, sweep, homes, startup_seconds=startup_seconds)
         if mirrored:
+            if make_report is not None and sweep.mlflow_run_id is not None:
+                send_report(tracker, sweep.mlflow_run_id, store, study.name, make_report, say, driver.keep)
             outage = _close_parent(tracker, sweep, "FINISHED", result.best)
         else:
             outage = mirror.outage or "it was away for too long."
@@ -224,17 +232,12 @@ def _give_back(store: Store, lease: Lease) -> None:
         store.release_lease(lease)
 
 
-def _open_sweep(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> SweepRow:
-    params = {
-        "workload": study.workload.name,
-        "horizon": str(study.horizon),
-        "families": ", ".join(study.space.families),
-        "optimizers": ", ".join(study.space.optimizers),
-        "trials": str(study.trials),
-        "metric": study.metric,
-        "direction": study.direction,
-    }
-    parent = tracker.open_sweep(sweep, study, params=params)
+def _open_sweep(
+    store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow, say: Callable[[str], None]
+) -> SweepRow:
+    if again := forget_lost(store, lease, tracker, study, sweep):
+        say(f"this MLflow has none of the sweep's runs: {again} trainings are sent to it again")
+    parent = tracker.open_sweep(sweep, study, params=shown_params(study))
     tracker.end_running(sweep, others=True)  # the lease says that nobody works on what an earlier sweep left
     return store.update_sweep(
         lease,

@@ -3,6 +3,8 @@
 A sweep's own run that nobody has ended is ended too, with the best and the table of families, and a sweep whose driver
 had only the copies left to wait for is finished.
 
+Where this MLflow has none of a sweep's runs, as after a restore beside another one, all of them are sent again.
+
 The store is the spool: rows that MLflow lacks are found in it, whichever process ended before they were sent. A sweep
 that is being driven sends its own; every other one is taken under its study's lease, so that no driver starts beside.
 """
@@ -21,6 +23,7 @@ from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.beginning import is_driven_out, used_up
 from lrsweep.sweep.closing import close_parent
+from lrsweep.sweep.delivery import forget_lost, is_lost, shown_params
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.mirror import Mirror
@@ -57,6 +60,8 @@ class Synced:
     """whether its own run was ended"""
     is_finished: bool = False
     """whether that was all that the sweep lacked"""
+    was_lost: bool = False
+    """whether MLflow had none of its runs, and so was to get all of them again"""
     unknown: int = 0
     """of what is left: trainings of an earlier release's trials, whose points this one cannot read"""
 
@@ -71,6 +76,7 @@ class Synced:
             "closed": self.is_closed,
             "finished": self.is_finished,
             "unknown": self.unknown,
+            "was_lost": self.was_lost,
         }
 
 
@@ -96,19 +102,14 @@ def sync(
         ]
         waiting = [each for each in sweeps if _is_waiting(store, *each)]
         driven = {name for name, holder in store.holders().items() if not is_dead(holder.owner)}
-        maybe_open = [
-            each
-            for each in sweeps
-            if each not in waiting
-            and each[1].mlflow_run_id
-            and each[1].status is not SweepStatus.FINISHED
-            and each[1].study not in driven
+        sent = [
+            each for each in sweeps if each not in waiting and each[1].mlflow_run_id and each[1].study not in driven
         ]
-        if not waiting and not maybe_open:
+        if not waiting and not sent:
             return []
         try:
             tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
-            waiting += [each for each in maybe_open if tracker.is_open(str(each[1].mlflow_run_id))]
+            waiting += [each for each in sent if _is_open(tracker, each[1]) or is_lost(tracker, each[1])]
         except Unavailable as error:
             return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
         return [_sync_one(homes, store, tracker, row, sweep, show) for row, sweep in waiting]
@@ -117,6 +118,11 @@ def sync(
 def _is_waiting(store: Store, row: StudyRow, sweep: SweepRow) -> bool:
     """Whether MLflow is known to lack something of it."""
     return is_driven_out(sweep, row.spec) or _lacking(store, row, sweep) > 0
+
+
+def _is_open(tracker: Tracker, sweep: SweepRow) -> bool:
+    """Whether its own run was never ended; that of a finished one was."""
+    return sweep.status is not SweepStatus.FINISHED and tracker.is_open(str(sweep.mlflow_run_id))
 
 
 def _sync_one(
@@ -138,10 +144,13 @@ def _sync_one(
     try:
         study = resolved_from(row, sweep)
         before = _lacking(store, row, sweep)
-        is_closed = is_finished = False
+        is_closed = is_finished = was_lost = False
         unknown = 0
         try:
-            parent = tracker.open_sweep(sweep, study, params={}, is_driven=False)
+            was_lost = forget_lost(store, lease, tracker, study, sweep) is not None
+            before = _lacking(store, row, sweep)
+            params = shown_params(study) if was_lost else {}
+            parent = tracker.open_sweep(sweep, study, params=params, is_driven=False)
             sweep = store.update_sweep(lease, sweep.sweep_id, mlflow_run_id=parent)
             mirror = Mirror(
                 store=store,
@@ -180,6 +189,7 @@ def _sync_one(
             outage=outage,
             is_closed=is_closed,
             is_finished=is_finished,
+            was_lost=was_lost,
             unknown=unknown,
         )
     finally:

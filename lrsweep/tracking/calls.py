@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lrsweep.tracking.naming import Data
-from lrsweep.tracking.permissions import Permissions, Right
+from lrsweep.tracking.permissions import Permissions, Right, is_denied
 from lrsweep.tracking.points import Point, metric_name
 from lrsweep.tracking.rows import SUPERSEDED, milliseconds
 
@@ -74,6 +74,19 @@ class Calls:
                 raise
             return None
         return run if run.info.lifecycle_stage == "active" else None
+
+    def has(self, run_id: str) -> bool:
+        """Living or deleted, or not to be seen by this user."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            if not is_denied(error):
+                raise
+        return True
 
     def name_data(self, run_id: str, data: Data | None) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -28,7 +28,7 @@ from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.stopping import Cancelled, Stop
 from lrsweep.sweep.warm_start import points_of
 from tests.history import assert_history
-from tests.scripted import Dies, End, NoMirror, ScriptedExecutor, Stays, completed, diverged, failed, only_sgd
+from tests.scripted import Dies, End, NoMirror, ScriptedExecutor, Stays, completed, diverged, failed, in_turn, only_sgd
 
 BASELINE = Baseline(schedule("exponential"), 0.2, "sgd", settings={"momentum": 0.0, "weight_decay": 0.0})
 STUDY = replace(only_sgd(trials=6), total_steps=600, selection=SelectionSpec(finalists=2, seeds=2), baseline=BASELINE)
@@ -80,8 +80,7 @@ class World:
         store.register_study(lease, StudyRow(study.name, study.meaning, study.generation, study.spec()))
         sweep = continued_or_new(store, lease, study, newest_sweep(store, study), "never", lambda _: None)
         sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.RUNNING)
-        if failures := to_try_again(store, sweep):
-            sweep = try_again(store, lease, sweep, failures)
+        sweep = try_again(store, lease, sweep, to_try_again(store, sweep))
         begun = 0
 
         def script(plan: TrainingPlan) -> End:
@@ -252,6 +251,30 @@ def test_what_failures_have_stopped_is_tried_again_whenever_the_next_driver_dies
         world.drive()
         world.assert_done(finals=len(_finals_of_last(world)))
         assert {row.status for row in world.store.trainings(STUDY.name)} == {Status.COMPLETED}
+
+
+def test_failures_that_stop_a_sweep_are_tried_again_whenever_its_driver_dies() -> None:
+    """It dies at each of its own writes: the last failure, the note of it, the end of the sweep. Once the cause is
+    mended, whatever had failed in a row so often as to stop it is trained."""
+    study = replace(STUDY, baseline=None, run=RunSpec(failures_that_stop=3))
+
+    def stopped(dies_after: int | None) -> World:
+        world = World(study=study, script=in_turn(completed, failed))
+        with pytest.raises((Killed, SweepFailed)):
+            world.drive(dies_after=dies_after)
+        world.script = completed
+        return world
+
+    enough = 0
+    for write in range(1, stopped(None).store.writes + 1):
+        world = stopped(write)
+        failures = [row.training_id for row in world.store.trainings(STUDY.name) if row.status is Status.FAILED]
+        world.drive()
+        world.assert_done(finals=len(_finals_of_last(world)))
+        if len(failures) == 3:
+            enough += 1
+            assert {world.store.training(each).status for each in failures} == {Status.COMPLETED}, f"write {write}"
+    assert enough > 2
 
 
 @pytest.mark.parametrize("change", ["space", "meaning"])

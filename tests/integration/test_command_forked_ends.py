@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,6 @@ from tests.forked_commands import ENVIRON, a_script, begun, end_of, forked, serv
 from tests.scripted_commands import SCRIPTS, Bench, a_plan, lives, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there anything is forked")
-
-
-@pytest.fixture
-def forks() -> Iterator[Forks]:
-    made = Forks(ENVIRON)
-    yield made
-    made.close()
 
 
 STUBBORN_NAMES = ("script", "child", "grandchild")

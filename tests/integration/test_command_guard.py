@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,32 +16,13 @@ from lrsweep.engines.command import guard as guard_module
 from lrsweep.engines.command import training
 from lrsweep.engines.command.process import GUARD, Ended, Guarded
 from lrsweep.scripts.command import Command
+from tests.forked_commands import begun, end_of
 from tests.scripted_commands import SCRIPTS, Bench, a_plan, lives, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who left the process group is found by /proc")
 
 STUBBORN = [sys.executable, "-I", "-S", str(SCRIPTS / "stubborn.py")]
 NAMES = ("script", "child", "grandchild")
-
-
-def begun(
-    folder: Path,
-    argv: list[str],
-    *,
-    stop_grace: float = 0.2,
-    reports: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-    locks: Sequence[Path] = (),
-) -> Guarded:
-    script = Guarded(folder, environ, locks)
-    script.begin(argv, stop_grace=stop_grace, reports=reports)
-    return script
-
-
-def end_of(script: Guarded) -> Ended:
-    wait_until(lambda: (script.wait(0.1), script.ended)[1], "the script did not end")
-    assert script.ended is not None
-    return script.ended
 
 
 def stubborn(folder: Path) -> tuple[Guarded, list[int]]:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrsweep.errors import DeadlinePassed, SweepFailed
+from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, EngineSettings, Outcome, Record, Status, TrainingPlan, TrialState
 from lrsweep.scripts.command import TOO_LATE
 from lrsweep.study.extra import Choices
+from lrsweep.sweep.progress import Progress
 from lrsweep.sweep.stopping import Stop
 from tests.scripted import (
     Bench,
@@ -309,14 +310,37 @@ def test_those_who_watch_are_shown_how_things_stand(monkeypatch: pytest.MonkeyPa
 
 
 def test_time_left_is_told_by_what_is_left_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first training some is left, at the pace so far; after the last, none is."""
+    """After the first trial 90 updates are left, at the pace so far; after the last, none. Before the first there is no
+    pace, though a training has ended: it may have taken mostly the engine's start."""
     monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
     bench = Bench(replace(only_sgd(trials=2), total_steps=2 * (30 + 90)))
     bench.drive()
     first = bench.seen[0]
-    assert first.steps_done == 30
-    assert first.seconds_left == pytest.approx(7 * first.seconds, rel=0.5)
+    assert (first.steps_done, first.seconds_left) == (30, None)
+    told = next(look for look in bench.seen if look.trials_told == 1)
+    assert told.steps_done == 30 + 30 + 90
+    assert told.seconds_left == pytest.approx(told.seconds * 90 / 150, rel=0.5)
     assert bench.seen[-1].seconds_left == 0.0
+
+
+def test_what_trainings_that_run_have_done_counts_for_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dozens that run side by side end together: ten updates of 240 are done there, and 150 before."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(replace(only_sgd(trials=2), total_steps=2 * (30 + 90)))
+    stop = Stop()
+
+    def observe(look: Progress) -> None:
+        bench.seen.append(look)
+        if look.trials_told == 1 and look.seconds > 0.2:
+            stop.signum = 15
+
+    driver = bench.driver(ScriptedExecutor(in_turn(completed, completed, completed, lambda _: Stays())), stop=stop)
+    driver._observe = observe
+    with pytest.raises(Interrupted):
+        driver.run()
+    last = bench.seen[-1]
+    assert last.steps_done == 150
+    assert last.seconds_left == pytest.approx(last.seconds * 80 / 160, rel=0.05)
 
 
 # ── what a plan says ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -97,8 +97,7 @@ def gone_on(bench: Bench, script: Script = completed) -> int:
     """The next driver, as ``run_sweep`` leads it to the end: how many trainings it tries again."""
     bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.RUNNING)
     found = to_try_again(bench.store, bench.sweep)
-    if found:
-        bench.sweep = try_again(bench.store, bench.lease, bench.sweep, found)
+    bench.sweep = try_again(bench.store, bench.lease, bench.sweep, found)
     bench.drive(script)
     bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.FINISHED)
     return len(found)
@@ -164,3 +163,45 @@ def test_failures_that_stopped_no_sweep_are_results() -> None:
     assert Counter(row.state for row in bench.trials)[TrialState.FAILED] == 1
     assert to_try_again(bench.store, bench.sweep) == []
     assert is_over(bench.store, bench.sweep, bench.study)
+
+
+def test_what_fails_a_second_time_is_a_result_and_the_sweep_goes_on_past_it() -> None:
+    """Five points fail whatever is mended: the second run meets them again, and the third asks for others."""
+    bench = Bench(only_sgd(trials=12))
+    text = stopped_by_failures(bench, in_turn(completed, failed))
+    assert "Where the points themselves fail, raise run.failures_that_stop (now 5)" in text
+    bad = {row.training_id for row in bench.trainings() if row.status is Status.FAILED}
+
+    def by_itself(plan: TrainingPlan) -> End:
+        return failed(plan) if plan.training_id in bad else completed(plan)
+
+    bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.RUNNING)
+    bench.sweep = try_again(bench.store, bench.lease, bench.sweep, to_try_again(bench.store, bench.sweep))
+    stopped_by_failures(bench, by_itself)
+    assert trials_left(bench.store, bench.study, bench.sweep) == 12 - sum(row.is_told for row in bench.trials)
+    assert gone_on(bench, by_itself) == 0
+    assert Counter(row.state for row in bench.trials)[TrialState.FAILED] == 5
+    assert {row.training_id for row in bench.trainings() if row.status is Status.FAILED} == bad
+    assert to_try_again(bench.store, bench.sweep) == []
+    assert is_over(bench.store, bench.sweep, bench.study)
+    assert_history(bench.store, bench.study.name)
+
+
+def test_a_sweep_in_which_all_has_failed_twice_is_not_promised_a_third_time() -> None:
+    """Its budget is used up, and there is nothing that the same command would do."""
+    bench = Bench(only_sgd(trials=3))
+    stopped_by_failures(bench, failed)
+    bench.sweep = bench.store.update_sweep(bench.lease, bench.sweep.sweep_id, status=SweepStatus.RUNNING)
+    bench.sweep = try_again(bench.store, bench.lease, bench.sweep, to_try_again(bench.store, bench.sweep))
+    text = stopped_by_failures(bench, failed)
+    assert "Each of them has been tried again before: mend the cause, and start another sweep with `--new`." in text
+
+
+def test_a_driver_that_dies_before_it_notes_that_all_has_failed_leaves_it_to_be_tried_again() -> None:
+    """The rows say it: nothing waits, and nothing but failures has ended."""
+    bench = Bench(only_sgd(trials=3))
+    with pytest.raises(SweepFailed):
+        bench.drive(failed)
+    assert not bench.sweep.settings.get(STOPPED_KEY)
+    assert gone_on(bench) == 3
+    assert all(row.value is not None for row in bench.trials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +17,16 @@ from lrsweep.cli.export import export
 from lrsweep.cli.main import app
 from lrsweep.cli.prune import delete, prune
 from lrsweep.errors import InvalidInput, SettingsError
+from lrsweep.records import Outcome, TrainingPlan
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import open_store
 from lrsweep.store.upkeep import upgrade_store
+from lrsweep.study import SelectionSpec
+from lrsweep.sweep.finals import fresh_seeds
 from tests.databases import administer
+from tests.looked import in_a_home, typed
 from tests.old_databases import make_old_database
+from tests.scripted import completed, diverged, only_sgd
 
 
 @pytest.fixture
@@ -46,6 +52,39 @@ def test_results_are_a_frame_of_trials_or_of_trainings(home: Path, database_url:
     make_old_database(database_url, "0003")
     upgrade_store(database_url)
     pd.testing.assert_frame_equal(lrsweep.results("old", url=database_url), trials)
+
+
+def test_a_finalist_has_what_its_fresh_seeds_say_and_other_trials_have_nothing_there(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of four trials, with fresh seeds that come to 0, 1, 2 …; one training diverged. It is what `show` says of
+    them, in columns of their own; a study without finals has the columns too."""
+    study = replace(
+        only_sgd(trials=4), total_steps=4 * (30 + 90) + 4 * 90, selection=SelectionSpec(finalists=2, seeds=2)
+    )
+    values = {seed: float(place) for place, seed in enumerate(fresh_seeds(study, 10))}
+    ended: list[str] = []
+
+    def script(plan: TrainingPlan) -> Outcome:
+        if plan.seed not in values:
+            return completed(plan)
+        ended.append(plan.training_id)
+        return diverged(plan) if len(ended) == 1 else completed(plan, values[plan.seed])
+
+    folder = in_a_home(tmp_path / "finals", study, script)
+    frame = lrsweep.results("quick", home=folder).set_index("number")
+    shown = json.loads(typed(capsys, monkeypatch, folder, {})("show", "quick", "--json").out)["finalists"]
+    assert len(shown) == 2
+    best, other = (frame.loc[each["trial"]] for each in shown)
+    assert (best["finals.metric"], best["finals.n"]) == ("decide_loss", 3)
+    assert (best["finals.mean"], best["finals.sd"]) == (2.0, 1.0)  # of 1, 2 and 3: decide_loss is val_loss and 1
+    assert (best["finals.low"], best["finals.high"]) == pytest.approx(tuple(shown[0]["interval"]))
+    assert best["finals.low"] < 2.0 < best["finals.high"]
+    assert (other["finals.n"], other["finals.diverged"], best["finals.diverged"]) == (2, 1, 0)
+    nothing = frame.drop(index=[each["trial"] for each in shown]).filter(like="finals.")
+    assert nothing.shape == (2, 8)
+    assert bool(nothing.isna().all(axis=None))
+    assert list(lrsweep.results("old", home=home).filter(like="finals.").columns) == list(nothing.columns)
 
 
 def test_results_that_are_not_there_are_named_and_nothing_is_made(home: Path, tmp_path: Path) -> None:

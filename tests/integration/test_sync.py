@@ -18,10 +18,14 @@ from lrsweep.errors import SettingsError, TryAgain
 from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrialState
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import Store, TrialEnd, open_store
+from lrsweep.store.backups import back_up, restore
 from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.sweep.beginning import FINISHED_KEY, driven_out
+from lrsweep.sweep.delivery import forget_lost
 from lrsweep.sweep.homes import Homes
 from lrsweep.tracking import Tracker
+from tests.agreement import assert_agreement
+from tests.commands import lrsweep, query, write_study
 from tests.sweeps import a_study, a_training, a_trial
 
 STUDY = a_study()
@@ -238,3 +242,102 @@ def test_what_this_release_cannot_read_stays_behind_alone(homes: Homes, capsys: 
     store.close()
     [found] = asked(homes, "older", capsys)["sweeps"]
     assert (found["sent"], found["left"], found["unknown"], found["outage"]) == (2, 1, 1, None)
+
+
+# ── another MLflow ───────────────────────────────────────────────────────────────────────────────────────────────────
+def restored(homes: Homes, folder: Path) -> Homes:
+    """The same results in a home of their own, whose MLflow has none of the runs."""
+    back_up(homes.results_url, folder / "results.zip")
+    other = make_homes(read_settings({"LRSWEEP_HOME": str(folder / "other")}))
+    restore(other.results_url, folder / "results.zip")
+    return other
+
+
+def points_of(homes: Homes, study: str) -> dict[str, tuple[str, dict[str, float], int]]:
+    """By training: how its run ended, its metrics, and how many points its curve has."""
+    client = MlflowClient(homes.mlflow_uri, homes.mlflow_uri)
+    runs = [run for run in runs_of(homes, study) if "lrsweep.training" in run.data.tags]
+    found = {}
+    for run in runs:
+        points = sum(len(client.get_metric_history(run.info.run_id, name)) for name in run.data.metrics)
+        found[run.data.tags["lrsweep.training"]] = (run.info.status, run.data.metrics, points)
+    assert len(found) == len(runs)
+    return found
+
+
+@pytest.mark.parametrize("status", [SweepStatus.STOPPED, SweepStatus.FINISHED])
+def test_results_that_were_restored_beside_another_mlflow_are_sent_to_it_once(
+    status: SweepStatus, homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows say that all was sent, and this MLflow lacks the sweep's run: the same runs and points come there."""
+    name = f"moved-{status.value}"
+    left_behind(homes, name)
+    asked(homes, name, capsys)
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease(name, "a driver", seconds=60)
+    store.update_sweep(lease, f"sweep-of-{name}", status=status)
+    store.release_lease(lease)
+    store.close()
+    other = restored(homes, tmp_path)
+    sync_results(other, None, as_json=False)
+    line = f"study '{name}', sweep sweep-of: this MLflow had none of its runs; 2 trainings sent\n"
+    assert capsys.readouterr().out == line
+    assert points_of(other, name) == points_of(homes, name)
+    assert parent_of(other, name).info.status == {"stopped": "FAILED", "finished": "FINISHED"}[status.value]
+    assert parent_of(other, name).data.params["horizon"] == "90"
+    assert asked(other, None, capsys) == {"sweeps": [], "sent": 0, "left": 0}
+    assert len(runs_of(other, name)) == 3
+    assert asked(homes, name, capsys)["sweeps"] == []
+
+
+def test_runs_that_came_to_another_mlflow_by_themselves_are_taken_over(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copied by other tools they have other ids and the same tags; and a kill before the new run is noted loses
+    nothing."""
+    left_behind(homes, "copied")
+    asked(homes, "copied", capsys)
+    other = restored(homes, tmp_path)
+    assert asked(other, "copied", capsys)["sent"] == 2
+    there = sorted(run.info.run_id for run in runs_of(other, "copied"))
+    store = open_store(other.results_url)
+    lease = store.acquire_lease("copied", "a driver", seconds=60)
+    store.update_sweep(lease, "sweep-of-copied", mlflow_run_id="f" * 32)
+    for row in store.trainings("copied"):
+        store.mark_mirrored(
+            lease, row.training_id, mlflow_run_id="e" * 32, attempt=1, steps=30, status=Status.COMPLETED
+        )
+    [sweep] = store.sweeps("copied")
+    tracker = Tracker.connect(other.mlflow_uri, artifact_root=other.artifact_root)
+    assert forget_lost(store, lease, tracker, replace(STUDY, name="copied"), sweep) == 2  # and here it is killed
+    store.release_lease(lease)
+    store.close()
+    [found] = asked(other, "copied", capsys)["sweeps"]
+    assert (found["sent"], found["left"], found["was_lost"]) == (2, 0, True)
+    assert sorted(run.info.run_id for run in runs_of(other, "copied")) == there
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_not_made_again(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who deletes a sweep's run there means it; this MLflow still knows it."""
+    left_behind(homes, "deleted")
+    asked(homes, "deleted", capsys)
+    client = MlflowClient(homes.mlflow_uri, homes.mlflow_uri)
+    for run in runs_of(homes, "deleted"):
+        client.delete_run(run.info.run_id)
+    assert asked(homes, "deleted", capsys)["sweeps"] == []
+    assert runs_of(homes, "deleted") == []
+
+
+def test_a_sweep_that_goes_on_beside_another_mlflow_sends_what_was_sent_before(tmp_path: Path) -> None:
+    """With the real command: a finished sweep is saved, brought back in another home, and continued there by a larger
+    budget. Its three databases then agree as if it had always been there, and nothing is left to send."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    assert lrsweep("run", str(write_study(tmp_path, trials=4)), home=home).code == 0
+    assert lrsweep("db", "backup", str(tmp_path / "all.zip"), home=home).code == 0
+    assert lrsweep("db", "restore", str(tmp_path / "all.zip"), home=other).code == 0
+    before = query(other, "SELECT count(*) FROM lrs_training")
+    went_on = lrsweep("run", str(write_study(tmp_path, trials=6)), home=other)
+    assert went_on.code == 0, went_on.err
+    assert f"this MLflow has none of the sweep's runs: {before} trainings are sent to it again" in went_on.out
+    assert_agreement(other, "tiny", trials=6)
+    assert "nothing is left to send" in lrsweep("sync", home=other).out

@@ -24,18 +24,11 @@ from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.scripts.command import Command
 from lrsweep.selection import by_family
 from lrsweep.space import candidate, suggest
-from lrsweep.study import OPTIMIZERS, BudgetSpec, SpaceSpec, Study
+from lrsweep.study import OPTIMIZERS
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Best, Progress, Running, SweepResult
-from tests.sweeps import a_complete_trial, a_progress, a_study, a_training, a_trial
+from tests.sweeps import STUDY_FILE, a_complete_trial, a_progress, a_study, a_training, a_trial
 
-STUDY = Study(
-    name="quick",
-    workload=WorkloadSpec("digits"),
-    space=SpaceSpec(("cosine",), ("sgd",)),
-    budget=BudgetSpec(trials=60),
-    source="quick.toml",
-)
 HOMES = Homes(Path("/data/[lr]"), "", "", "", None)
 TRIALS = [
     a_complete_trial(0, 0.25),
@@ -104,14 +97,14 @@ def recorded(*, terminal: bool = False) -> Console:
 
 def reported(result: SweepResult) -> list[str]:
     console = recorded()
-    Display(console, STUDY, HOMES).report(result, again="lrsweep run quick")
+    Display(console, STUDY_FILE, HOMES).report(result, again="lrsweep run quick")
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
 def seen(progress: Progress) -> str:
     """What a live terminal shows of it; Rich draws at the latest when it stops."""
     console = recorded(terminal=True)
-    with Display(console, STUDY, HOMES) as display:
+    with Display(console, STUDY_FILE, HOMES) as display:
         display.show(progress)
     return console.export_text()
 
@@ -243,7 +236,7 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then(monkeypatch: pyte
     clock = iter([100.0, 100.0, 101.0, 106.0, 106.0])
     monkeypatch.setattr("lrsweep.cli.live.time.monotonic", lambda: next(clock))
     console = recorded()
-    with Display(console, STUDY, HOMES) as display:
+    with Display(console, STUDY_FILE, HOMES) as display:
         for progress in (NOTHING, SOMETHING, SOMETHING):
             display.show(progress)
     assert console.export_text().splitlines()[1:] == [
@@ -293,7 +286,7 @@ def test_a_view_that_cannot_be_drawn_ends_no_sweep(monkeypatch: pytest.MonkeyPat
     assert seen(broken).count("the sweep goes on without a view, which could not be drawn: ScheduleError") == 1
     monkeypatch.setattr("lrsweep.cli.live._plain_line", None)
     console = recorded()
-    with Display(console, STUDY, HOMES) as display:
+    with Display(console, STUDY_FILE, HOMES) as display:
         display.show(SOMETHING)
         display.show(SOMETHING)
     assert console.export_text().count("the sweep goes on without a view") == 1
@@ -302,7 +295,7 @@ def test_a_view_that_cannot_be_drawn_ends_no_sweep(monkeypatch: pytest.MonkeyPat
 def test_a_start_does_not_promise_torch_where_a_script_trains() -> None:
     """Nothing loads torch for it here."""
     console = recorded(terminal=True)
-    with Display(console, replace(STUDY, workload=Command("python train.py").spec()), HOMES):
+    with Display(console, replace(STUDY_FILE, workload=Command("python train.py").spec()), HOMES):
         pass
     text = console.export_text()
     assert "starting: MLflow" in text

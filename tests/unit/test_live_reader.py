@@ -13,19 +13,11 @@ from rich.console import Console
 
 from lrsweep.cli import sweeping
 from lrsweep.cli.live import Display
-from lrsweep.records import SweepRow, WorkloadSpec
-from lrsweep.study import BudgetSpec, SpaceSpec, Study
+from lrsweep.records import SweepRow
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.progress import Progress, SweepResult
-from tests.sweeps import a_progress
+from tests.sweeps import STUDY_FILE, a_progress
 
-STUDY = Study(
-    name="quick",
-    workload=WorkloadSpec("digits"),
-    space=SpaceSpec(("cosine",), ("sgd",)),
-    budget=BudgetSpec(trials=60),
-    source="quick.toml",
-)
 RESULT = SweepResult(SweepRow("s", "quick", "g"), [], [], [], None, "/data", 1.0)
 
 
@@ -50,7 +42,7 @@ def test_a_reader_that_leaves_ends_no_sweep(as_json: bool, tmp_path: Path, monke
     with open(writing, "w") as gone, (tmp_path / "heard").open("w") as heard:  # noqa: PTH123 (a descriptor)
         monkeypatch.setattr("sys.stdout", heard if as_json else gone)
         monkeypatch.setattr("sys.stderr", gone if as_json else heard)
-        sweeping.sweep(STUDY, "never", "cpu", None, None, as_json=as_json, command="run quick")
+        sweeping.sweep(STUDY_FILE, "never", "cpu", None, None, as_json=as_json, command="run quick")
         monkeypatch.undo()
     assert told == ["sentence 0", "sentence 1", "sentence 2"]
     lines = (tmp_path / "heard").read_text().splitlines()
@@ -64,6 +56,6 @@ def test_a_sentence_that_cannot_be_written_ends_no_sweep() -> None:
         def write(self, _text: str) -> int:
             raise OSError("No space left on device")
 
-    display = Display(Console(file=Full(), width=120), STUDY, Homes(Path("/data"), "", "", "", None))
+    display = Display(Console(file=Full(), width=120), STUDY_FILE, Homes(Path("/data"), "", "", "", None))
     display.say("trial 3 is trained again")
     display.show(a_progress())

@@ -16,7 +16,7 @@ import pytest
 import lrsweep
 from lrsweep.cli.cancel import cancel
 from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of, trials_wanted
-from lrsweep.cli.show import found_training, show_what
+from lrsweep.cli.show import StudyShown, found_training, show_what
 from lrsweep.errors import SettingsError, TryAgain
 from lrsweep.records import Origin, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.store import MemoryStore, Store, open_store
@@ -326,6 +326,69 @@ def test_what_is_not_there_is_refused_with_what_there_is() -> None:
         show_what(store, "quick", "zzz")
     with pytest.raises(SettingsError, match="have an id that begins with ''"):
         found_training(store, "quick", "")
+
+
+def two_sweeps() -> Store:
+    """`sweep-1` with six trials, the newest `second-2` with four more, of the same study."""
+    bench = a_driven_bench(only_sgd(trials=6))
+    bench.store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.FINISHED)
+    [row] = bench.store.studies()
+    bench.begin_sweep("second-2")
+    bench.store.register_study(bench.lease, row)
+    bench.study = only_sgd(trials=4)
+    bench.drive(lambda plan: completed(plan, 5 + value_of(plan)))
+    return bench.store
+
+
+@pytest.mark.parametrize(
+    ("given", "sweep", "trials"), [(None, "second-2", 4), ("sw", "sweep-1", 6), ("SE", "second-2", 4)]
+)
+def test_an_earlier_sweep_is_shown_by_the_beginning_of_its_id(given: str | None, sweep: str, trials: int) -> None:
+    """Its own trials, best and table; the study's other sweep stands below with the id to ask for."""
+    shown = show_what(two_sweeps(), "quick", None, given)
+    assert isinstance(shown, StudyShown)
+    assert (shown.standing.sweep, sum(each.trials for each in shown.families)) == (sweep, trials)
+    assert shown.best is not None
+    assert (shown.best.value > 5) is (sweep == "second-2")
+    [other] = shown.others
+    assert (other.sweep, other.trials) == (("sweep-1", 6) if trials == 4 else ("second-2", 4))
+    assert shown.to_json()["other_sweeps"][0]["sweep"] == other.sweep
+
+
+def test_a_sweep_that_is_not_there_and_a_trial_of_another_are_refused() -> None:
+    """With the ids that there are, and with the command that finds the trial; a beginning that both share too."""
+    store = two_sweeps()
+    there = "There are, the newest first: second-2, sweep-1."
+    with pytest.raises(SettingsError, match=f"'quick' has no sweep whose id begins with 'x': .* {there}"):
+        show_what(store, "quick", None, "x")
+    with pytest.raises(SettingsError, match=f"has 2 sweeps whose id begins with 's': .* {there}"):
+        show_what(store, "quick", None, "s")
+    with pytest.raises(SettingsError, match="has no sweep whose id begins with ''"):
+        show_what(store, "quick", None, "")
+    for what in ("7", "7:30"):
+        with pytest.raises(
+            SettingsError, match=rf"trial 7 .* is of sweep second-2, not of sweep-1.*show quick {what}`"
+        ):
+            show_what(store, "quick", what, "sweep-1")
+        asked = show_what(store, "quick", what, "second")
+        assert asked.to_json() == show_what(store, "quick", what).to_json()
+
+
+def test_the_other_sweeps_are_listed_where_a_study_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """With what tells them apart; a study of one sweep says nothing of others, and the list names its sweep."""
+    home = in_a_home(tmp_path / "home", only_sgd(trials=3))
+    run = typed(capsys, monkeypatch, home, {})
+    assert "other sweeps" not in run("show", "quick").out
+    store = open_store(f"sqlite:///{home}/results.db")
+    lease = store.acquire_lease("quick", "a test", seconds=600)
+    store.create_sweep(lease, SweepRow("0123456789abcdef", "quick", store.sweeps("quick")[0].generation))
+    store.release_lease(lease)
+    store.close()
+    assert re.search(r"\n  sweep-1  unfinished, 3 trials, begun \d{4}-", run("show", "quick").out)
+    assert re.search(r"\n  01234567  unfinished, 0 trials, begun", run("show", "quick", "--sweep", "sweep").out)
+    assert re.search(r"quick +unfinished .* 01234567", run("list").out)
 
 
 def test_why_a_training_failed_or_diverged_is_shown(

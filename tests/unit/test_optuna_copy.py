@@ -17,7 +17,7 @@ import pytest
 from lrsweep.errors import StoreUnavailable
 from lrsweep.store import open_store
 from lrsweep.study import Objective
-from lrsweep.sweep.optuna_copy import add_copy, copy_name, open_copy, without_trials
+from lrsweep.sweep.optuna_copy import add_copy, close_copy, copied_numbers, copy_name, open_copy, without_trials
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
 from tests.sweeps import a_study
 
@@ -57,16 +57,8 @@ def a_copy(url: str) -> str:
     for number in (0, 1, None):
         attributes = {} if number is None else {TRIAL_ATTRIBUTE: number}
         copy.add_trial(optuna.create_trial(value=240.0, user_attrs=attributes))
-    let_go(copy)
+    close_copy(copy)
     return name
-
-
-def let_go(*studies: optuna.Study) -> None:
-    """Optuna leaves connections to PostgreSQL to the garbage collector, which warns."""
-    for study in studies:
-        storage: Any = study._storage
-        storage._backend.remove_session()
-        storage._backend.engine.dispose()
 
 
 TARGET = replace(a_study(direction="maximize"), metric="val_acc", objective=Objective("target", 0.9))
@@ -82,7 +74,23 @@ def test_the_copy_is_better_the_way_the_value_is(database_url: str) -> None:
     assert (copy.study_name, copy.direction.name, copy.user_attrs) == (name, "MINIMIZE", {"note": "hers"})
     assert [trial.user_attrs.get(TRIAL_ATTRIBUTE) for trial in copy.trials] == [0, 1, None]
     assert sorted(optuna.get_all_study_names(copy._storage)) == sorted([name, fresh.study_name])
-    let_go(fresh, copy)
+    close_copy(fresh)
+    close_copy(copy)
+
+
+def test_a_copy_that_is_closed_keeps_no_connection(database_url: str) -> None:
+    """Optuna itself leaves them to the garbage collector; the study can still be read, over a new one."""
+    open_store(database_url).close()
+    copy = open_copy(database_url, TARGET)
+    assert copied_numbers(copy) == set()
+    storage: Any = copy._storage
+    pool = storage._backend.engine.pool
+    opened = pool.checkedin() + pool.checkedout()
+    assert opened > 0
+    close_copy(copy)
+    assert pool.checkedin() + pool.checkedout() == 0
+    assert copied_numbers(copy) == set()
+    close_copy(copy)
 
 
 @pytest.mark.parametrize("killed_at", ["first trial", "last trial", "the old one"])

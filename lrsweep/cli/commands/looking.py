@@ -61,6 +61,12 @@ def show(
             help="A trial's number, the beginning of a training's id, or TRIAL:HORIZON; by default the whole study.",
         ),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep", metavar="ID", help="An earlier sweep instead of the newest; the beginning of its id is enough."
+        ),
+    ] = None,
     as_json: ObjectOption = False,
 ) -> None:
     """Shows a study by families, one of its trials with its schedule as code, or one training with its rates."""
@@ -70,7 +76,7 @@ def show(
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
-        shown = showing.show_what(store, study, what)
+        shown = showing.show_what(store, study, what, sweep)
     if as_json:
         typer.echo(json.dumps(shown.to_json()))
     else:

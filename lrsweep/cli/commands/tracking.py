@@ -15,7 +15,7 @@ def sync(
     study: Annotated[str | None, typer.Argument(help="The study to send; by default all that lack something.")] = None,
     as_json: ObjectOption = False,
 ) -> None:
-    """Sends MLflow what sweeps that ended could not: trains nothing, and leaves a sweep that runs to its driver."""
+    """Sends MLflow what ended sweeps and promotions could not: trains nothing, leaves a running one to its driver."""
     from lrsweep.cli.sync import sync_results
     from lrsweep.settings import make_homes, read_settings
 

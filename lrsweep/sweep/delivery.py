@@ -1,0 +1,55 @@
+"""What MLflow is to hold of a sweep, also where it has nothing of it: results that were restored beside another MLflow.
+
+Rows remember what was sent, and not to which MLflow. The sweep's own run says it: one that this MLflow never had, not
+even deleted, means that it has none of the trainings' runs either. They are then sent as if for the first time; the
+curves are in SQL. Runs that came there by other means are found by their tags and taken over.
+"""
+
+from __future__ import annotations
+
+from lrsweep.records import SweepRow
+from lrsweep.store.base import Lease, Store
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.mirror import PASSED_OVER
+from lrsweep.tracking import Tracker, is_sent
+
+
+def is_lost(tracker: Tracker, sweep: SweepRow) -> bool:
+    """Whether this MLflow never had the sweep's run. Raises TrackingUnavailable where it does not answer."""
+    return bool(sweep.mlflow_run_id) and not tracker.has(str(sweep.mlflow_run_id))
+
+
+def forget_lost(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> int | None:
+    """Marks trainings as not sent where their runs are lost: how many there were, or None where none is lost.
+
+    It comes before the sweep gets another run: whoever is killed in between finds them lost again.
+    Raises TrackingUnavailable where MLflow does not answer.
+    """
+    if not is_lost(tracker, sweep):
+        return None
+    sent = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.mlflow_run_id]
+    for row in sent:
+        if is_sent(row.purpose, study.tracking.runs):
+            store.mark_mirrored(lease, row.training_id, mlflow_run_id=PASSED_OVER, attempt=0, steps=0, status=None)
+        else:  # one of the best by family: it is sent where the table of families is
+            store.mark_mirrored(
+                *(lease, row.training_id),
+                mlflow_run_id=PASSED_OVER,
+                attempt=row.mirrored_attempt,
+                steps=row.mirrored_steps,
+                status=row.mirrored_status,
+            )
+    return len(sent)
+
+
+def shown_params(study: ResolvedStudy) -> dict[str, str]:
+    """What a sweep's own run says of its study, for people."""
+    return {
+        "workload": study.workload.name,
+        "horizon": str(study.horizon),
+        "families": ", ".join(study.space.families),
+        "optimizers": ", ".join(study.space.optimizers),
+        "trials": str(study.trials),
+        "metric": study.metric,
+        "direction": study.direction,
+    }
