@@ -29,6 +29,8 @@ _HOMES = {
     "schedule_from_torch": "lrsweep.integrations.from_torch",
     "suggest": "lrsweep.space.objectives",
     "results": "lrsweep.frames",
+    "load_choice": "lrsweep.loading",
+    "load_schedule": "lrsweep.loading",
     "LrsweepError": "lrsweep.errors",
     "NeedsMetric": "lrsweep.errors",
     "ScheduleError": "lrsweep.errors",
@@ -48,6 +50,8 @@ __all__ = [
     "grouped",
     "grouped_from_json",
     "layerwise",
+    "load_choice",
+    "load_schedule",
     "rates_from_torch",
     "results",
     "schedule",
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from lrsweep.frames import results
     from lrsweep.integrations.attach import attach
     from lrsweep.integrations.from_torch import rates_from_torch, schedule_from_torch
+    from lrsweep.loading import load_choice, load_schedule
     from lrsweep.schedules import (
         Grouped,
         Schedule,

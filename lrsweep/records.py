@@ -142,6 +142,8 @@ class WorkloadFacts:
     """for a horizon in epochs"""
     tokens_per_example: int | None = None
     """for a horizon in tokens"""
+    parameters: int | None = None
+    """of the model; other studies of models about as large say what to try first"""
     script_settings: Mapping[str, Json] | None = None
     """what a script gives ``attach`` for parameters that a search may set, with its own values; None: it takes any"""
     baseline: tuple[str, float] | None = None
@@ -203,6 +205,9 @@ class TrainingPlan:
     engine: EngineSettings = EngineSettings()
     checkpoint_url: str | None = None
     """the folder of this training's checkpoints, the same for all its attempts; None: none are written"""
+    reads_test: bool = False
+    """whether its outcome says what the test set says too, as ``test_…``: at a promotion alone, by the sequential
+    engine"""
 
 
 def training_id(sweep_id: str, trial: int, horizon: int, seed: int, rate_scale: float) -> str:

@@ -1,4 +1,7 @@
-"""Previews and range tests as PNG files. The one home of matplotlib, without its global state: no window opens."""
+"""Previews, range tests and comparisons as PNG or SVG files. No window opens.
+
+The one home of matplotlib, without its global state.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ DOTS_PER_INCH = 150
 PANELS_ACROSS = 5
 INK, FAINT = "#1f2328", "#8c959f"
 LONGEST_LABEL = 90
+PICTURES = (".png", ".svg")
 
 
 def checked_target(path: Path) -> None:
@@ -39,19 +43,31 @@ def write_png(preview: Preview, path: Path) -> None:
     _write(draw(preview), path)
 
 
+def checked_picture(path: Path) -> None:
+    """Refuses a name that would lie about what is in the file."""
+    if path.suffix.lower() not in PICTURES:
+        raise SettingsError(f"--picture {path}: wanted a name that ends in {' or '.join(PICTURES)}")
+
+
+def write_picture(preview: Preview, path: Path) -> None:
+    """The same as PNG or SVG, by the file's name."""
+    checked_picture(path)
+    _write(draw(preview), path, "--picture")
+
+
 def write_range_png(test: RangeTest, path: Path) -> None:
     """Draws and writes; a file that exists is replaced."""
     checked_target(path)
     _write(draw_range(test), path)
 
 
-def _write(figure: Figure, path: Path) -> None:
+def _write(figure: Figure, path: Path, option: str = "--png") -> None:
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=DOTS_PER_INCH)
     try:
         path.write_bytes(picture.getvalue())
     except OSError as error:
-        raise SettingsError(f"--png {path}: cannot be written ({error.strerror}); wanted a file that can") from error
+        raise SettingsError(f"{option} {path}: cannot be written ({error.strerror}); wanted a file that can") from error
 
 
 def draw(preview: Preview) -> Figure:

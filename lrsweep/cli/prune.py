@@ -13,6 +13,7 @@ from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import Store
+from lrsweep.store.champions import stacks
 from lrsweep.sweep.removing import KEPT, Kept, Removal, all_results, old_results, remove
 from lrsweep.tracking import Tracker
 
@@ -61,6 +62,7 @@ def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, 
     with results(settings) as store:
         removals = all_results(store, study, sweep)
         _show(removals, say)
+        _warn_of_champions(store, removals, say)
         if not is_sure:
             _ask(study)
         return _carry_out(store, settings, removals, say, is_skipping=False)
@@ -73,6 +75,16 @@ def _show(removals: Sequence[Removal], say: Say) -> None:
             f"study {each.sweep.study!r}, sweep {each.sweep.sweep_id}: {len(each.trials):,} trials, "
             f"{each.trainings:,} trainings, {len(each.runs):,} runs in MLflow, {size_of(each.size)} of curves{kept}"
         )
+
+
+def _warn_of_champions(store: Store, removals: Sequence[Removal], say: Say) -> None:
+    gone = {each.sweep.sweep_id for each in removals}
+    for row in (stack[-1] for stack in stacks(store.champions.rows()).values()):
+        if row.sweep_id in gone:
+            say(
+                f"what the {row.alias.value} of {row.name!r} rests on is in it, and its file in MLflow's registry; the "
+                f"choice itself stays in force until `lrsweep demote {row.name}`"
+            )
 
 
 def _ask(study: str) -> None:

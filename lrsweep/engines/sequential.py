@@ -184,7 +184,10 @@ def _train(
 
     with alive():
         decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
-    return recorder.outcome(Status.COMPLETED, metrics | decide)
+        test = workload.evaluate(model, "test") if plan.reads_test else {}
+    return recorder.outcome(
+        Status.COMPLETED, metrics | decide | {f"test_{name}": value for name, value in test.items()}
+    )
 
 
 def checked(metrics: Mapping[str, float], plan: TrainingPlan) -> dict[str, float]:

@@ -31,6 +31,7 @@ from lrsweep.records import (
     TrialRow,
     TrialState,
 )
+from lrsweep.store.champions import Champions
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class TrialEnd:
 
 
 class Store(Protocol):
+    @property
+    def champions(self) -> Champions:
+        """Who was promoted, and what the test sets were read for."""
+
     def close(self) -> None:
         """Gives all connections back."""
 

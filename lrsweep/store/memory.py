@@ -15,6 +15,7 @@ from lrsweep.errors import LeaseHeld
 from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.store import rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
+from lrsweep.store.champions_memory import MemoryChampions
 from lrsweep.store.rules import Holding
 
 Key = TypeVar("Key")
@@ -60,6 +61,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._tables = _Tables()
+        self.champions = MemoryChampions(clock)
 
     def close(self) -> None:
         """Nothing to give back."""

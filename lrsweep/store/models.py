@@ -11,8 +11,9 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from lrsweep.records import Origin, Purpose, Status, SweepStatus, TrialState
+from lrsweep.store.champions import Action, Alias
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -147,4 +148,35 @@ event = sa.Table(
     sa.Column("token", sa.Text, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.Index(None, "study", "id"),
+)
+
+champion = sa.Table(
+    "lrs_champion",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("alias", _choice(Alias), nullable=False),
+    sa.Column("action", _choice(Action), nullable=False),
+    sa.Column("choice", sa.Text),
+    sa.Column("study", sa.Text),
+    sa.Column("sweep_id", sa.Text),
+    sa.Column("trial", sa.Integer),
+    sa.Column("mlflow_version", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("who", sa.Text),
+    sa.Index(None, "name", "id"),
+)
+
+test_read = sa.Table(
+    "lrs_test_read",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("sweep_id", sa.Text, nullable=False),
+    sa.Column("trials", sa.JSON, nullable=False),
+    sa.Column("trainings", sa.Integer, nullable=False),
+    sa.Index(None, "data", "id"),
 )

@@ -18,6 +18,7 @@ from lrsweep.errors import LeaseHeld
 from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.store import models, rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
+from lrsweep.store.champions_sql import SqlChampions
 from lrsweep.store.faults import while_open
 from lrsweep.store.removal import next_number, remove_trials
 from lrsweep.store.rules import Holding
@@ -30,6 +31,7 @@ class SqlStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
+        self.champions = SqlChampions(engine)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -6,6 +6,7 @@ transaction that no driver can begin in: SQLite's write lock, or PostgreSQL's lo
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -137,7 +138,12 @@ def check_store(url: str) -> Checked | None:
             rows=rows,
             size=int(connection.scalar(sa.text(_SIZE[connection.dialect.name])) or 0),
             holders=live_holders(connection),
-            problems=(*_damage(connection), *_orphans(connection), *_disagreements(connection)),
+            problems=(
+                *_damage(connection),
+                *_orphans(connection),
+                *_disagreements(connection),
+                *_champions(connection),
+            ),
         )
 
 
@@ -208,6 +214,18 @@ def _disagreements(connection: Connection) -> Iterator[str]:
                 yield (
                     f"study {study!r} has {kept.get(study, 0)} {what}, and its history tells of {told.get(study, 0)}"
                 )
+
+
+def _champions(connection: Connection) -> Iterator[str]:
+    """A choice that is no JSON cannot be loaded by anybody."""
+    c = models.champion.c
+    for row_id, name, choice in connection.execute(sa.select(c.id, c.name, c.choice).where(c.choice.is_not(None))):
+        try:
+            is_sound = isinstance(json.loads(choice), dict)
+        except ValueError:
+            is_sound = False
+        if not is_sound:
+            yield f"the choice in row {row_id} of lrs_champion, of {name!r}, cannot be read; bring back a copy"
 
 
 def _counts(connection: Connection, query: sa.Select[Any]) -> dict[str, int]:

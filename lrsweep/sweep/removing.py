@@ -15,13 +15,15 @@ from lrsweep.errors import SettingsError, TryAgain, did_you_mean
 from lrsweep.records import Json, Origin, Purpose, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection import best_trial
 from lrsweep.store import Lease, Store
+from lrsweep.store.champions import stacks
 from lrsweep.sweep.finals import leader, standings
 from lrsweep.sweep.optuna_copy import copy_name, without_trials
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.stored import resolved_from, sense_of
 
-Kept = Literal["champions", "finalists"]
+Kept = Literal["champions", "finalists", "promoted"]
 KEPT: tuple[Kept, ...] = ("champions", "finalists")
+"""what one may name; what was promoted and not taken back stays whatever is named"""
 
 
 class Runs(Protocol):
@@ -66,14 +68,15 @@ class Removal:
 
 # ── what would go ────────────────────────────────────────────────────────────────────────────────────────────────────
 def old_results(store: Store, *, before: float, keep: Collection[Kept]) -> list[Removal]:
-    """Of sweeps that are over and in which nothing began since ``before`` (seconds since 1970): all but what is kept.
+    """Of sweeps that are over and in which nothing began since ``before`` (seconds since 1970): all but what is kept,
+    and what a champion or candidate rests on, or one that a demotion would bring back.
 
     Studies that somebody drives are left out, whatever their age.
     """
     driven = store.holders()
     names = dict.fromkeys(row.name for row in store.studies())
     found = [
-        _removal(store, sweep, keep)
+        _removal(store, sweep, (*keep, "promoted"))
         for name in names
         if name not in driven
         for sweep in store.sweeps(name)
@@ -101,6 +104,8 @@ def _removal(store: Store, sweep: SweepRow, keep: Collection[Kept]) -> Removal:
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
     kept = _kept(study, sweep, trials, trainings, keep)
+    if "promoted" in keep and (promoted := _promoted(store, sweep)):
+        kept |= promoted | {trial.number for trial in trials if trial.origin is Origin.BASELINE}
     gone = tuple(trial.number for trial in trials if trial.number not in kept)
     of_gone = [row for row in trainings if row.trial not in kept]
     sizes = store.curve_bytes(sweep.sweep_id)
@@ -139,6 +144,12 @@ def _kept(
         if has_finals and (first := leader(standings(resolved_from(study, sweep), trials, trainings))) is not None:
             kept.add(first.trial)
     return kept | {trial.number for trial in trials if trial.origin is Origin.BASELINE} if kept else kept
+
+
+def _promoted(store: Store, sweep: SweepRow) -> set[int]:
+    """Their own runs in MLflow hold the artifacts of the registered versions: with a trial of it the sweep's stays."""
+    rows = (row for stack in stacks(store.champions.rows()).values() for row in stack)
+    return {row.trial for row in rows if row.sweep_id == sweep.sweep_id and row.trial is not None}
 
 
 def _last_begun(store: Store, sweep: SweepRow) -> float:

@@ -23,6 +23,7 @@ class Right(StrEnum):
     DELETE_RUNS = "delete runs"
     NAME_DATA = "name the data set of a run"
     STORE_ARTIFACTS = "store artifacts"
+    REGISTER = "keep versions in the model registry"
 
 
 INSTEAD: Mapping[Right, str] = {
@@ -31,6 +32,7 @@ INSTEAD: Mapping[Right, str] = {
     "lrsweep.kind = superseded",
     Right.NAME_DATA: "runs say by the tag lrsweep.data alone what they were trained on",
     Right.STORE_ARTIFACTS: "whole curves are in the results database alone; MLflow has their 100 points",
+    Right.REGISTER: "champions are in the results database alone; `lrsweep promote --to FILE` writes them out",
 }
 
 

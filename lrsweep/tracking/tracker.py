@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 CURVE_FILE = "curve.csv"
+REPORT_FILE = "report.html"
 PAGE_SIZE = 1_000
 TRAININGS = f"tags.`lrsweep.kind` != 'sweep' AND tags.`lrsweep.kind` != '{SUPERSEDED}'"
 """MLflow's filter for runs of ours that are one training each"""
@@ -198,6 +199,23 @@ class Tracker:
             with self.permissions.using(Right.STORE_ARTIFACTS):
                 self._client.log_text(parent, family_table(families, value_key), FAMILY_TABLE)
 
+    def show_report(self, parent: str, page: str) -> bool:
+        """The report as an artifact of the sweep's own run, in the place of an earlier one. Whether it is there now:
+        not where the run was deleted, or where this user may store no artifacts."""
+        with self._translated():
+            if self._calls.living(parent) is None:
+                return False
+            with self.permissions.using(Right.STORE_ARTIFACTS):
+                self._client.log_text(parent, page, REPORT_FILE)
+            return Right.STORE_ARTIFACTS not in self.denied
+
+    def commit_of(self, parent: str) -> str | None:
+        """Which commit the sweep's own run says it was trained from, and whether files of it were changed."""
+        with self._translated():
+            run = self._calls.living(parent)
+        here = Surroundings() if run is None else Surroundings.from_tags(run.data.tags)
+        return f"{here.commit}, with changes" if here.commit and here.is_changed else here.commit
+
     def close_sweep(
         self, run_id: str, *, status: RunEnd, metrics: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
@@ -211,6 +229,11 @@ class Tracker:
         with self._translated():
             run = self._calls.living(run_id)
             return run is not None and run.info.status == "RUNNING"
+
+    def has(self, run_id: str) -> bool:
+        """Whether this MLflow has the run, living or deleted; one that this user may not see counts as there."""
+        with self._translated():
+            return self._calls.has(run_id)
 
     def end_running(self, sweep: SweepRow, *, others: bool) -> int:
         """Ends, as KILLED, the runs that nobody will end any more, and says how many there were.

@@ -89,7 +89,8 @@ def prune(
         typer.Option(
             "--keep",
             metavar="KINDS",
-            help="Trials that stay: champions (the best of each sweep), finalists, or none.",
+            help="Trials that stay: champions (the best of each sweep), finalists, or none. What was promoted stays "
+            "in any case.",
         ),
     ] = "champions,finalists",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,

@@ -1,0 +1,124 @@
+"""From what a study's trainings say to the value that is promoted. Pure.
+
+The value goes to places that others read, git and a team's MLflow, so nothing in it says whose machine it was: secrets
+are masked, and of a path only what stands after its folders is kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lrsweep.champion.value import ChampionChoice, RateRule
+from lrsweep.errors import SettingsError
+from lrsweep.records import Json, OptimizerSpec, SweepRow
+from lrsweep.redaction import masked_command, masked_values
+from lrsweep.schedules import schedule_from_json
+from lrsweep.selection.choice import Choice
+from lrsweep.study import ResolvedStudy
+
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
+_FOLDERS = re.compile(r"(?:file://|(?<![\w:/.~)\]}]))(?:~[\w.-]*)?/(?:[^\s'\"/=,;:]+/)*(?=[^\s/])")
+_WINDOWS_FOLDERS = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s'\"\\=,;:]+\\)*")
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where a choice comes from, beside its study and sweep."""
+
+    device: str | None = None
+    engine: str | None = None
+    versions: Mapping[str, str] | None = None
+    """of the process that drove the sweep last"""
+    commit: str | None = None
+    """of the working folder's repository at promotion"""
+    is_changed: bool = False
+
+
+def made(
+    choice: Choice, metric: str, *, study: ResolvedStudy, sweep: SweepRow, rate_rule: RateRule, origins: Origins
+) -> ChampionChoice:
+    """``choice`` is of this study and sweep, as ``lrsweep choose STUDY`` gives it; the test set's word comes later."""
+    point = choice.recommended.point
+    if not point.schedule or point.peak_lr is None:
+        raise SettingsError(
+            f"what is recommended is {point.name!r}, of which no schedule and peak rate are known: there is nothing "
+            "to promote. An earlier release's trials are read with `lrsweep show`."
+        )
+    beside = json.loads(point.beside) if point.beside else {}
+    return ChampionChoice(
+        name=study.name,
+        schedule=schedule_from_json(point.schedule),
+        peak_lr=point.peak_lr,
+        optimizer=OptimizerSpec(beside["optimizer"], beside.get("optimizer_settings", {})),
+        batch_size=beside.get("batch_size"),
+        horizon=choice.horizon,
+        rate_rule=rate_rule,
+        extra=public(beside.get("extra", {})),
+        evidence=public({**choice.to_json(), "metric": metric}),
+        provenance=public(_provenance(study, sweep, beside.get("trial"), origins)),
+    )
+
+
+def with_test(value: ChampionChoice, test: Mapping[str, Json] | None) -> ChampionChoice:
+    return replace(value, test=None if test is None else public(test))
+
+
+def hidden_settings(given: Mapping[str, Json], kept: Mapping[str, Json]) -> tuple[str, ...]:
+    """Names of the searched settings that are not in the JSON as they were given."""
+    return tuple(name for name, value in given.items() if kept.get(name) != value)
+
+
+def _provenance(study: ResolvedStudy, sweep: SweepRow, trial: int | None, origins: Origins) -> dict[str, Json]:
+    began = datetime.datetime.fromtimestamp(sweep.created_at, datetime.UTC)
+    facts = study.facts
+    found: dict[str, Json] = {
+        "study": study.name,
+        "sweep": sweep.sweep_id,
+        "trial": trial,
+        "meaning": study.meaning,
+        "generation": study.generation,
+        "began": began.isoformat(timespec="seconds"),
+        "metric": study.metric,
+        "workload": {
+            "name": facts.name,
+            "settings": dict(facts.settings),
+            "version": facts.version,
+            "data_hash": facts.data_hash,
+        },
+        "device": origins.device,
+        "engine": origins.engine,
+        "versions": dict(origins.versions or {}),
+    }
+    if origins.commit is not None:
+        found["promoted_from"] = {"commit": origins.commit, "changed": origins.is_changed}
+    return found
+
+
+# ── what others may read ─────────────────────────────────────────────────────────────────────────────────────────────
+def public(given: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    >>> public({"command": "python /data/ann/train.py --token=a1b2 --lr {peak_lr}", "api_key": "x", "width": 8})
+    {'command': 'python train.py --token=*** --lr {peak_lr}', 'api_key': '***', 'width': 8}
+    """
+    return {name: _public(value) for name, value in masked_values(given).items()}
+
+
+def _public(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return public(value)
+    if isinstance(value, list | tuple):
+        return [_public(each) for each in value]
+    return public_text(value) if isinstance(value, str) else value
+
+
+def public_text(text: str) -> str:
+    """Without secrets, user names in addresses, and folders.
+
+    >>> public_text("~/data/x.csv, postgresql://ann:secret@db/results and 1/3")
+    'x.csv, postgresql://db/results and 1/3'
+    """
+    return _WINDOWS_FOLDERS.sub("", _FOLDERS.sub("", _LOGIN.sub("", masked_command(text))))

@@ -1,0 +1,92 @@
+"""At a promotion alone: what the test set says of the choice. A read is counted before it happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from lrsweep.champion.making import with_test
+from lrsweep.champion.reading import written
+from lrsweep.champion.scoring import scored
+from lrsweep.champion.value import ChampionChoice
+from lrsweep.cli.reproduce import train
+from lrsweep.errors import InvalidInput, SweepFailed
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.records import Json, SweepRow
+from lrsweep.store import Store
+from lrsweep.store.champions import TestRead, is_same_choice
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.held_out import Reading, reading, scores, why_none
+from lrsweep.sweep.reproducing import changed_workload
+
+Say = Callable[[str], None]
+MakeExecutor = Callable[[], LocalExecutor]
+
+
+def known_test(store: Store, value: ChampionChoice) -> Mapping[str, Json] | None:
+    """What an earlier promotion of the same choice has read."""
+    text = written(value)
+    for row in reversed(store.champions.rows(value.name)):
+        if row.choice is not None and is_same_choice(text, row.choice):
+            test: Mapping[str, Json] | None = json.loads(row.choice).get("test")
+            if test is not None:
+                return test
+    return None
+
+
+def with_test_set(
+    store: Store, study: ResolvedStudy, sweep: SweepRow, value: ChampionChoice, make_executor: MakeExecutor, say: Say
+) -> ChampionChoice:
+    """Where it cannot be read the value comes back as it is, and ``say`` has heard why."""
+    if why := why_none(study):
+        say(f"the test set is not read: {why}")
+        return value
+    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    read = reading(study, trials, trainings, int(value.provenance["trial"]))
+    if read is None:
+        say("the test set is not read: this release cannot read the trial that was chosen")
+        return value
+    executor = make_executor()
+    try:
+        if problem := _problem(study, executor):
+            say(f"the test set is not read: {problem}")
+            return value
+        return with_test(value, _read(store, study, sweep, read, executor, say))
+    finally:
+        executor.close()
+
+
+def _problem(study: ResolvedStudy, executor: LocalExecutor) -> str | None:
+    try:
+        facts = executor.describe(study.workload)
+    except (InvalidInput, SweepFailed) as error:
+        return f"its workload cannot be loaded here: {str(error).strip().splitlines()[-1]}"
+    return "; ".join(changed_workload(study, facts)) or None
+
+
+def _read(
+    store: Store, study: ResolvedStudy, sweep: SweepRow, read: Reading, executor: LocalExecutor, say: Say
+) -> Mapping[str, Json] | None:
+    # counted first: a process that is killed while it reads has read
+    count = store.champions.read_test(
+        TestRead(read.data, sweep.study, sweep.sweep_id, tuple(read.trials), len(read.plans))
+    )
+    say(f"training {len(read.plans)} times for the test set: {' and '.join(read.trials.values())}")
+    ended = train(executor, list(read.plans.values()))
+    chosen, *baseline = scores(read, {name: each.outcome for name, each in ended.items()})
+    if not chosen.known:
+        reasons = [each.outcome.error or each.outcome.reason for each in ended.values()]
+        why = next((reason.strip().splitlines()[-1] for reason in reasons if reason), f"none gives {read.metric}")
+        say(f"no training of the choice came to a value on the test set: {why}")
+        return None
+    return scored(
+        chosen,
+        baseline[0] if baseline else None,
+        data=read.data,
+        metric=read.metric,
+        direction=study.direction,
+        seeds=read.seeds,
+        read=count,
+        device=next(iter(ended.values())).device,
+    )

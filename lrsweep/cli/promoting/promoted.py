@@ -1,0 +1,204 @@
+"""``lrsweep promote``: from the newest sweep of a study to a row, a file and a version."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrsweep.champion.history import version_of
+from lrsweep.champion.making import Origins, hidden_settings, made, with_test
+from lrsweep.champion.reading import written
+from lrsweep.champion.value import ChampionChoice, RateRule
+from lrsweep.cli.choosing.studied import choose_in
+from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, with_test_set
+from lrsweep.cli.reading import chosen_sweep, drivers, generation_of
+from lrsweep.engines.versions import kept_versions
+from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.records import Json, Purpose, SweepRow, SweepStatus
+from lrsweep.selection.choice import Choice
+from lrsweep.selection.deciding import Evidence
+from lrsweep.store import Store
+from lrsweep.store.champions import Action, Alias, ChampionRow, in_force, is_same_choice
+from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.exponents import FITTED_KEY, Fit
+from lrsweep.sweep.held_out import data_of
+from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.registering import register
+from lrsweep.sweep.stored import resolved_from
+from lrsweep.tracking.surroundings import Surroundings, look_around
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was typed."""
+
+    study: str
+    file: Path | None = None
+    alias: Alias | None = None
+    note: str | None = None
+    reads_test: bool = True
+
+
+@dataclass(frozen=True)
+class Promotion:
+    row: ChampionRow
+    is_new: bool
+    was: ChampionRow | None
+    """in force before it under that alias"""
+    why_candidate: str | None
+    """a sentence, where nobody asked for a candidate"""
+    file: Path | None = None
+    outage: str | None = None
+    """why MLflow has not got it"""
+    reads: int = 0
+    """of the study's test set, by now"""
+
+    def to_json(self) -> dict[str, Json]:
+        assert self.row.choice is not None
+        choice = json.loads(self.row.choice)
+        return {
+            "name": self.row.name,
+            "alias": self.row.alias.value,
+            "is_new": self.is_new,
+            "was": None if self.was is None or self.was.choice is None else json.loads(self.was.choice),
+            "evidence": choice["evidence"].get("evidence"),
+            "why_candidate": self.why_candidate,
+            "choice": choice,
+            "test": choice["test"],
+            "test_reads": self.reads,
+            "file": None if self.file is None else str(self.file),
+            "mlflow_version": version_of(self.row),
+            "mlflow_outage": self.outage,
+        }
+
+
+# ── promote ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecutor, say: Say) -> Promotion:
+    """Raises SettingsError where there is nothing to promote, and TryAgain while the sweep is not over."""
+    sweep = chosen_sweep(store, wanted.study)
+    _refuse_unfinished(store, sweep)
+    metric, choice = choose_in(store, wanted.study, worth=None)
+    study = resolved_from(generation_of(store, sweep), sweep)
+    here = look_around(with_user=study.tracking.user)
+    value = _value(store, study, sweep, choice, metric, here, say)
+    rows = store.champions.rows(value.name)
+    alias, why = _alias(rows, value, wanted.alias, choice)
+    was = in_force(rows, value.name, alias)
+    known = known_test(store, value)
+    if known is not None:
+        value = with_test(value, known)  # a choice is not tested twice
+    elif wanted.reads_test:
+        value = with_test_set(store, study, sweep, value, make_executor, say)
+    row, is_new = store.champions.promote(
+        ChampionRow(
+            name=value.name,
+            alias=alias,
+            action=Action.PROMOTE,
+            choice=written(value),
+            study=sweep.study,
+            sweep_id=sweep.sweep_id,
+            trial=value.provenance.get("trial"),
+            note=wanted.note,
+            who=here.user,
+        )
+    )
+    assert row.choice is not None
+    if wanted.file is not None:
+        write_whole(wanted.file, row.choice)
+    outage = register(homes, store, row.name, say=say).outage
+    now = next(each for each in store.champions.rows(row.name) if each.id == row.id)
+    reads = len(store.champions.test_reads(data_of(study)))
+    return Promotion(now, is_new, was, why, wanted.file, outage, reads)
+
+
+def _refuse_unfinished(store: Store, sweep: SweepRow) -> None:
+    if (driver := drivers(store).get(sweep.study)) is not None and sweep.status is SweepStatus.RUNNING:
+        raise TryAgain(
+            f"the sweep {sweep.sweep_id[:8]} of study {sweep.study!r} is still being driven ({driver}): its finals "
+            f"decide. Promote it when it has ended; `lrsweep status {sweep.study}` says when that will be."
+        )
+    if sweep.status is not SweepStatus.RUNNING:
+        return  # what is left of one that was stopped or cancelled, nobody trains
+    finals = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.purpose is Purpose.FINAL]
+    if left := sum(not row.status.is_outcome for row in finals):
+        raise TryAgain(
+            f"{left} of the {len(finals)} finals of study {sweep.study!r} have not ended, and nobody trains them: "
+            "`lrsweep run` with the study's file goes on, and then it can be promoted. `lrsweep cancel` ends the sweep "
+            "as it is."
+        )
+
+
+def _value(
+    store: Store, study: ResolvedStudy, sweep: SweepRow, choice: Choice, metric: str, here: Surroundings, say: Say
+) -> ChampionChoice:
+    best = json.loads(choice.recommended.point.beside or "{}")
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id, trial=best.get("trial"))
+    ended = [row for row in trainings if row.horizon == choice.horizon and row.device]
+    kept = kept_versions(sweep.settings)
+    origins = Origins(
+        device=ended[-1].device if ended else None,
+        engine=ended[-1].engine if ended else None,
+        versions=kept[-1] if kept else None,
+        commit=here.commit,
+        is_changed=here.is_changed,
+    )
+    rule = rate_rule(store, study, sweep, str(best.get("optimizer")))
+    value = made(choice, metric, study=study, sweep=sweep, rate_rule=rule, origins=origins)
+    if hidden := hidden_settings(best.get("extra", {}), value.extra):
+        say(f"the JSON does not hold all of {', '.join(hidden)}: secrets and folders are left out of it")
+    return value
+
+
+def rate_rule(store: Store, study: ResolvedStudy, sweep: SweepRow, optimizer: str) -> RateRule:
+    """The newest narrow fit of the study's meaning, up to this sweep's own; else what the sweep went by."""
+    same = {row.generation for row in store.studies(sweep.study) if row.meaning == study.meaning}
+    for each in reversed(store.sweeps(sweep.study)):
+        stored = each.settings.get(FITTED_KEY, {}).get(optimizer)
+        if each.created_at > sweep.created_at or each.generation not in {*same, sweep.generation} or stored is None:
+            continue
+        fit = Fit.from_json(stored)
+        if fit.is_narrow and fit.exponent is not None and fit.interval is not None:
+            return RateRule(fit.exponent, (fit.interval.low, fit.interval.high))
+    return RateRule(study.rate_exponents.get(optimizer, study.default_exponent(optimizer)), None)
+
+
+def _alias(
+    rows: Sequence[ChampionRow], value: ChampionChoice, asked: Alias | None, choice: Choice
+) -> tuple[Alias, str | None]:
+    """What is undecided leads perhaps by chance: it becomes a candidate, unless somebody says otherwise."""
+    if asked is not None:
+        return asked, None
+    if choice.evidence is not Evidence.UNDECIDED:
+        return Alias.CHAMPION, None
+    present = in_force(rows, value.name, Alias.CHAMPION)
+    if present is not None and is_same_choice(written(value), present.choice):
+        return Alias.CHAMPION, None
+    more = f" To know more: {choice.next_step}." if choice.next_step else ""
+    return Alias.CANDIDATE, (
+        f"a candidate, and not the champion: that it leads may be chance.{more} `--as champion` makes it the champion "
+        "all the same"
+    )
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def write_whole(file: Path, text: str) -> None:
+    """Whole or not at all; a file that says the same already stays as it is."""
+    fresh = file.with_name(f".{file.name}.new{os.getpid()}")
+    try:
+        if file.is_file() and file.read_bytes() == text.encode():
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        raise SettingsError(
+            f"the choice is promoted, but {file} cannot be written: {error.strerror or error}. The same command with "
+            "another --to writes it."
+        ) from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink()

@@ -1,0 +1,65 @@
+"""``lrsweep history``: the rows of one champion or of all, and the reads of the test sets that they go with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lrsweep.champion.history import Entry, reads_told, version_of
+from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.records import Json
+from lrsweep.store import Store
+from lrsweep.store.champions import ChampionRow, TestRead
+
+
+def history_of(store: Store, name: str | None) -> tuple[Sequence[ChampionRow], Sequence[TestRead]]:
+    """Raises SettingsError where nothing was ever promoted under that name."""
+    rows = store.champions.rows()
+    names = sorted({row.name for row in rows})
+    if not rows:
+        raise SettingsError("nothing was promoted yet. `lrsweep promote STUDY` puts a study's choice in force.")
+    if name is not None and name not in names:
+        raise SettingsError(
+            f"nothing was promoted under the name {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}."
+        )
+    reads = store.champions.test_reads()
+    if name is None:
+        return rows, reads
+    own = {read.data for read in reads if read.study == name}  # with the reads of other studies of the same data
+    return [row for row in rows if row.name == name], [read for read in reads if read.data in own]
+
+
+def show_history(console: Console, entries: Sequence[Entry], reads: Sequence[TestRead]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("#", justify="right")
+    for column in ("when (UTC)", "name", "", "in force from then on", "evidence", "MLflow", ""):
+        table.add_column(column, no_wrap=column != "in force from then on")
+    for each in entries:
+        choice = each.choice
+        whose = each.row.alias.value + (" *" if each.is_in_force else "")
+        table.add_row(
+            str(each.row.id),
+            each.at.replace("T", " ").removesuffix("+00:00"),
+            escape(each.row.name),
+            f"{each.row.action.value} {whose}",
+            "nothing" if choice is None else escape(each.summary or ""),
+            escape(each.evidence or ""),
+            "" if (version := version_of(each.row)) is None else f"version {version}",
+            escape(" · ".join(filter(None, [each.row.note, each.row.who]))),
+        )
+    console.print(table)
+    console.print("* is in force now", style="dim", highlight=False)
+    for data, count in Counter(read.data for read in reads).items():
+        console.print(reads_told(data, count), style="dim", highlight=False, markup=False)
+
+
+def history_json(entries: Sequence[Entry], reads: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    in_force: dict[str, dict[str, Json]] = {}
+    for each in entries:
+        if each.is_in_force:
+            in_force.setdefault(each.row.name, {})[each.row.alias.value] = each.choice
+    return {"rows": [each.to_json() for each in entries], "in_force": in_force, "test_reads": list(reads)}
