@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from lrsweep import __version__
+from lrsweep.cli.commands.advising import advise
 from lrsweep.cli.commands.choosing import choose
+from lrsweep.cli.commands.handing import diff, export
 from lrsweep.cli.commands.importing import import_trials
 from lrsweep.cli.commands.keeping import db_backup, db_check, db_restore, db_upgrade, delete, export_results, prune
 from lrsweep.cli.commands.looking import cancel, doctor, list_studies, reproduce, show, status
+from lrsweep.cli.commands.promoting import demote, history, promote
+from lrsweep.cli.commands.reporting import report
 from lrsweep.cli.commands.results import ui
 from lrsweep.cli.commands.running import demo, run
 from lrsweep.cli.commands.schedules import families, preview
@@ -35,7 +39,14 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": list_studies,
     "status": status,
     "show": show,
+    "report": report,
     "choose": choose,
+    "advise": advise,
+    "promote": promote,
+    "demote": demote,
+    "history": history,
+    "diff": diff,
+    "export": export,
     "cancel": cancel,
     "reproduce": reproduce,
     "doctor": doctor,

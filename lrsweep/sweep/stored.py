@@ -44,7 +44,7 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
     how it trains, or lacks one of its families: then they tell so.
     """
     spec = without_lost_families(row).spec
-    workload, space = spec["workload"], spec["space"]
+    workload, space, kind = spec["workload"], spec["space"], spec.get("kind", {})
     facts = WorkloadFacts(
         name=workload["name"],
         settings=workload["settings"],
@@ -53,6 +53,10 @@ def resolved_from(row: StudyRow, sweep: SweepRow | None = None) -> ResolvedStudy
         batch_size=workload["batch_size"],
         horizon=spec["horizon"],
         peak_lr={name: _range(limits) for name, limits in space["peak_lr"].items()},
+        metrics=kind.get("metrics", {}),
+        examples_per_epoch=kind.get("examples"),
+        tokens_per_example=kind.get("tokens_per_example"),
+        parameters=kind.get("parameters"),
         script_settings=spec.get("script_settings"),
     )
     exponents = {name: each["rate_exponent"] for name, each in spec["optimizers"].items()}

@@ -3,7 +3,9 @@
 Same meaning, another space: the trials that lie in the new space are copied, values and all, outside counts and budget.
 Another meaning: their values say nothing here, so only the best points are taken, and tried first.
 
-Both are settled when the sweep begins and kept by the store: copies as trials, points among the sweep's settings.
+A study that is new has neither: it first tries what other studies of its kind have found (``advising``).
+
+All is settled when the sweep begins and kept by the store: copies as trials, points among the sweep's settings.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from lrsweep.space import distributions_at, distributions_to_json, params_of
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import baseline
+from lrsweep.sweep.advising import advice_for, points_for
 from lrsweep.sweep.search import LARGEST_HISTORY, best_and_newest
 from lrsweep.sweep.stored import known_point, resolved_from
 
@@ -51,6 +54,8 @@ class WarmStart:
     points: int = 0
     unknown: int = 0
     """trials that were passed over: this release cannot read their points"""
+    advisers: tuple[str, ...] = ()
+    """other studies, where the points are theirs"""
 
     def __str__(self) -> str:
         """For the user; empty where nothing was taken over."""
@@ -59,6 +64,12 @@ class WarmStart:
             told.append(
                 f"the search begins with {_counted(self.copied, 'trial')} of the study's earlier space, outside the "
                 "budget"
+            )
+        elif self.advisers:
+            points = _counted(self.points, "point")
+            told.append(
+                f"the search first tries {points} that studies of the same kind found good "
+                f"({', '.join(self.advisers)}); `search.advice = false` leaves them out"
             )
         elif self.points:
             points = _counted(self.points, "best point")
@@ -92,10 +103,15 @@ def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow
         store.add_trial(lease, replace(row, number=number + place), [])
     if rows or any(trial.is_told for trial in present):
         return WarmStart(sweep, copied=len(rows), unknown=unknown)
+    advisers: tuple[str, ...] = ()
     points = best_points(study, earlier)
+    if not points and study.search.advice:
+        advised = points_for(study, advice_for(study, store, without=study.name), _most(study))
+        points = [point for _, point in advised]
+        advisers = tuple(dict.fromkeys(each.past.study for each, _ in advised))
     if points:
         sweep = store.update_sweep(lease, sweep.sweep_id, settings={POINTS_KEY: points})
-    return WarmStart(sweep, points=len(points), unknown=unknown)
+    return WarmStart(sweep, points=len(points), unknown=unknown, advisers=advisers)
 
 
 def points_of(sweep: SweepRow) -> Sequence[Mapping[str, Json]]:
@@ -145,8 +161,12 @@ def best_points(study: ResolvedStudy, earlier: Iterable[Earlier]) -> list[dict[s
         known = [point for trial in complete if (point := known_point(trial.params, one.study)) is not None]
         points = [params_of(point, study) for point in known]
         if found := first_of_each_family([point for point in points if point is not None]):
-            return found[: max(1, study.trials // SHARE_OF_POINTS)]
+            return found[: _most(study)]
     return []
+
+
+def _most(study: ResolvedStudy) -> int:
+    return max(1, study.trials // SHARE_OF_POINTS)
 
 
 def first_of_each_family(points: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:

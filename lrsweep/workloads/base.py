@@ -121,6 +121,12 @@ def load(spec: WorkloadSpec, device: torch.device, data: Path | None = None) -> 
     return made(complete.settings, device, folder)
 
 
+def size_of(make: Callable[[], nn.Module]) -> int:
+    """The parameters of the model that is made, counted without memory for them."""
+    with torch.device("meta"):
+        return sum(each.numel() for each in make().parameters())
+
+
 def draw_weights(model: nn.Module, seed: int) -> nn.Module:
     """PyTorch's own default for linear and convolution layers, U(-1/√fan_in, 1/√fan_in), but from ``draw``.
 

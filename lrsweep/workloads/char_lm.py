@@ -31,6 +31,7 @@ from lrsweep.workloads.base import (
     draw_weights,
     evaluating,
     peak_ranges,
+    size_of,
     with_horizon,
 )
 from lrsweep.workloads.draw import draw
@@ -90,6 +91,7 @@ class CharLm(Workload):
             metrics={"loss": "minimize", "perplexity": "minimize", "acc": "maximize"},
             examples_per_epoch=windows,
             tokens_per_example=self._context,
+            parameters=size_of(self._make),
         )
         self.facts = with_horizon(facts, "4M tokens")
 

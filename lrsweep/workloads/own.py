@@ -96,14 +96,17 @@ def _class(module: ModuleType, name: str, subject: str) -> type[Workload]:
     )
 
 
+OPTIONAL = ("examples_per_epoch", "tokens_per_example", "parameters")
+
+
 def _problems(facts: object, given: Mapping[str, Json]) -> list[str]:
     """What an engine and a study file would stumble over."""
     if not isinstance(facts, WorkloadFacts):
         return [f"self.facts is {_kind(facts)}, wanted is a lrsweep.records.WorkloadFacts set by the constructor"]
     problems = [
         f"{name} is {value!r}, wanted is a whole number from 1"
-        for name in ("batch_size", "horizon", "examples_per_epoch", "tokens_per_example")
-        if not (_is_whole(value := getattr(facts, name)) or (value is None and name.endswith(("_epoch", "_example"))))
+        for name in ("batch_size", "horizon", *OPTIONAL)
+        if not (_is_whole(value := getattr(facts, name)) or (value is None and name in OPTIONAL))
     ]
     if not isinstance(facts.version, int):
         problems.append(f"version is {facts.version!r}, wanted is a whole number")

@@ -19,7 +19,7 @@ from torch.nn import functional
 from lrsweep.errors import InvalidInput
 from lrsweep.records import Json, WorkloadFacts
 from lrsweep.workloads import downloads
-from lrsweep.workloads.base import Feed, Forward, Half, ParamGroup, Workload, draw_weights, with_horizon
+from lrsweep.workloads.base import Feed, Forward, Half, ParamGroup, Workload, draw_weights, size_of, with_horizon
 from lrsweep.workloads.draw import draw, epoch_order
 from lrsweep.workloads.fine_tuning import FineTuning
 from lrsweep.workloads.labelled import METRICS, Epochs, Examples, HeldOut, Shuffled, hash_of
@@ -100,6 +100,7 @@ class Pictures(Workload):
             peak_lr=of.peak_lr,
             metrics=METRICS,
             examples_per_epoch=train,
+            parameters=size_of(self._make),
         )
         self.facts = with_horizon(facts, of.horizon)
 

@@ -17,6 +17,7 @@ from lrsweep.workloads.facts import METRICS, check_batch_size, hash_of_arrays, p
 
 DIGITS_BATCH_SIZE = 64
 DIGITS_TRAIN, DIGITS_HELD_OUT = 1152, 215
+DIGITS_PARAMETERS = {"mlp": 4_810, "cnn": 6_090}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def digits(settings: Mapping[str, Json]) -> Table:
         batch_size=DIGITS_BATCH_SIZE,
         peak_lr=peak_ranges(sgd=(0.01, 2.0), adam=(3e-4, 0.1)),
         horizon="600 steps",
+        parameters=DIGITS_PARAMETERS[settings["model"]],
     )
 
 
@@ -58,6 +60,7 @@ def logistic(settings: Mapping[str, Json]) -> Table:
         batch_size=16,
         peak_lr=peak_ranges(sgd=(1e-3, 1.0), adam=(3e-4, 0.3)),
         horizon="20 epochs",
+        parameters=(columns.shape[1] + 1) * (int(labels.max()) + 1),
     )
 
 
@@ -77,6 +80,7 @@ def _table(
     batch_size: int,
     peak_lr: Mapping[str, tuple[float, float]],
     horizon: str,
+    parameters: int,
 ) -> Table:
     """``batch_size``: where the settings give none."""
     batch_size = settings.get("batch_size", batch_size)
@@ -91,5 +95,6 @@ def _table(
         peak_lr=peak_lr,
         metrics=METRICS,
         examples_per_epoch=train,
+        parameters=parameters,
     )
     return Table(columns, labels, train, held_out, with_horizon(facts, horizon))
