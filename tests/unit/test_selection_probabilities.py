@@ -55,3 +55,12 @@ def test_values_without_spread_decide() -> None:
     """Constant values: nothing is left to chance."""
     found = probability_best([Arm("a", "a", (2.0, 2.0)), Arm("b", "b", (1.0, 1.0))])
     assert found == {"a": 0.0, "b": 1.0}
+
+
+def test_one_restless_arm_says_little_of_the_others() -> None:
+    """A baseline that goes wrong now and then, beside four quiet arms whose intervals lie apart."""
+    means = {"a": 0.1, "b": 0.11, "c": 0.12, "d": 0.13}
+    quiet = [Arm(name, name, tuple(mean + by for by in (-0.001, 0.0, 0.001))) for name, mean in means.items()]
+    found = probability_best([*quiet, Arm("e", "e", (0.13, 0.15, 0.4))])
+    assert found["a"] is not None
+    assert found["a"] > 0.9
