@@ -12,12 +12,14 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.regret.figures import comparison, curves, pooled
-from tests.benchmarks.regret.picture import draw
-from tests.benchmarks.regret.replay import NAMES, WITHOUT_FINALS, Replay, replay
+from tests.benchmarks.regret.paired import scores
+from tests.benchmarks.regret.picture import draw, draw_scores
+from tests.benchmarks.regret.replay import HABIT_NAMES, NAMES, WITHOUT_FINALS, Replay, replay
 from tests.benchmarks.regret.table import TRUTH, Table
 from tests.benchmarks.sweep.machine import machine, versions
 
@@ -27,10 +29,14 @@ QUICK_BUDGETS = (5, 12)
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def replayed(workloads: Sequence[str], budgets: Sequence[float], repeats: int, processes: int) -> list[Replay]:
+def replayed(
+    workloads: Sequence[str], budgets: Sequence[float], repeats: int, processes: int, keep: Path | None = None
+) -> list[Replay]:
+    """All repeats on all workloads; those that lie in ``keep`` are not made again, and the others are put there."""
     found: list[Replay] = []
+    wanted = [(workload, seed) for seed in range(repeats) for workload in workloads]
     with ProcessPoolExecutor(processes) as executor:
-        jobs = [executor.submit(replay, workload, budgets, seed) for seed in range(repeats) for workload in workloads]
+        jobs = [executor.submit(_kept, keep, workload, budgets, seed) for workload, seed in wanted]
         for number, job in enumerate(as_completed(jobs), 1):
             found += job.result()
             if number % len(workloads) == 0:
@@ -38,26 +44,65 @@ def replayed(workloads: Sequence[str], budgets: Sequence[float], repeats: int, p
     return sorted(found, key=lambda each: (each.workload, each.method, each.trainings, each.seed))
 
 
+def _kept(keep: Path | None, workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
+    if keep is None:
+        return replay(workload, budgets, seed)
+    path = keep / f"{workload}-{seed}-{max(budgets):g}.json"
+    if not path.exists():
+        found = [asdict(each) for each in replay(workload, budgets, seed)]
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(path)
+    return [Replay(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+
+
 def report(replays: Sequence[Replay], repeats: int, *, quick: bool) -> dict[str, Any]:
     by_workload = curves(replays)
     together = pooled(by_workload)
     return {
-        "benchmark": "regret",
-        "quick": quick,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "repeats": repeats,
-        "machine": machine(),
-        "versions": versions(),
-        "truth": {
-            workload: {key: Table.read(workload).meta[key] for key in ("facts", "cpu_seconds", "machine", "versions")}
-            | {"points": len(Table.read(workload).params), "regret_of_1": Table.read(workload).scale}
-            for workload in by_workload
-        },
+        **_head("regret", repeats, quick=quick),
+        "truth": {workload: _about(Table.read(workload)) for workload in by_workload},
         "workloads": by_workload,
         "pooled": together,
         "comparison": {workload: comparison(methods) for workload, methods in by_workload.items()}
         | {"all": comparison(together)},
     }
+
+
+def selector(replays: Sequence[Replay], repeats: int, *, quick: bool) -> dict[str, Any]:
+    """``regret.json`` has each method's curve; here is every rival's difference from lrsweep."""
+    return {**_head("selector", repeats, quick=quick), "rivals": scores(replays)}
+
+
+def _head(benchmark: str, repeats: int, *, quick: bool) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark,
+        "quick": quick,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "repeats": repeats,
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+def _about(found: Table) -> dict[str, Any]:
+    return {key: found.meta[key] for key in ("facts", "cpu_seconds", "machine", "versions")} | {
+        "points": len(found.params),
+        "regret_of_1": found.scale,
+        "noise_of_a_point": found.noise,
+        "seeds": found.seeds_of_truth,
+    }
+
+
+def scores_table(result: dict[str, Any]) -> str:
+    """lrsweep's mean regret less each rival's: ``+`` where the interval says ahead, ``!`` where it says behind."""
+    [first, *_] = result["rivals"].values()
+    columns = ["mean" if each["trainings"] is None else f"{each['trainings']:g}" for each in first]
+    lines = [f"{'less than 0: lrsweep is better':44}" + "".join(f"{each:>9}" for each in columns)]
+    signs = {"ahead": "+", "behind": "!", "not told apart": " "}
+    for name, found in result["rivals"].items():
+        lines.append(f"{name:44}" + "".join(f"{each['difference']:8.3f}{signs[each['lrsweep_is']]}" for each in found))
+    return "\n".join(lines)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -66,7 +111,8 @@ def table(result: dict[str, Any]) -> str:
     for workload, methods in [*result["workloads"].items(), ("all", result["pooled"])]:
         budgets = [point["trainings"] for point in next(iter(methods.values()))]
         lines += ["", f"{workload:28}" + "".join(f"{f'{budget:g}':>9}" for budget in budgets)]
-        for name in [*NAMES, *(f"{name}{WITHOUT_FINALS}" for name in NAMES)]:
+        names = (*NAMES, *HABIT_NAMES)
+        for name in [*names, *(f"{name}{WITHOUT_FINALS}" for name in names)]:
             lines.append(f"  {name:26.36}" + "".join(f"{point['regret']:9.3f}" for point in methods[name]))
         shares = (
             "behind" if each["share"] is None else f"{each['share']:.2f}" for each in result["comparison"][workload]
@@ -81,19 +127,26 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=known, help="these workloads")
     parser.add_argument("--repeats", type=int, default=10, help="with other seeds (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="side by side (default: all cores)")
+    parser.add_argument("--keep", type=Path, help="a folder of finished replays: an interrupted run goes on from there")
     parser.add_argument("--quick", action="store_true", help="a smoke run: two small budgets, two repeats")
-    parser.add_argument("--out", type=Path, help="the folder of regret.json and regret.svg (default: results/ beside)")
+    parser.add_argument("--out", type=Path, help="the folder of the JSON files and pictures (default: results/ beside)")
     arguments = parser.parse_args()
     repeats, budgets = (2, QUICK_BUDGETS) if arguments.quick else (arguments.repeats, BUDGETS)
     folder = arguments.out or (Path(tempfile.gettempdir()) / "lrsweep-bench-quick" if arguments.quick else RESULTS)
 
-    replays = replayed(arguments.only or known, budgets, repeats, arguments.processes or 1)
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+    replays = replayed(arguments.only or known, budgets, repeats, arguments.processes or 1, arguments.keep)
     result = report(replays, repeats, quick=arguments.quick)
-    print(f"{table(result)}\n")
+    scored = selector(replays, repeats, quick=arguments.quick)
+    print(f"{table(result)}\n\n{scores_table(scored)}\n")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "regret.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for each in (result, scored):
+        path = folder / f"{each['benchmark']}.json"
+        path.write_text(json.dumps(each, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draw(result, folder / "regret.svg")
-    print(f"{folder / 'regret.json'} and regret.svg beside it")
+    draw_scores(scored, folder / "selector.svg")
+    print(f"{folder}: regret.json, selector.json and their pictures")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import optuna
 
 from lrsweep.space import peak_of, suggest
 from lrsweep.study import ResolvedStudy
-from lrsweep.study.budgets import finalists
+from lrsweep.study.budgets import finalists, kept_share
 from tests.benchmarks.regret.pool import Pool
-from tests.benchmarks.regret.table import FULL_SEEDS, SEARCH_SEEDS, Seen, Table
+from tests.benchmarks.regret.table import SEARCH_SEEDS, Seen, Table
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -35,6 +35,8 @@ class Rival:
     """the rungs before the full horizon, as shares of it: 9 is a ninth"""
     look: Look | None = None
     """how it looks at a rung; the training goes on from there"""
+    families: tuple[str, ...] = ()
+    """that it searches; without any, those that lrsweep searches"""
 
 
 @dataclass(frozen=True)
@@ -136,27 +138,23 @@ def finals(ranked: Sequence[int], table: Table, study: ResolvedStudy, *, steps: 
         return None
     spent, means = 0, []
     for point in points[:count]:
-        ends = [table.decided(point, fresh(number)) for number in range(seeds)]
+        ends = [table.decided(point, table.fresh(number)) for number in range(seeds)]
         spent += sum(end.steps for end in ends)
         means.append(float(np.mean([np.inf if end.value is None else end.value for end in ends])))
     return Pick(points[int(np.argmin(means))], spent)
-
-
-def fresh(number: int) -> int:
-    """The table's seed for the n-th fresh one: those that no search has seen, and then, for want of more, all."""
-    return (SEARCH_SEEDS + number) % FULL_SEEDS
 
 
 def pick(tried: Sequence[Tried], table: Table, study: ResolvedStudy, *, trainings: float, has_finals: bool) -> Pick:
     """What comes of a search's beginning when the budget is so many trainings; raises LookupError where it has not even
     ended one trial."""
     budget = trainings * table.horizon
-    share = study.selection.share if has_finals else 0.0
-    known = [each for each in tried if each.spent <= (1 - share) * budget and each.value is not None]
+    kept = kept_share(study.selection, budget, table.horizon) if has_finals else 0.0
+    searched = (1 - kept) * budget
+    known = [each for each in tried if each.spent <= searched and each.value is not None]
     if not known:
         raise LookupError
     # whoever was trained furthest comes first: a loss at a third says less than one at the end
     ranked = [each.point for each in sorted(known, key=lambda each: (each.share, each.value or 0.0))]
     spent = known[-1].spent
-    last = finals(ranked, table, study, steps=budget - spent) if has_finals else None
+    last = finals(ranked, table, study, steps=budget - spent) if kept else None
     return Pick(ranked[0], spent) if last is None else Pick(last.point, spent + last.spent)

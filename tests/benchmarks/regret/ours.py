@@ -15,9 +15,9 @@ from lrsweep.space import peak_of
 from lrsweep.store import MemoryStore
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import finals
-from tests.benchmarks.regret.methods import Pick, fresh
+from tests.benchmarks.regret.methods import Pick
 from tests.benchmarks.regret.pool import Pool
-from tests.benchmarks.regret.table import SEARCH_SEEDS, Seen, Table
+from tests.benchmarks.regret.table import RATE_EXPONENTS, SEARCH_SEEDS, Seen, Table
 from tests.scripted import Bench
 
 
@@ -26,10 +26,9 @@ class Replayed:
 
     busy: Busy | None = None
 
-    def __init__(self, table: Table, pool: Pool, study: ResolvedStudy, store: MemoryStore) -> None:
+    def __init__(self, table: Table, pool: Pool, store: MemoryStore) -> None:
         self._table = table
         self._pool = pool
-        self._study = study
         self._store = store
         self._plan: TrainingPlan | None = None
         self._fresh: list[int] = []
@@ -81,8 +80,7 @@ class Replayed:
             own = table.compressed(self._pool.nearest(trial.params, rate), seed, share, own_rate=True)
             if own.steps:
                 return own, own
-        # trained were the pool's points at the rates to which an optimizer's usual exponent raises them
-        raised = self._study.rate_scale(str(trial.params["optimizer"]), row.horizon)
+        raised = share ** RATE_EXPONENTS[str(trial.params["optimizer"])]
         seen = table.compressed(self._pool.nearest(trial.params, rate / raised), seed, share)
         return seen, seen
 
@@ -91,7 +89,7 @@ class Replayed:
             return row.seed % SEARCH_SEEDS
         if row.seed not in self._fresh:
             self._fresh.append(row.seed)
-        return fresh(self._fresh.index(row.seed))
+        return self._table.fresh(self._fresh.index(row.seed))
 
     def drain(self, tick: Callable[[], None]) -> list[Record | Lost]:
         tick()
@@ -118,7 +116,7 @@ def _record(plan: TrainingPlan, seen: Seen, outcome: Outcome) -> Record:
 
 def sweep(table: Table, pool: Pool, study: ResolvedStudy) -> tuple[Bench, Replayed]:
     bench = Bench(study)
-    executor = Replayed(table, pool, study, bench.store)
+    executor = Replayed(table, pool, bench.store)
     bench.driver(executor).run()  # type: ignore[arg-type]
     return bench, executor
 

@@ -1,4 +1,5 @@
-"""The curves as one SVG file: a panel for each workload and one for all, regret over what was spent."""
+"""The curves as one SVG file: a panel for each workload and one for all, regret over what was spent; and the paired
+differences from every rival as another."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.regret.figures import Curve
-from tests.benchmarks.regret.replay import OURS, WITHOUT_FINALS
+from tests.benchmarks.regret.replay import OURS
 
 INK, FAINT = "#1f2328", "#59636e"
 COLOURS = {
@@ -52,7 +53,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 
 def _panel(axis: Any, title: str, methods: Mapping[str, Curve]) -> None:
     for method, curve in methods.items():
-        if method.endswith(WITHOUT_FINALS):
+        if method not in COLOURS:
             continue
         spent = [point["spent"] for point in curve]
         regrets = [max(point["regret"], 1e-3) for point in curve]
@@ -65,3 +66,40 @@ def _panel(axis: Any, title: str, methods: Mapping[str, Curve]) -> None:
     axis.set_title(title, fontsize=10, color=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(colors=FAINT)
+
+
+def draw_scores(result: Mapping[str, Any], path: Path) -> None:
+    """A panel for each budget and one for their mean, a line for each rival."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    rivals = result["rivals"]
+    names = list(rivals)
+    budgets = [each["trainings"] for each in rivals[names[0]]]
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "lrsweep", "font.size": 9, "text.color": INK}
+    with mpl.rc_context(style):
+        size = (2.1 * len(budgets) + 3, 0.23 * len(names) + 1.6)
+        figure, axes = plt.subplots(1, len(budgets), figsize=size, sharey=True, squeeze=False)
+        for place, (axis, budget) in enumerate(zip(axes[0], budgets, strict=True)):
+            for row, name in enumerate(names):
+                found = rivals[name][place]
+                low, high = found["interval"]
+                colour = {"ahead": "#0a66c2", "behind": "#d1495b"}.get(found["lrsweep_is"], FAINT)
+                axis.plot([low, high], [row, row], color=colour, lw=1.4)
+                axis.plot(found["difference"], row, "o", ms=4, color=colour)
+            axis.axvline(0, color=INK, lw=0.6)
+            axis.set_title("mean" if budget is None else f"{budget:g} trainings", fontsize=10, color=INK)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.tick_params(colors=FAINT)
+        axes[0, 0].set_yticks(range(len(names)), names)
+        axes[0, 0].invert_yaxis()
+        figure.suptitle(
+            "lrsweep's regret less each rival's on the same budget: left of 0 lrsweep is better\n"
+            f"{result['repeats']} repeats per workload, 95 % by bootstrap over repeats · {result['date']}",
+            fontsize=10,
+        )
+        figure.tight_layout()
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,14 +17,18 @@ from lrsweep.study import ResolvedStudy, parse_study
 from tests.benchmarks.regret.table import Table
 
 
-def study_of(table: Table, *, trainings: float, seed: int, more: str = "") -> ResolvedStudy:
-    """A study of the core families with all that a file leaves to lrsweep; ``more`` are lines of the file."""
+def study_of(
+    table: Table, *, trainings: float, seed: int, families: Sequence[str] = (), more: str = ""
+) -> ResolvedStudy:
+    """A study with all that a file leaves to lrsweep, of the core families or those given; ``more`` are lines of the
+    file."""
     facts = table.meta["facts"]
     text = (
         f'[study]\nname = "{table.meta["workload"]}"\nworkload = "digits"\nhorizon = {table.horizon}\nseed = {seed}\n'
         f"[budget]\ntrainings = {trainings}\n{more}"
+        + (f"[space]\nfamilies = {json.dumps(list(families))}\n" if families else "")
     )
-    return parse_study(text, "replayed.toml").resolved(
+    study = parse_study(text, "replayed.toml").resolved(
         WorkloadFacts(
             name=facts["name"],
             settings=facts["settings"],
@@ -34,6 +40,8 @@ def study_of(table: Table, *, trainings: float, seed: int, more: str = "") -> Re
             metrics={"loss": "minimize"},
         )
     )
+    # most tables have three fresh seeds: a race over more would see the same ones again and take them for others
+    return replace(study, selection=replace(study.selection, racing=False))
 
 
 class Pool:

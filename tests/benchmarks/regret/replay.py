@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsweep.errors import SweepFailed
-from tests.benchmarks.regret import methods, ours
+from lrsweep.study.budgets import kept_share
+from tests.benchmarks.regret import habits, methods, ours
+from tests.benchmarks.regret.habits import HABITS, SHARED
 from tests.benchmarks.regret.methods import RIVALS, Pick
 from tests.benchmarks.regret.pool import Pool, study_of
 from tests.benchmarks.regret.table import Table
@@ -15,6 +17,8 @@ OURS = "lrsweep"
 WITHOUT_FINALS = ", no finals"
 """After a method's name: the same, but its whole budget goes to the search, and its best value is its pick."""
 NAMES = (OURS, *(rival.name for rival in RIVALS))
+HABIT_NAMES = (*(habit.name for habit in HABITS), SHARED)
+"""Of those that search no schedule: they have a comparison of their own (``paired.py``)."""
 
 NOTHING_FOUND = 1.0
 """The regret of a method that has not ended one trial: no better than the pool's median point."""
@@ -39,8 +43,8 @@ def replay(workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
     pool = Pool(table)
     found = [_ours(table, pool, trainings, seed, has_finals) for trainings in budgets for has_finals in (True, False)]
     most = max(budgets)
-    study = study_of(table, trainings=most, seed=seed)
-    for rival in RIVALS:
+    for rival in (*RIVALS, *HABITS):
+        study = study_of(table, trainings=most, seed=seed, families=rival.families)
         tried = methods.search(rival, table, pool, study, steps=round(most * table.horizon), seed=seed)
         for trainings in budgets:
             for has_finals in (True, False):
@@ -50,7 +54,23 @@ def replay(workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
                     picked = None
                 name = rival.name + ("" if has_finals else WITHOUT_FINALS)
                 found.append(_replay(table, name, trainings, seed, picked))
+    found += [
+        _shared(table, pool, trainings, seed, has_finals) for trainings in budgets for has_finals in (True, False)
+    ]
     return found
+
+
+def _shared(table: Table, pool: Pool, trainings: float, seed: int, has_finals: bool) -> Replay:
+    """Where the budget of the search ends decides when the families' turn comes, so each budget is a run of its own."""
+    study = study_of(table, trainings=trainings, seed=seed)
+    budget = trainings * table.horizon
+    steps = budget * (1 - kept_share(study.selection, budget, table.horizon) if has_finals else 1)
+    tried = habits.at_one_rate(table, pool, trainings=trainings, steps=steps, seed=seed)
+    try:
+        picked = methods.pick(tried, table, study, trainings=trainings, has_finals=has_finals)
+    except LookupError:
+        picked = None
+    return _replay(table, SHARED + ("" if has_finals else WITHOUT_FINALS), trainings, seed, picked)
 
 
 def _ours(table: Table, pool: Pool, trainings: float, seed: int, has_finals: bool) -> Replay:

@@ -26,6 +26,10 @@ SEARCH_SEEDS = 2
 """The first ones: those that a search sees. The others are the finalists' fresh ones."""
 EVALUATIONS = 18
 """Of a full training: after each 20 updates, so that one falls on a third and one on a ninth."""
+RATE_EXPONENTS = {"sgd": 0.5, "adamw": 0.15}
+"""What rates were raised by in the compressed trainings of the tables; lrsweep's own may have changed since."""
+FINAL_SEEDS = 8
+"""Of the seeds that all points of a table got later (``more.py``): finals have the first ones, the truth the others."""
 ANNEAL = 0.2
 """The cool-down of a cut-off training's copy, as a share of what it has trained."""
 
@@ -62,11 +66,52 @@ class Table:
         return found
 
     @cached_property
-    def truth(self) -> NDArray[np.float64]:
-        """By point: the mean loss at the end over all seeds and both halves of validation; infinite where one
-        diverged."""
+    def own_truth(self) -> NDArray[np.float64]:
+        """By point: the mean loss at the end over the table's own seeds and both halves of validation; infinite where
+        one diverged."""
         both = (self.arrays["curves"][:, :, -1].astype(np.float64) + self.arrays["decide"]) / 2
-        return np.where(np.isfinite(both).all(axis=1), both.mean(axis=1), math.inf)
+        return _means(both)
+
+    @cached_property
+    def truth(self) -> NDArray[np.float64]:
+        """The same by seeds that no search and no final sees, where a point has such (``more.py``)."""
+        found = self.own_truth.copy()
+        if "more" in self.arrays:
+            first = FINAL_SEEDS if self._all_have_more else 0
+            found[self.arrays["more_points"]] = _means(self.arrays["more"][:, first:].astype(np.float64).mean(axis=2))
+        return found
+
+    @cached_property
+    def noise(self) -> float:
+        """The standard error of a good point's truth, as a part of the scale: the median over those that got more
+        seeds, or over the better half of all."""
+        by_seed = (self.arrays["curves"][:, :, -1].astype(np.float64) + self.arrays["decide"]) / 2
+        better = np.argsort(self.truth, kind="stable")[: len(self.params) // 2]
+        if "more" in self.arrays:
+            first = FINAL_SEEDS if self._all_have_more else 0
+            by_seed = self.arrays["more"][:, first:].astype(np.float64).mean(axis=2)
+            better = better if self._all_have_more else np.arange(len(by_seed))
+        errors = by_seed[better].std(axis=1, ddof=1) / math.sqrt(by_seed.shape[1])
+        return float(np.nanmedian(errors) / self.scale)
+
+    @property
+    def seeds_of_truth(self) -> dict[str, int]:
+        """Of each group of points."""
+        if "more" not in self.arrays:
+            return {"every point": FULL_SEEDS}
+        points, seeds, _ = self.arrays["more"].shape
+        if self._all_have_more:
+            return {"every point": seeds - FINAL_SEEDS}
+        return {f"the best {points} points": seeds, "the others": FULL_SEEDS}
+
+    @property
+    def _all_have_more(self) -> bool:
+        return "more" in self.arrays and len(self.arrays["more"]) == len(self.params)
+
+    def fresh(self, number: int) -> int:
+        """The seed for the n-th fresh one: those that no search has seen, and then, for want of more, all."""
+        seeds = FULL_SEEDS + (FINAL_SEEDS if self._all_have_more else 0)
+        return (SEARCH_SEEDS + number) % seeds
 
     @cached_property
     def scale(self) -> float:
@@ -92,12 +137,23 @@ class Table:
         return self._seen(self.arrays["curves"][point, seed, EVALUATIONS // share - 1], steps)
 
     def full(self, point: int, seed: int) -> Seen:
+        """At the end of the horizon."""
+        if seed >= FULL_SEEDS:
+            later = seed - FULL_SEEDS
+            return self._seen(self.arrays["more"][point, later, 0], self.arrays["more_steps"][point, later])
         return self._seen(self.arrays["curves"][point, seed, -1], self.arrays["steps"][point, seed])
 
     def decided(self, point: int, seed: int) -> Seen:
-        """The same on the other half of validation."""
+        """The same on the other half of validation; a seed beyond the first ones is one that all points got later."""
+        if seed >= FULL_SEEDS:
+            later = seed - FULL_SEEDS
+            return self._seen(self.arrays["more"][point, later, 1], self.arrays["more_steps"][point, later])
         return self._seen(self.arrays["decide"][point, seed], self.arrays["steps"][point, seed])
 
     @staticmethod
     def _seen(value: Any, steps: Any) -> Seen:
         return Seen(float(value) if np.isfinite(value) else None, int(steps))
+
+
+def _means(by_seed: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(by_seed).all(axis=1), by_seed.mean(axis=1), math.inf)

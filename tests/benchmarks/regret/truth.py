@@ -1,7 +1,10 @@
 """The truth that methods are replayed on: every point of a pool, trained to the end with several seeds, and in all the
 shorter ways in which a method may look at it.
 
-    python -m tests.benchmarks.regret.truth [--only WORKLOAD …] [--folder FOLDER]
+    python -m tests.benchmarks.regret.truth [--only WORKLOAD …] [--horizon 1080] [--folder FOLDER]
+
+With a horizon of its own a table is for the rungs alone (``tests/benchmarks/rungs``), lies in ``truth/HORIZON`` and has
+every compressed training at the points' own rates too; no search is replayed on it.
 
 Each finished training is a line of ``FOLDER/WORKLOAD.jsonl`` at once, so an interrupted run goes on where it was; a
 workload that is whole is packed into ``truth/WORKLOAD.npz`` beside this file, which is all that a replay reads.
@@ -32,7 +35,7 @@ from lrsweep.schedules.families.table import Table
 from lrsweep.space import candidate, peak_lr_name
 from lrsweep.study import ResolvedStudy, parse_study
 from lrsweep.workloads.base import Workload, load
-from tests.benchmarks.regret.table import ANNEAL, EVALUATIONS, FULL_SEEDS, SEARCH_SEEDS, TRUTH, Kind
+from tests.benchmarks.regret.table import ANNEAL, EVALUATIONS, FULL_SEEDS, RATE_EXPONENTS, SEARCH_SEEDS, TRUTH, Kind
 from tests.benchmarks.regret.workloads import HORIZON, WORKLOADS
 from tests.benchmarks.sweep.machine import machine, versions
 
@@ -41,6 +44,7 @@ RATES = 10
 """Peak rates per family and optimizer, evenly on a log scale over the range that a study searches."""
 DRAWS = 2
 """Settings of a family that has any."""
+OWN_RATE: Sequence[Kind] = ("third_own", "ninth_own")
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,10 @@ def _between(search: Search, share: float) -> float:
     return float(search.low + share * (search.high - search.low))
 
 
-def jobs(points: int) -> list[Job]:
-    """All but those at a rung's own rate, which only a diverged training asks for."""
+def jobs(points: int, *, own_rate: bool = False) -> list[Job]:
+    """All; at a rung's own rate only where these are asked for, else they are for diverged trainings alone."""
     full = [Job("full", point, seed) for seed in range(FULL_SEEDS) for point in range(points)]
-    kinds: Sequence[Kind] = ("third", "ninth", "annealed_third", "annealed_ninth")
+    kinds: Sequence[Kind] = ("third", "ninth", "annealed_third", "annealed_ninth", *(OWN_RATE if own_rate else ()))
     short = [Job(kind, point, seed) for kind in kinds for seed in range(SEARCH_SEEDS) for point in range(points)]
     return full + short
 
@@ -108,15 +112,16 @@ def repeats(done: Mapping[str, Any]) -> list[Job]:
 
 def plan(job: Job, params: Mapping[str, Json], study: ResolvedStudy) -> TrainingPlan:
     point = candidate(params, study)
-    shaped, peak, horizon = point.schedule, point.peak_lr, HORIZON
-    if job.kind in ("third", "ninth", "third_own", "ninth_own"):
-        horizon = HORIZON // (3 if job.kind.startswith("third") else 9)
-        peak *= 1.0 if job.kind.endswith("own") else study.rate_scale(params["optimizer"], horizon)
+    shaped, peak, horizon = point.schedule, point.peak_lr, study.horizon
+    if job.kind in ("third", "ninth", *OWN_RATE):
+        horizon = study.horizon // (3 if job.kind.startswith("third") else 9)
+        share = study.horizon // horizon
+        peak *= 1.0 if job.kind.endswith("own") else share ** RATE_EXPONENTS[params["optimizer"]]
     elif job.kind != "full":
-        cut = HORIZON // (3 if job.kind.endswith("third") else 9)
+        cut = study.horizon // (3 if job.kind.endswith("third") else 9)
         horizon = cut + round(ANNEAL * cut)
-        cooled = shaped.cooled_down(at=cut / HORIZON, over=(horizon - cut) / HORIZON)
-        rates = cooled.rates(HORIZON, peak)[:horizon]
+        cooled = shaped.cooled_down(at=cut / study.horizon, over=(horizon - cut) / study.horizon)
+        rates = cooled.rates(study.horizon, peak)[:horizon]
         shaped, peak = Table.from_rates(rates), float(rates.max())
     return TrainingPlan(
         training_id=job.key,
@@ -191,29 +196,37 @@ def packed(params: Sequence[Mapping[str, Json]], done: Mapping[str, Any]) -> dic
     return arrays
 
 
-def study_of(name: str, workload: Workload) -> ResolvedStudy:
+def study_of(name: str, workload: Workload, horizon: int = HORIZON) -> ResolvedStudy:
     spec = WORKLOADS[name]
     settings = "".join(f"{key} = {json.dumps(value)}\n" for key, value in spec.settings.items())
     text = (
-        f'[study]\nname = "{name}"\nhorizon = {HORIZON}\n[budget]\ntrials = 1\n'
+        f'[study]\nname = "{name}"\nhorizon = {horizon}\n[budget]\ntrials = 1\n'
         f'[study.workload]\nname = "{spec.name}"\n{settings}'
     )
     return parse_study(text, f"{name}.toml").resolved(workload.facts)
 
 
-def make(name: str, folder: Path) -> None:
-    workload = load(WORKLOADS[name], open_device("cpu"))
-    study = study_of(name, workload)
-    params = pool(study)
-    lines = folder / f"{name}.jsonl"
+def read(lines: Path) -> dict[str, Any]:
+    """What an interrupted run has finished, by its key."""
     done: dict[str, Any] = {}
     if lines.exists():
         for line in lines.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):  # the last one may have been cut off
                 done |= json.loads(line)
+    return done
+
+
+def make(name: str, folder: Path, horizon: int = HORIZON) -> None:
+    workload = load(WORKLOADS[name], open_device("cpu"))
+    study = study_of(name, workload, horizon)
+    params = pool(study)
+    stem = name if horizon == HORIZON else f"{horizon}/{name}"
+    lines = folder / f"{stem}.jsonl"
+    lines.parent.mkdir(parents=True, exist_ok=True)
+    done = read(lines)
     began = time.process_time()
     for again in (False, True):
-        wanted = repeats(done) if again else jobs(len(params))
+        wanted = repeats(done) if again else jobs(len(params), own_rate=horizon != HORIZON)
         left = [job for job in wanted if job.key not in done]
         plans = [plan(job, params[job.point], study) for job in left]
         print(f"{name}: {len(plans)} trainings, {sum(each.horizon for each in plans):,} steps", flush=True)
@@ -229,7 +242,7 @@ def make(name: str, folder: Path) -> None:
             "settings": dict(workload.facts.settings),
             "data_hash": workload.facts.data_hash,
             "batch_size": workload.facts.batch_size,
-            "horizon": HORIZON,
+            "horizon": horizon,
             "peak_lr": {each: list(searched) for each, searched in study.space.peak_lr.items()},
         },
         "cpu_seconds": round(time.process_time() - began),
@@ -237,8 +250,8 @@ def make(name: str, folder: Path) -> None:
         "versions": versions(),
         "params": params,
     }
-    TRUTH.mkdir(exist_ok=True)
-    path = TRUTH / f"{name}.npz"
+    path = TRUTH / f"{stem}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as packed_file:
         arrays: dict[str, Any] = {"meta": np.array(json.dumps(meta)), **packed(params, done)}
         np.savez_compressed(packed_file, **arrays)
@@ -248,6 +261,7 @@ def make(name: str, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.regret.truth", description="Trains the table.")
     parser.add_argument("--only", nargs="+", choices=list(WORKLOADS), help="these workloads")
+    parser.add_argument("--horizon", type=int, default=HORIZON, help="a multiple of 18 (default: %(default)s)")
     parser.add_argument(
         "--folder",
         type=Path,
@@ -256,9 +270,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
     for name in arguments.only or WORKLOADS:
-        make(name, arguments.folder)
+        make(name, arguments.folder, arguments.horizon)
 
 
 if __name__ == "__main__":
