@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lrsweep.cli.counting import counted
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Json
@@ -56,9 +57,10 @@ class Asked:
                 "same_data": past.kind.data == kind_of(self.study).data,
                 "distance": each.distance,
                 "peak_lr": found.peak_lr,
-                "metric": past.metric,
+                "metric": found.metric,
                 "value": found.value,
                 "n": found.n,
+                "diverged": found.diverged,
                 "place": each.place,
                 "of": each.of,
             },
@@ -146,8 +148,9 @@ def _studies(asked: Asked) -> str:
 
 def _because(each: Advised, study: ResolvedStudy) -> str:
     found, past = each.found, each.past
-    seeds = "1 seed" if found.n == 1 else f"{found.n} seeds"
-    said = f"{_place(each.place)} of {each.of} in {past.study}: {past.metric} {found.value:.4g} by {seeds}"
+    seeds = "the search's 1 seed" if found.n == 1 and not found.diverged else counted(found.n, "seed")
+    diverged = f", {found.diverged} diverged" if found.diverged else ""
+    said = f"{_place(each.place)} of {each.of} in {past.study}: {found.metric} {found.value:.4g} by {seeds}{diverged}"
     differs = _differences(kind_of(study), past.kind)
     return f"{said}; {differs}" if differs else said
 

@@ -1,7 +1,8 @@
 """Records on their way out of an engine's process, several at a time.
 
 An engine tells of each evaluation. A small training has twenty of them in a few hundredths of a second, and a message
-costs both processes as much as an update of it: what comes within ``SECONDS`` of the last message goes with the next.
+costs both processes as much as an update of it: what comes within ``SECONDS`` of a training's last message is kept back
+for so long, and goes with what comes meanwhile.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Gathering:
         self._clock = clock
         self._kept: dict[str, list[Record]] = {}
         self._sent_at: dict[str, float] = {}
+        self._due = math.inf
+        """when something was kept back for long enough"""
 
     def add(self, record: Record) -> None:
         name, now = record.training_id, self._clock()
@@ -34,12 +37,28 @@ class Gathering:
         if kept and record.first_step != kept[-1].first_step + len(kept[-1].rates):  # it takes something back
             self._flush(name)
         self._kept.setdefault(name, []).append(record)
-        if record.outcome is None and now - self._sent_at.get(name, -math.inf) < SECONDS:
+        goes_at = self._sent_at.get(name, -math.inf) + SECONDS
+        if record.outcome is None and now < goes_at:
+            self._due = min(self._due, goes_at)
             return
         self._flush(name)
         self._sent_at[name] = now
         if record.outcome is not None:
             del self._sent_at[name]
+
+    def tick(self) -> None:
+        """To be called after each update: sends what has been kept back for long enough."""
+        now = self._clock()
+        if now < self._due:
+            return
+        self._due = math.inf
+        for name in list(self._kept):
+            goes_at = self._sent_at[name] + SECONDS
+            if now >= goes_at:
+                self._flush(name)
+                self._sent_at[name] = now
+            else:
+                self._due = min(self._due, goes_at)
 
     def flush(self) -> None:
         """All that was kept back, of all trainings."""

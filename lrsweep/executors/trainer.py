@@ -8,7 +8,6 @@ One engine has trainings at a time; a plan for another waits until it is idle.
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections import deque
@@ -162,6 +161,7 @@ class Trainer:
             self._fused[1].submit(plan)
         if self._fused and not self._fused[1].is_idle:
             self._fused[1].advance()
+            self._records.tick()
             self._tell_of_fewer_slots()
             if time.monotonic() - self._told_at >= BUSY_EVERY:
                 self._say_how_busy()
@@ -196,7 +196,11 @@ class Trainer:
 
     def _train_alone(self, plan: TrainingPlan) -> None:
         workload = self._workload(plan.workload)
-        is_stopped = functools.partial(self._is_stopped, plan.training_id)
+
+        def is_stopped() -> bool:
+            self._records.tick()  # it is asked after each update
+            return self._is_stopped(plan.training_id)
+
         with suppress(self._drained):
             self._train(plan, workload, self._heard, self._alive, is_stopped, self._is_drained)
 

@@ -60,10 +60,13 @@ class Found:
     extra: Mapping[str, Json]
     """parameters of a script's own"""
     cost: float
-    """the smaller the better"""
+    """the smaller the better; whoever diverged more often has no smaller one"""
+    metric: str
     value: float
     n: int
     """seeds behind it; 1: the search's own value, which was picked for being good"""
+    diverged: int = 0
+    """seeds that diverged, beside those"""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,8 @@ class Past:
     study: str
     sweep: str
     kind: Kind
-    metric: str
     found: tuple[Found, ...]
-    """a family each"""
+    """a family each, the best first"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def advise(kind: Kind, pasts: Sequence[Past]) -> list[Advised]:
         score = math.fsum(weight * each for weight, each in behind) / math.fsum(weight for weight, _ in behind)
         far, past = tried[0]
         own = next(each for each in past.found if each.family == family)
-        place = 1 + sum(each.cost < own.cost for each in past.found)
+        place = 1 + past.found.index(own)
         advised.append(Advised(own, past, far, place, score, len(tried)))
     return sorted(advised, key=lambda each: (each.score, each.distance))
 

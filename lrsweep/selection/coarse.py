@@ -22,7 +22,8 @@ from lrsweep.selection.arms import Arm
 MOST = 0.5
 """Deviation of a value that is one of two neighbours, in steps between them."""
 SAME = 1e-6
-"""Values that differ by less, as a part of the largest, are one: the same share of examples, added up otherwise."""
+"""Neighbours that differ by less, as a part of themselves, are one value: the same share of examples, added up
+otherwise."""
 
 
 def with_least_spreads(arms: Sequence[Arm]) -> list[Arm]:
@@ -39,5 +40,5 @@ def step_of(values: Iterable[float]) -> float:
     """The smallest between two values; 0 where all are the same."""
     found = np.unique(np.fromiter(values, dtype=np.float64))
     steps = np.diff(found)
-    apart = steps[steps > SAME * np.abs(found).max(initial=0.0)]
+    apart = steps[steps > SAME * np.maximum(np.abs(found[1:]), np.abs(found[:-1]))]
     return float(apart.min()) if len(apart) else 0.0

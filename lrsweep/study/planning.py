@@ -126,7 +126,7 @@ def plan(
         finalists=finalists,
         seeds=seeds,
         looks=race if len(race) > 1 else (),
-        final_steps=finalists * seeds * study.horizon,
+        final_steps=(paid if len(race) > 1 else finalists * seeds) * study.horizon,
         design_steps=design_steps,
         total_steps=total_steps,
         resolvable=resolvable,

@@ -7,14 +7,15 @@ corrected for. Values never go over.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from lrsweep.records import Json, StudyRow, SweepRow, TrialRow, stable_hash
 from lrsweep.schedules import Schedule, schedule_from_json
 from lrsweep.scripts import command
 from lrsweep.selection import best_per_family, cost
-from lrsweep.selection.advice import Advised, Found, Kind, Past, advise
+from lrsweep.selection.advice import Advised, Found, Kind, Past, advise, distance
 from lrsweep.space import Candidate, params_of
 from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
@@ -44,49 +45,71 @@ def _task(metrics: Iterable[str]) -> str:
     return "+".join(sorted(metrics))
 
 
-def pasts_in(store: Store, *, without: str | None = None) -> list[Past]:
-    """Of each study the newest sweep that has something to say, oldest first; ``without``: a study that is left out."""
+def pasts_in(store: Store, kind: Kind, *, without: str | None = None) -> list[Past]:
+    """Of each study of the kind the newest sweep that has something to say, oldest first; ``without``: a study that is
+    left out. A study that this release cannot read says nothing: another release may share the database."""
     found = []
     for name in dict.fromkeys(row.name for row in store.studies()):
         rows = {row.generation: row for row in store.studies(name) if row.spec}
         for sweep in reversed(store.sweeps(name)):
-            if name != without and sweep.generation in rows and (past := _past(store, rows[sweep.generation], sweep)):
-                found.append((sweep.created_at, past))
-                break
+            if name == without or sweep.generation not in rows:
+                continue
+            with suppress(KeyError, TypeError, ValueError):
+                past = _past(store, rows[sweep.generation], sweep, kind)
+                if past is not None:
+                    found.append((sweep.created_at, past))
+                    break
     return [past for _, past in sorted(found, key=lambda each: each[0])]
 
 
-def _past(store: Store, row: StudyRow, sweep: SweepRow) -> Past | None:
+def _past(store: Store, row: StudyRow, sweep: SweepRow, kind: Kind) -> Past | None:
+    """None where it is not of the kind, or has nothing to say."""
     study = resolved_from(row, sweep)
+    own = kind_of(study)
+    if distance(kind, own) is None:
+        return None
     trials = {trial.number: trial for trial in store.trials(study.name, sweep_id=sweep.sweep_id)}
     finals = standings(study, list(trials.values()), store.trainings(study.name, sweep_id=sweep.sweep_id))
     found: dict[str, Found] = {}
     for final in finals:
         if final.mean is not None and final.family not in found:
-            found |= _found(study, trials[final.trial], cost(final.mean, study.sense), final.mean, final.n)
-    last = max((each.cost for each in found.values()), default=-math.inf)
+            said = _found(study, trials[final.trial], final.mean, behind=found)
+            found |= {
+                each.family: replace(each, metric=final.metric, n=final.n, diverged=final.diverged) for each in said
+            }
+    reached = dict(found)
     for trial in best_per_family(list(trials.values()), study.sense):
         if trial.value is not None and str(trial.params["family"]) not in found:
             # fresh seeds are less lucky than what a search has picked: who reached no final is behind all who did
-            found |= _found(study, trial, max(last, cost(trial.value, study.sense)), trial.value, 1)
-    metric = finals[0].metric if last > -math.inf else study.value_key
-    return Past(study.name, sweep.sweep_id, kind_of(study), metric, tuple(found.values())) if found else None
+            found |= {each.family: each for each in _found(study, trial, trial.value, behind=reached)}
+    return Past(study.name, sweep.sweep_id, own, tuple(found.values())) if found else None
 
 
-def _found(study: ResolvedStudy, trial: TrialRow, cost: float, value: float, n: int) -> dict[str, Found]:
-    """By its family; empty where this release cannot read the point."""
+def _found(study: ResolvedStudy, trial: TrialRow, value: float, *, behind: Mapping[str, Found]) -> list[Found]:
+    """Of one seed; no better than any of those that it is behind: who diverges more often stands behind whoever does
+    not, whatever the mean of the rest. Empty where this release cannot read the point."""
     point = known_point(trial.params, study)
     if point is None:
-        return {}
-    schedule = point.schedule
-    found = Found(
-        schedule.family, point.optimizer, schedule.to_json(), point.peak_lr, dict(point.extra), cost, value, n
-    )
-    return {schedule.family: found}
+        return []
+    least = max((math.nextafter(each.cost, math.inf) for each in behind.values()), default=-math.inf)
+    return [
+        Found(
+            family=point.schedule.family,
+            optimizer=point.optimizer,
+            schedule=point.schedule.to_json(),
+            peak_lr=point.peak_lr,
+            extra=dict(point.extra),
+            cost=max(least, cost(value, study.sense)),
+            metric=study.value_key,
+            value=value,
+            n=1,
+        )
+    ]
 
 
 def advice_for(study: ResolvedStudy, store: Store, *, without: str | None = None) -> list[Advised]:
-    return advise(kind_of(study), pasts_in(store, without=without))
+    kind = kind_of(study)
+    return advise(kind, pasts_in(store, kind, without=without))
 
 
 def peak_for(study: ResolvedStudy, advised: Advised) -> float:

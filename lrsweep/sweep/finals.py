@@ -15,13 +15,15 @@ import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow, stable_hash, training_id
 from lrsweep.selection import best_per_family, cost, ranked
-from lrsweep.selection.statistics import Interval, mean_interval
+from lrsweep.selection.arms import Arm
+from lrsweep.selection.coarse import with_least_spreads
+from lrsweep.selection.statistics import Interval
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share, seed_deviation
@@ -205,6 +207,9 @@ def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Seque
             rows[row.trial].append(row)
     metric, is_decide = deciding(study, [row for of_trial in rows.values() for row in of_trial])
     found = [_finalist(trial, rows[trial.number], metric, is_decide) for trial in trials if trial.number in rows]
+    # values that come in steps are less certain than they look, as in a choice among them
+    arms = with_least_spreads([Arm(str(each.trial), each.family, _values(rows[each.trial], metric)) for each in found])
+    found = [replace(each, interval=arm.interval()) for each, arm in zip(found, arms, strict=True)]
 
     def place(each: Finalist) -> tuple[bool, float, float, int]:
         ended = each.n + each.diverged
@@ -304,9 +309,14 @@ def deciding(study: ResolvedStudy, rows: Sequence[TrainingRow]) -> tuple[str, bo
     return (decide, True) if study.objective.kind == "last" and has_it else (study.value_key, False)
 
 
+def _values(rows: Sequence[TrainingRow], metric: str) -> tuple[float, ...]:
+    completed = (row for row in rows if row.status is Status.COMPLETED)
+    return tuple(row.metrics[metric] for row in completed if metric in row.metrics)
+
+
 def _finalist(trial: TrialRow, rows: Sequence[TrainingRow], metric: str, is_decide: bool) -> Finalist:
     completed = [row for row in rows if row.status is Status.COMPLETED]
-    values = [row.metrics[metric] for row in completed if metric in row.metrics]
+    values = _values(rows, metric)
     return Finalist(
         trial=trial.number,
         family=str(trial.params["family"]),
@@ -317,7 +327,7 @@ def _finalist(trial: TrialRow, rows: Sequence[TrainingRow], metric: str, is_deci
         left=sum(not row.status.is_outcome for row in rows),
         mean=float(np.mean(values)) if values else None,
         sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        interval=mean_interval(values),
+        interval=None,
         metric=metric,
         is_decide=is_decide,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lrsweep.records import OptimizerSpec, Purpose, StudyRow, SweepRow, TrialState, WorkloadFacts
+from lrsweep.records import OptimizerSpec, Purpose, Status, StudyRow, SweepRow, TrialState, WorkloadFacts
 from lrsweep.schedules import schedule
 from lrsweep.selection.advice import Advised, Found, Kind, Past, advise, distance
 from lrsweep.space import distributions_at, distributions_to_json, peak_lr_name
@@ -26,9 +26,10 @@ SGD = OptimizerSpec("sgd", {"momentum": 0.9, "weight_decay": 0.0})
 
 def a_past(study: str = "old", kind: Kind = KIND, /, **costs: float) -> Past:
     found = tuple(
-        Found(family, SGD, schedule(family).to_json(), 0.1, {}, cost, cost, n=3) for family, cost in costs.items()
+        Found(family, SGD, schedule(family).to_json(), 0.1, {}, cost, "val_loss", cost, n=3)
+        for family, cost in sorted(costs.items(), key=lambda each: each[1])
     )
-    return Past(study, "s", kind, "val_loss", found)
+    return Past(study, "s", kind, found)
 
 
 def families(advised: list[Advised]) -> list[str]:
@@ -168,10 +169,37 @@ def test_finals_speak_before_the_search_and_who_reached_none_stands_behind_them(
         {"cosine": 0.30, "linear": 0.10, "constant": 0.05},
         finals={0: 0.2, 1: 0.4},
     )
-    [past] = pasts_in(home.store)
+    [past] = pasts_in(home.store, kind_of(a_known_study()))
     assert [(each.family, each.n) for each in past.found] == [("cosine", 3), ("linear", 3), ("constant", 1)]
-    assert past.found[2].cost == past.found[1].cost
+    assert past.found[2].cost > past.found[1].cost
     assert past.found[0].value == pytest.approx(0.201)
+    assert [each.metric for each in past.found] == ["val_loss", "val_loss", "val_loss"]
+
+
+def test_who_diverges_more_often_is_no_better_hint() -> None:
+    """Cosine's one seed that came through is better than all of linear's; two of its three did not."""
+    home = Home()
+    home.ran(a_known_study(families=("cosine", "linear")), {"cosine": 0.3, "linear": 0.3}, finals={0: 0.2, 1: 0.3})
+    for seed in (1, 2):
+        rows = home.store._tables.trainings
+        rows[f"old-0-{seed}"] = replace(rows[f"old-0-{seed}"], status=Status.DIVERGED, metrics={})
+    found = advice_for(a_known_study("new", families=("cosine", "linear")), home.store)
+    assert [(each.found.family, each.place, each.found.n, each.found.diverged) for each in found] == [
+        ("linear", 1, 3, 0),
+        ("cosine", 2, 1, 2),
+    ]
+
+
+def test_a_study_that_cannot_be_read_keeps_nobody_from_beginning() -> None:
+    """Another release shares the database, and has a setting that this one has never heard of."""
+    home = a_home()
+    home.ran(a_known_study("other", families=("rex",)), {"rex": 0.2})
+    rows = home.store._tables.studies
+    for key, row in list(rows.items()):
+        if row.name == "other":
+            rows[key] = replace(row, spec={**row.spec, "selection": {"unheard_of": 1}})
+    found = advice_for(a_known_study("new", families=("cosine", "linear", "rex")), home.store)
+    assert families(found) == ["linear", "cosine"]
 
 
 def test_the_peak_goes_over_by_the_horizons_and_stays_in_the_range() -> None:

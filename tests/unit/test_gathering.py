@@ -16,7 +16,7 @@ class Way:
     """What has gone out, by a clock that is set by hand."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        self.now = 0.0
         self.sent: list[Record] = []
         self.records = Gathering(self._send, lambda: self.now)
 
@@ -76,6 +76,35 @@ def test_what_comes_later_goes_with_all_that_was_kept_back() -> None:
     way.add(a_stretch(1, 2))
     assert way.steps[2:] == [("a", 0, 2)]
     way.add(a_stretch(2, 3), a_stretch(0, 1, "b"))
+    assert way.steps[3:] == [("b", 0, 1)]
+
+
+def test_nothing_is_kept_back_for_longer_than_that() -> None:
+    """Also where no other record comes for a while: each update looks whether something is due."""
+    way = Way()
+    way.add(a_stretch(0, 0), a_stretch(0, 1), a_stretch(0, 0, "b"))
+    way.now += SECONDS / 2
+    way.add(a_stretch(0, 2, "b"))
+    way.records.tick()
+    assert way.steps == [("a", 0, 0), ("b", 0, 0)]
+    way.now += SECONDS / 2
+    way.records.tick()
+    assert way.steps[2:] == [("a", 0, 1), ("b", 0, 2)]
+    way.records.tick()
+    assert len(way.sent) == 4
+
+
+def test_what_was_sent_by_itself_starts_the_time_anew() -> None:
+    """And what is not due yet is looked at again."""
+    way = Way()
+    way.add(a_stretch(0, 0))
+    way.now += SECONDS / 2
+    way.add(a_stretch(0, 0, "b"), a_stretch(0, 1), a_stretch(0, 1, "b"))
+    way.now += SECONDS / 2
+    way.records.tick()
+    assert way.steps[2:] == [("a", 0, 1)]
+    way.now += SECONDS / 2
+    way.records.tick()
     assert way.steps[3:] == [("b", 0, 1)]
 
 

@@ -41,6 +41,13 @@ def test_the_smallest_step_is_that_of_all_that_are_compared() -> None:
     assert step_of([]) == 0.0
 
 
+def test_one_huge_value_hides_no_steps() -> None:
+    """An arm that has all but diverged: the others are as well known as without it."""
+    assert step_of([0.5, 0.502, 0.6, 2e7]) == pytest.approx(0.002)
+    arms = [Arm("a", "a", (0.498, 0.5, 0.502)), Arm("b", "b", (0.6, 0.601, 0.603)), Arm("c", "c", (0.7, 0.8, 2e7))]
+    assert decide(with_least_spreads(arms)).worth == decide(with_least_spreads(arms[:2])).worth
+
+
 def test_no_spread_is_less_than_half_a_step() -> None:
     """Of an arm that is constant, and of one that hardly moves; a larger one stays, and one seed has none."""
     arms = [constant("a", 0.0), Arm("b", "b", (1.0,) * 9 + (2.0,)), Arm("c", "c", (0.0, 5.0)), Arm("d", "d", (4.0,))]

@@ -51,7 +51,7 @@ def test_a_plan_of_40_trials() -> None:
     found = planned(more=TWO)
     assert (found.trials, found.rungs, found.search_trainings, found.search_steps) == (40, (200, 600), 56.0, 17_600.0)
     assert found.families == (("cosine", (20.0, 8.0)), ("wsd", (20.0, 8.0)))
-    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (3, 6, 10_800, 29_334)
+    assert (found.finalists, found.seeds, found.final_steps, found.total_steps) == (3, 6, 11_400, 29_334)
     assert found.trainings == pytest.approx(48.89)
     assert found.resolvable is not None
     assert found.resolvable.in_deviations == pytest.approx(1.80, abs=0.01)
@@ -259,7 +259,7 @@ def test_people_see_a_table_and_the_sums() -> None:
         "wsd         20       8",
     ]
     assert (
-        "finalists: about 3 with 3 to 8 fresh seeds each, at most 10,800 steps: those that are still open to be best "
+        "finalists: about 3 with 3 to 8 fresh seeds each, at most 11,400 steps: those that are still open to be best "
         "get more; 6 each would tell differences from 1.80 standard deviations of a seed on" in text
     )
     evenly = shown(asked_plan(a_study(more=f"{TWO}\n[selection]\nracing = false"), None, None))

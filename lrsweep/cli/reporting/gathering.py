@@ -13,6 +13,7 @@ from lrsweep.cli.reporting.origins import provenance, workload_named
 from lrsweep.cli.reporting.spent import cost_of, divergence_lines
 from lrsweep.errors import SettingsError
 from lrsweep.records import Purpose, Status, SweepRow, TrainingRow, TrialRow
+from lrsweep.redaction import public
 from lrsweep.report.content import FamilyLine, Importance, Report, RungLine, Use
 from lrsweep.schedules import schedule_from_json
 from lrsweep.scripts.command import OPTIMIZER
@@ -168,7 +169,7 @@ def _use(choice: Choice, study: ResolvedStudy, trainings: Sequence[TrainingRow])
         horizon=study.horizon,
         optimizer=_optimizer(beside["optimizer"]),
         optimizer_settings=beside["optimizer_settings"],
-        extra=beside.get("extra", {}),
+        extra=public(beside.get("extra", {})),
         trial=number,
         training=None if row is None else row.training_id[:SHORT],
     )
