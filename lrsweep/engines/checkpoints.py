@@ -188,7 +188,7 @@ class Checkpoints:
 
 
 def identity(plan: TrainingPlan, model: nn.Module) -> str:
-    """What a checkpoint must agree in: the plan but for its attempt and its folder, the model's shapes, and the kind of
+    """What a checkpoint must agree in: the plan but for its attempt, its folder and what is read at its end, the model's shapes, and the kind of
     device, because another kind gives other bits."""
     return stable_hash(
         {

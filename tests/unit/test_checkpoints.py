@@ -261,7 +261,7 @@ def test_a_url_that_leads_elsewhere_is_refused(plan: TrainingPlan) -> None:
 
 
 def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:
-    """Each field but the attempt and the folder makes it another's; a field that is added must be decided on here."""
+    """Each field but the attempt, the folder and what is read at the end makes it another's; a field that is added must be decided on here."""
     changes: dict[str, object] = {
         "training_id": "u",
         "workload": WorkloadSpec("images", {"model": "cnn"}),
@@ -276,7 +276,7 @@ def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:
         "extra": {"depth": 2},
         "engine": EngineSettings(clip_norm=1.0),
     }
-    same: dict[str, object] = {"attempt": 2, "checkpoint_url": "elsewhere"}
+    same: dict[str, object] = {"attempt": 2, "checkpoint_url": "elsewhere", "reads_test": True}
     assert {field.name for field in fields(TrainingPlan)} == changes.keys() | same.keys()
     model = Images().model(0)
     own = identity(SHORT, model)
