@@ -2,11 +2,10 @@
 
     next_seeds(arms, looks so far, budget) ──> who gets how many seeds more ──> … ──> nobody: it has stopped
 
-Looks come when the arms have so many seeds as was said beforehand, and are as many: ``LOOKS``, or what a budget pays
-for. What may be claimed wrongly is divided evenly over them, which is valid however the looks depend on each other, and
-whenever the race stops; of its part each look keeps ``OUT`` for sending arms home, and the rest for what it claims in
-the end. A race of one look sends nobody home and keeps nothing for it. Intervals have their look's level for the same
-reason: all of them hold together, and so does the last.
+Looks come when the arms have so many seeds as was said beforehand, and are at most as many: what a budget pays for, or
+``LOOKS``. What may be claimed wrongly is divided evenly over them, which is valid however the looks depend on each
+other, and whenever the race stops; of its part each look keeps ``OUT`` for sending arms home, and the rest for what it
+claims in the end. A race of one look sends nobody home and keeps nothing for it.
 
 A larger budget may go on with a race that has ended, and whoever gives it has seen what was found. So no plan of looks
 has all of what may be claimed wrongly: each leaves ``LATER`` of what those before it have left.
@@ -15,18 +14,17 @@ has all of what may be claimed wrongly: each leaves ``LATER`` of what those befo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from lrsweep.selection.arms import Arm, leader
 from lrsweep.selection.coarse import with_least_spreads
-from lrsweep.selection.comparing import ALPHA, difference, is_shown_worse
+from lrsweep.selection.comparing import ALPHA, is_shown_worse
 from lrsweep.selection.deciding import Verdict, decide
-from lrsweep.selection.statistics import Interval
 
 LOOKS = (3, 5, 8, 12, 18)
-"""Seeds of each running arm at a look; further apart the later, since a gap that is half as wide takes four times as
-many."""
+"""Seeds of each running arm at a look, where no budget says them; further apart the later, since a gap that is half as
+wide takes four times as many."""
 LATER = 0.1
 """Of what may still be claimed wrongly, for plans that a larger budget makes later: ALPHA is never used up, and all of
 them together claim no more than that wrongly."""
@@ -54,8 +52,6 @@ class Race:
     verdict: Verdict | None = None
     """None before the first look"""
     ended: Ended | None = None
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """of the arms' mean costs, which hold whenever the race stops"""
 
 
 def next_seeds(
@@ -72,9 +68,9 @@ def next_seeds(
     """The look at what ``arms`` have by now, after ``looks_so_far`` earlier ones of ``looks``: 0 where it is the first.
 
     ``budget`` is how many trainings may still be made, ``out`` what the look before said, ``alpha`` what all ``looks``
-    together may claim wrongly. A race that ``is_for_a_winner`` does not stop where the leader alone is shown to be as
-    good as any, but goes on until its family is shown to be better. Arms that have no seeds at all are not looked at:
-    they get those of the first look.
+    together may claim wrongly. A look for which no arm still in the race lacks seeds is passed over. A race that
+    ``is_for_a_winner`` does not stop where the leader alone is shown to be as good as any, but goes on until its family
+    is shown to be better. Arms that have no seeds at all are not looked at: they get those of the first look.
 
     Raises ValueError where no arm comes to a value at any.
 
@@ -93,10 +89,14 @@ def next_seeds(
     ended = _ended(verdict, running, taken, len(looks))
     if ended is Ended.WITHIN and is_for_a_winner and _may_win(verdict, arms):
         ended = Ended.LOOKS if taken >= len(looks) else None
-    seeds = {} if ended is not None else _shared(running, looks[taken], budget)
-    if ended is None and not seeds:
-        ended = Ended.BUDGET
-    return Race(seeds, gone, verdict, ended, mean_intervals(arms, level))
+    seeds: dict[str, int] = {}
+    if ended is None:
+        # arms that were there before another one came may have more seeds than the next looks want
+        wanted = next((each for each in looks[taken:] if any(arm.ended < each for arm in running)), None)
+        seeds = {} if wanted is None else _shared(running, wanted, budget)
+        if not seeds:
+            ended = Ended.LOOKS if wanted is None else Ended.BUDGET
+    return Race(seeds, gone, verdict, ended)
 
 
 def claimed(alpha: float, looks: int) -> float:
@@ -115,18 +115,6 @@ def planned_alpha(spent: float = 0.0) -> float:
     (0.045, 0.0045)
     """
     return (1 - LATER) * (ALPHA - spent)
-
-
-def mean_intervals(arms: Sequence[Arm], level: float) -> dict[str, Interval]:
-    """Of those with two values."""
-    found = {arm.name: arm.interval(1 - level) for arm in arms}
-    return {name: interval for name, interval in found.items() if interval is not None}
-
-
-def gain_interval(arm: Arm, baseline: Arm, alpha: float = ALPHA) -> Interval | None:
-    """Of the arm's gain over the baseline, above zero where it is better; it holds whenever the race stops."""
-    between = difference(baseline, arm)
-    return None if between is None else between.interval(alpha / len(LOOKS))
 
 
 def _sent_home(arms: Sequence[Arm], out: Collection[str], worth: float, alpha: float) -> tuple[str, ...]:
@@ -161,8 +149,8 @@ def _may_win(verdict: Verdict, arms: Sequence[Arm]) -> bool:
 
 def _shared(arms: Sequence[Arm], wanted: int, budget: int) -> dict[str, int]:
     """So many that each has ``wanted`` trainings that have ended; where the budget does not pay for that, as many as it
-    does pay for, the same for each, and none where that is less than one."""
-    missing = {arm.name: max(0, wanted - arm.ended) for arm in arms}
+    does pay for, the same for each that lacks some, and none where that is less than one."""
+    missing = {arm.name: wanted - arm.ended for arm in arms if arm.ended < wanted}
     if sum(missing.values()) > budget:
-        missing = {name: min(count, budget // len(arms)) for name, count in missing.items()}
+        missing = {name: min(count, budget // len(missing)) for name, count in missing.items()}
     return {name: count for name, count in missing.items() if count > 0}

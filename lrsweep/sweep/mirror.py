@@ -27,9 +27,10 @@ from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.optuna_copy import add_copy, copied_numbers
 from lrsweep.sweep.owner import LEASE_SECONDS
+from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.search import frozen_trial
 from lrsweep.sweep.stored import known_point
-from lrsweep.tracking import FamilyBest, Tracker, is_sent
+from lrsweep.tracking import FamilyBest, RaceShown, Tracker, is_sent
 
 LOOK_EVERY = 1.0
 LONGEST_PAUSE = 30.0
@@ -76,6 +77,7 @@ class Mirror:
         self._error: Exception | None = None
         self._outages: list[str] = []
         self._unknown: set[str] = set()
+        self._race_shown: RaceShown | None = None
         self.behind = 0
         """how many trainings MLflow lacked at the last look"""
 
@@ -165,11 +167,16 @@ class Mirror:
                 return
 
     def _send_to_mlflow(self) -> None:
+        race = self._race()  # before the rows: of one that has ended all are in the list, or were sent
         listed = self._store.unmirrored(self._sweep.sweep_id)
         rows = [row for row in listed if self._is_wanted(row)]
         self.behind = len(rows)
-        if listed:  # a driver that was stopped past its lease must not write to MLflow beside its successor
+        if (
+            listed or race != self._race_shown
+        ):  # a driver that was stopped past its lease must not write to MLflow beside its successor
             self._store.renew_lease(self._lease, seconds=LEASE_SECONDS)
+        if race is not None and race.ended is None:  # before its finals are there to choose from
+            self._show_race(race)
         for row in listed:
             if not self._is_wanted(row):
                 self._pass_over(row)
@@ -179,6 +186,17 @@ class Mirror:
             self._faults.passing("before-mirror")
             self._send(row.training_id)
             self.behind -= 1
+        if race is not None:
+            self._show_race(race)
+
+    def _race(self) -> RaceShown | None:
+        stored = self._store.sweep(self._sweep.sweep_id).settings.get(RACE_KEY)
+        return None if stored is None else RaceShown(stored["looks"], stored["alpha"], stored["ended"])
+
+    def _show_race(self, race: RaceShown) -> None:
+        if race != self._race_shown:
+            self._tracker.show_race(self._parent, race)
+            self._race_shown = race
 
     def _is_wanted(self, row: TrainingRow) -> bool:
         return is_sent(row.purpose, self._study.tracking.runs)

@@ -18,7 +18,8 @@ from lrsweep.study import TIMED, ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, kept_share, seconds_of
 from lrsweep.sweep import exponents, finals, race
 from lrsweep.sweep.exponents import FITTED_KEY
-from lrsweep.sweep.race import RACE_KEY, RaceState
+from lrsweep.sweep.race import RACE_KEY
+from lrsweep.sweep.race_state import RaceState
 from lrsweep.sweep.tally import Tally
 from lrsweep.sweep.trust import DROPPED_KEY
 
@@ -135,15 +136,20 @@ class Phases:
             state = self._race_so_far()
             # finals that began otherwise, by an earlier release or without racing, go on so
             is_race = study.selection.racing and (state is not None or not tally.finals)
-            rows = self._raced(study, tally, state, left) if is_race else self._planned(study, tally, left)
+            rows = self._raced(study, tally, state, left) if is_race else self._planned(study, tally, state, left)
         return self._queued(rows)
 
-    def _planned(self, study: ResolvedStudy, tally: Tally, left: int | None) -> list[TrainingRow]:
-        """All finals at once, with as many seeds for each finalist."""
+    def _planned(
+        self, study: ResolvedStudy, tally: Tally, state: RaceState | None, left: int | None
+    ) -> list[TrainingRow]:
+        """All finals at once, with as many seeds for each finalist. Where a race had begun it is kept what becomes of
+        it: whoever reads its finals later has to know how often they were looked at."""
         trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
         planned = finals.plan(study, trials, trainings, left=left, removed=tally.removed)
         if planned.why_none is not None:
             self._say_once(planned.why_none)
+        if state is not None:
+            return self._taken(state, race.evened(study, trials, trainings, state, planned))
         rows = finals.trainings(study, planned, trials, trainings)
         if rows:
             self._say_once(
@@ -155,9 +161,12 @@ class Phases:
     def _raced(
         self, study: ResolvedStudy, tally: Tally, state: RaceState | None, left: int | None
     ) -> list[TrainingRow]:
-        """The next round, once what it comes from is kept."""
+        """The next round, or the first."""
         trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
-        found = race.step(study, trials, trainings, state, left=left, removed=tally.removed)
+        return self._taken(state, race.step(study, trials, trainings, state, left=left, removed=tally.removed))
+
+    def _taken(self, state: RaceState | None, found: race.Step) -> list[TrainingRow]:
+        """A step's rows, once what they come from is kept."""
         self._keep_race(state, found.state)
         for sentence in found.said:
             self._say_once(sentence)
@@ -175,7 +184,7 @@ class Phases:
         """A race ends with what it has. Where the search has had all of the time, it is said why nothing came after
         it."""
         state = self._race_so_far()
-        if self._study.selection.racing and state is not None:
+        if state is not None:
             trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
             self._keep_race(state, race.closed(self._study, trials, trainings, state))
         if self._study.selection.finalists and not tally.unsearched:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow
 from lrsweep.selection import cost
 from lrsweep.selection.arms import Arm
-from lrsweep.selection.racing import Ended, claimed, next_seeds, planned_alpha
+from lrsweep.selection.racing import Ended, next_seeds
 from lrsweep.selection.results import UNKNOWN, Point, complexity
 from lrsweep.store.rules import Removed
 from lrsweep.study import TIMED, ResolvedStudy
@@ -29,7 +29,6 @@ from lrsweep.study.budgets import FIRST_LOOK, looks, raced
 from lrsweep.sweep.finals import (
     NOTHING_REMOVED,
     Plan,
-    a_final,
     block_of,
     deciding,
     paid_steps,
@@ -38,6 +37,7 @@ from lrsweep.sweep.finals import (
     seeds_after,
     to_queue,
 )
+from lrsweep.sweep.race_state import RaceState
 from lrsweep.sweep.stored import known_point
 
 RACE_KEY = "race"
@@ -46,87 +46,6 @@ given for what the finals say now."""
 
 NOT_NEEDED = (Ended.WINNER, Ended.WITHIN, Ended.ALONE)
 """Ends after which more seeds for the same finalists would answer nothing."""
-
-
-@dataclass(frozen=True)
-class RaceState:
-    """What was planned, what was ordered, and what the looks so far have said."""
-
-    at: tuple[int, ...]
-    """seeds of those still in the race at each look of this plan; the last may have fewer, where the budget ends it"""
-    finalists: tuple[int, ...]
-    """trials of this plan, by number"""
-    ordered: Mapping[int, int]
-    """by trial, also of earlier plans: how many of ``seeds``"""
-    seeds: tuple[int, ...]
-    """in this order for all: whoever has k of them has the first k"""
-    asked: Mapping[str, Json]
-    """the budget and the wishes that it was planned for"""
-    taken: int = 0
-    """looks of this plan"""
-    out: tuple[int, ...] = ()
-    """sent home"""
-    spent: float = 0.0
-    """of what may be claimed wrongly, by the looks of earlier plans"""
-    ended: Ended | None = None
-
-    @property
-    def alpha(self) -> float:
-        """What all looks of this plan may claim wrongly."""
-        return planned_alpha(self.spent)
-
-    @property
-    def spent_now(self) -> float:
-        return self.spent + self.taken * self.alpha / len(self.at)
-
-    @property
-    def running(self) -> tuple[int, ...]:
-        return tuple(number for number in self.finalists if number not in self.out)
-
-    @property
-    def seeds_each(self) -> int:
-        """Of those still in the race."""
-        return max((self.ordered.get(number, 0) for number in self.running or self.finalists), default=0)
-
-    def rows(self, study: ResolvedStudy, trials: Sequence[TrialRow]) -> list[TrainingRow]:
-        """All that was ordered of these finalists, seed by seed; without trials that were removed."""
-        by_number = {trial.number: trial for trial in trials}
-        there = [number for number in self.finalists if number in by_number]
-        return [
-            a_final(study, by_number[number], seed)
-            for place, seed in enumerate(self.seeds)
-            for number in there
-            if place < self.ordered.get(number, 0)
-        ]
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "looks": len(self.at),
-            "alpha": claimed(self.alpha, len(self.at)),
-            "at": list(self.at),
-            "taken": self.taken,
-            "ended": None if self.ended is None else self.ended.name.lower(),
-            "finalists": list(self.finalists),
-            "out": list(self.out),
-            "ordered": {str(number): count for number, count in self.ordered.items()},
-            "seeds": list(self.seeds),
-            "spent": self.spent,
-            "asked": dict(self.asked),
-        }
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Json]) -> RaceState:
-        return cls(
-            at=tuple(stored["at"]),
-            finalists=tuple(stored["finalists"]),
-            ordered={int(number): count for number, count in stored["ordered"].items()},
-            seeds=tuple(stored["seeds"]),
-            asked=stored["asked"],
-            taken=stored["taken"],
-            out=tuple(stored["out"]),
-            spent=stored["spent"],
-            ended=None if stored["ended"] is None else Ended[stored["ended"].upper()],
-        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +86,9 @@ def step(
         said += sentences
         rows = to_queue(state.rows(study, trials), trainings)
     if not rows and state.asked != asked(study):
-        longer = _extended(study, plan(study, trials, trainings, left=left, removed=removed), state)
+        planned = plan(study, trials, trainings, left=left, removed=removed)
+        longer = _extended(study, planned, state)
+        said += _too_little(study, trials, planned, state)
         if longer is not None:
             more = sum(longer.ordered.values()) - sum(state.ordered.values())
             said.append(f"the finals go on: {more} trainings more of {len(longer.finalists)} finalists")
@@ -179,8 +100,42 @@ def step(
 def closed(
     study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], state: RaceState
 ) -> RaceState:
-    """The last look, where a clock has ended all: at what there is."""
+    """The last look, where a clock has ended all, or nothing more is wanted: at what there is."""
     return state if state.ended is not None else _looked(study, trials, trainings, state, 0)[0]
+
+
+def evened(
+    study: ResolvedStudy,
+    trials: Sequence[TrialRow],
+    trainings: Sequence[TrainingRow],
+    state: RaceState,
+    planned: Plan,
+) -> Step:
+    """What comes next where racing is not wanted any more: all of ``planned`` get as many seeds as is paid for at once,
+    who was sent home too, and are looked at when they have them. That look has a level of its own."""
+    held = {number: state.ordered.get(number, 0) for number in planned.trials}
+    most = range(len(planned.seeds), 0, -1)
+    each = next((n for n in most if sum(max(n, count) for count in held.values()) <= planned.trainings), 0)
+    even = replace(
+        state,
+        at=(max(1, each),),
+        finalists=planned.trials,
+        ordered={**state.ordered, **{number: max(each, count) for number, count in held.items()}},
+        seeds=seeds_after(state.seeds, study, max(each, len(state.seeds))),
+        asked=asked(study),
+        taken=0,
+        out=(),
+        spent=state.spent_now,
+        ended=None,
+    )
+    if rows := to_queue(even.rows(study, trials), trainings):
+        count = len(even.finalists)
+        said = f"the finals go on without a race: {len(rows)} trainings more of {count} finalists, {each} seeds each"
+        return Step(even, tuple(rows), (said,))
+    if state.ended is not None:
+        return Step(state)
+    found, sentences = _looked(study, trials, trainings, state, 0)
+    return Step(found, (), tuple(sentences))
 
 
 def asked(study: ResolvedStudy) -> dict[str, Json]:
@@ -213,7 +168,7 @@ def _extended(study: ResolvedStudy, planned: Plan, state: RaceState) -> RaceStat
     if not planned.trials:
         return None
     held = {number: state.ordered.get(number, 0) for number in planned.trials}
-    first = min(max(FIRST_LOOK, study.selection.seeds), planned.trainings // len(planned.trials))
+    first = _first_seeds(study, planned)
     lacking = sum(max(0, first - count) for count in held.values())
     spare = planned.trainings - sum(held.values()) - lacking
     running = [number for number in planned.trials if number not in state.out]
@@ -221,12 +176,14 @@ def _extended(study: ResolvedStudy, planned: Plan, state: RaceState) -> RaceStat
     if spare < 0 or not (lacking or is_open):
         return None
     start = first if lacking else min(held[number] for number in running)
+    now = {number: max(held[number], first) for number in planned.trials}
     at = looks(start, start + spare // 2)
+    if len(at) > 1:  # those who have more than the others may come further
+        at = looks(start, (sum(sorted(now[number] for number in running)[-2:]) + spare) // 2)
     if not lacking:  # they have been looked at with what they have
         at = at[1:]
     if len(at) < (2 if lacking else 1):
         at = (start + spare // max(1, len(running)),)
-    now = {number: max(held[number], first) for number in planned.trials}
     if not lacking or len(at) == 1:
         most = min(at[0], start + spare // max(1, len(running)))
         now |= {number: max(held[number], most) for number in running}
@@ -239,6 +196,10 @@ def _extended(study: ResolvedStudy, planned: Plan, state: RaceState) -> RaceStat
         out=tuple(number for number in state.out if number in planned.trials),
         spent=state.spent_now,
     )
+
+
+def _first_seeds(study: ResolvedStudy, planned: Plan) -> int:
+    return min(max(FIRST_LOOK, study.selection.seeds), planned.trainings // len(planned.trials))
 
 
 # ── looks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,17 +292,35 @@ def _begins(state: RaceState) -> str:
 
 
 def _told(before: RaceState, found: RaceState, gone: Collection[str], left: int) -> list[str]:
-    seeds = before.seeds_each
-    said = [f"after {seeds} seeds each: {', '.join(gone)} shown to be worse, and trained no more"] if gone else []
+    seeds = before.seeds_shown
+    said = [f"after {seeds}: {', '.join(gone)} shown to be worse, and trained no more"] if gone else []
     if found.ended is None:
         more = sum(found.ordered.values()) - sum(before.ordered.values())
         running = f"{len(found.running)} of {len(found.finalists)} finalists"
-        return [*said, f"after {seeds} seeds each: {running} go on, with {more} trainings more"]
+        return [*said, f"after {seeds}: {running} go on, with {more} trainings more"]
     if len(found.at) == 1 and found.ended not in NOT_NEEDED:
         return said
     saved = f"; {left} training{'s were' if left > 1 else ' was'} not needed"
     is_saved = left and found.ended in NOT_NEEDED
-    return [*said, f"the finals end: {found.ended}, after {seeds} seeds each{saved if is_saved else ''}"]
+    return [*said, f"the finals end: {found.ended}, after {seeds}{saved if is_saved else ''}"]
+
+
+def _too_little(study: ResolvedStudy, trials: Sequence[TrialRow], planned: Plan, state: RaceState) -> list[str]:
+    """Where others take part now, or all are to begin with more seeds, and a larger budget does not pay for that."""
+    if not planned.trials:
+        return []
+    first = _first_seeds(study, planned)
+    held = {number: state.ordered.get(number, 0) for number in planned.trials}
+    lacking = sum(max(0, first - count) for count in held.values())
+    paid = max(0, planned.trainings - sum(held.values()))
+    if paid >= lacking:
+        return []
+    families = {trial.number: str(trial.params["family"]) for trial in trials}
+    names = ", ".join(f"trial {number} ({families[number]})" for number, count in held.items() if count < first)
+    return [
+        f"the finals do not go on: to give {names} the {first} seeds that finalists begin with takes "
+        f"{lacking} training{'s' if lacking > 1 else ''}, and the budget pays for {paid} more. Give a larger budget"
+    ]
 
 
 def _of_another_block(others: Mapping[str, int]) -> str:

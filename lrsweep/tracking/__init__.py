@@ -9,6 +9,8 @@
     experiments.py  experiments by name
     calls.py        what runs are made of
     tracker.py      runs, curves, adoption
+    importing.py    runs of an experiment as points with values, anybody's
+    sweeps.py       which sweeps an experiment has, and what their finals may claim
     views.py        what the UI opens on, and the same as plain filters
     server.py       MLflow's server as a child process
 
@@ -21,6 +23,18 @@ from lrsweep.tracking.connection import load_mlflow, usable
 from lrsweep.tracking.naming import is_sent
 from lrsweep.tracking.permissions import Right
 from lrsweep.tracking.rows import FamilyBest
+from lrsweep.tracking.sweeps import RaceShown
 from lrsweep.tracking.tracker import FoundRun, RunEnd, Sent, Tracker
 
-__all__ = ["FamilyBest", "FoundRun", "Right", "RunEnd", "Sent", "Tracker", "is_sent", "load_mlflow", "usable"]
+__all__ = [
+    "FamilyBest",
+    "FoundRun",
+    "RaceShown",
+    "Right",
+    "RunEnd",
+    "Sent",
+    "Tracker",
+    "is_sent",
+    "load_mlflow",
+    "usable",
+]

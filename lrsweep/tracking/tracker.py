@@ -50,6 +50,7 @@ from lrsweep.tracking.rows import (
     training_params,
 )
 from lrsweep.tracking.surroundings import Surroundings, look_around
+from lrsweep.tracking.sweeps import RaceShown
 from lrsweep.tracking.views import Look, description
 
 if TYPE_CHECKING:
@@ -198,6 +199,12 @@ class Tracker:
             self._calls.log_changed(parent, family_metrics(families, value_key), tags=family_tags(families))
             with self.permissions.using(Right.STORE_ARTIFACTS):
                 self._client.log_text(parent, family_table(families, value_key), FAMILY_TABLE)
+
+    def show_race(self, parent: str, race: RaceShown) -> None:
+        """What the finals may claim, and whether they have ended, on the sweep's own run, if that is there still."""
+        with self._translated():
+            if self._calls.living(parent) is not None:
+                self._calls.log(parent, tags=race.tags())
 
     def show_report(self, parent: str, page: str) -> bool:
         """The report as an artifact of the sweep's own run, in the place of an earlier one. Whether it is there now:

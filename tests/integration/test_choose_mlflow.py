@@ -18,7 +18,7 @@ from lrsweep.selection.results import Point
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.tracking.connection import load_mlflow, ready
 from lrsweep.tracking.importing import StrangeRun, ended_runs, strange_runs
-from lrsweep.tracking.sweeps import SweepRun
+from lrsweep.tracking.sweeps import RaceShown, SweepRun
 from tests.looked import Typed, typed
 
 SPREAD = (-0.02, 0.0, 0.02, -0.01, 0.01)
@@ -162,17 +162,58 @@ def test_of_lrsweeps_own_runs_the_finalists_decide(there: Experiments, run: Type
     assert len(imported) == 11  # what `lrsweep import` takes: finished ones alone
 
 
-def a_sweep(there: Experiments, study: str, sweep: str, meaning: str, means: Mapping[str, float]) -> None:
-    """Its own run, and the finals of two families; the sweep began before its trainings."""
+def a_sweep(
+    there: Experiments,
+    study: str,
+    sweep: str,
+    meaning: str,
+    means: Mapping[str, float],
+    race: RaceShown | None = None,
+    seeds: Mapping[str, int] | None = None,
+) -> None:
+    """Its own run, and the finals of two families, with so many ``seeds`` where not five; the sweep began before its
+    trainings."""
     tags = {"lrsweep.study": study, "lrsweep.sweep": sweep}
-    of_sweep = {**tags, "lrsweep.kind": "sweep", "lrsweep.meaning": meaning}
+    of_race = {} if race is None else race.tags()
+    of_sweep = {**tags, "lrsweep.kind": "sweep", "lrsweep.meaning": meaning, **of_race}
     there.add("shared", {}, {"decide_loss": 0.0}, tags=of_sweep)
     for family, mean in means.items():
-        for seed, by in enumerate(SPREAD):
+        for seed, by in enumerate(SPREAD[: (seeds or {}).get(family)]):
             schedule = lrsweep.schedule(family).to_json()
             own = {**tags, "lrsweep.kind": "finalist", "lrsweep.schedule": schedule, "lrsweep.outcome": "completed"}
             params = {"family": family, "optimizer": "sgd", "peak_lr": 0.1, "horizon": 900, "rate_scale": 1.0}
             there.add("shared", {**params, "seed": seed}, {"decide_loss": mean + by}, tags=own)
+
+
+def test_finals_that_raced_are_judged_by_their_looks(there: Experiments, run: Typed) -> None:
+    """A gap that five seeds show at 5 % and one look is not shown at a ten-thousandth; the same with the finals of
+    another sweep that did not race; in the middle of a race nothing is claimed, and `lrsweep run` goes on with it."""
+    means = {"cosine": 0.5, "linear": 0.54}
+    a_sweep(there, "one", "one", "m", means)
+    words = ("shared", "--metric", "decide_loss", "--worth", "0.001")
+    assert answered(run, *words)["winner"] == "cosine"
+    assert "notes" not in answered(run, *words)
+    a_sweep(there, "two", "raced", "m", {"rex": 2.0}, RaceShown(4, 1e-4, "budget"))
+    found = answered(run, *words)
+    assert (found["winner"], found["recommended"]) == (None, "cosine")
+    a_sweep(there, "two", "newer", "m", {"rex": 2.0}, RaceShown(1, 0.045, "looks"))
+    assert answered(run, *words)["winner"] == "cosine"
+    a_sweep(there, "three", "racing", "m", {"rex": 3.0}, RaceShown(1, 0.045, None))
+    found = answered(run, *words)
+    assert (found["winner"], found["evidence"]) == (None, "undecided")
+    assert found["next_step"].startswith("the finals of study 'three' have not ended, so that nothing is claimed")
+
+
+def test_where_no_run_says_how_often_finals_were_looked_at_it_is_told(there: Experiments, run: Typed) -> None:
+    """Three seeds and five, as a race leaves them, of a release that did not tag it."""
+    a_sweep(there, "digits", "old", "m", {"cosine": 0.1, "linear": 0.5}, seeds={"linear": 3})
+    words = ("shared", "--metric", "decide_loss")
+    [note] = answered(run, *words)["notes"]
+    assert note.startswith("It is not known how often the finals of study 'digits' were looked at: they have unequal")
+    assert note in run("choose", "--from-mlflow", *words).out
+    a_sweep(there, "digits", "new", "m", {"cosine": 0.1, "linear": 0.5}, RaceShown(3, 0.036, "winner"), {"linear": 3})
+    found = answered(run, *words)
+    assert (found["winner"], "notes" in found) == ("cosine", False)
 
 
 def test_of_a_studys_sweeps_the_newest_counts(there: Experiments, run: Typed) -> None:

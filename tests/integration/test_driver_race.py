@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrsweep.errors import Interrupted
 from lrsweep.records import Outcome, Purpose, Status, TrainingPlan
+from lrsweep.selection.racing import planned_alpha
 from lrsweep.study import BudgetSpec, ResolvedStudy, SelectionSpec
 from lrsweep.sweep.finals import standings
 from lrsweep.sweep.race import RACE_KEY
-from tests.scripted import Bench, End, Script, completed, diverged, value_of
+from lrsweep.sweep.stopping import Stop
+from tests.scripted import Bench, End, Script, ScriptedExecutor, completed, diverged, value_of
 from tests.sweeps import a_study
 
 FAMILIES = ("cosine", "linear", "rex")
@@ -139,6 +143,37 @@ def test_finals_that_began_without_a_race_go_on_without_one() -> None:
     bench.drive(with_gaps(bench))
     assert len(finals_of(bench)) > before
     assert RACE_KEY not in bench.store.sweep(bench.sweep.sweep_id).settings
+
+
+def test_a_race_that_is_not_wanted_any_more_ends_with_a_look_of_its_own() -> None:
+    """Interrupted in the middle of the finals, and ``selection.racing = false`` by then: all get as many seeds, and
+    what is kept of the race says that it has ended, and what its last look may claim. The same again does nothing."""
+    bench = Bench(a_race(trainings=60))
+    stop = Stop()
+    goes_on = with_gaps(bench)
+
+    def interrupted(plan: TrainingPlan) -> End:
+        if finals_of(bench) and race_of(bench)["taken"] == 1:
+            stop.signum = signal.SIGINT
+        return goes_on(plan)
+
+    driver = bench.driver(ScriptedExecutor(interrupted), stop=stop)
+    with pytest.raises(Interrupted):
+        driver.run()
+    driver.queue_running_again(reason="Interrupted")
+    middle = race_of(bench)
+    assert (middle["ended"], middle["taken"]) == (None, 1)
+    bench.study = a_race(trainings=60, racing=False)
+    bench.drive(with_gaps(bench))
+    assert len(set(Counter(row.trial for row in finals_of(bench)).values())) == 1
+    after = race_of(bench)
+    assert (after["ended"], after["looks"], after["taken"]) == ("looks", 1, 1)
+    assert after["spent"] == pytest.approx(planned_alpha() / middle["looks"])
+    assert after["alpha"] == pytest.approx(planned_alpha(after["spent"]))
+    assert [row.status for row in finals_of(bench)] == [Status.COMPLETED] * len(finals_of(bench))
+    assert sum(row.steps for row in bench.trainings()) <= 60 * 90
+    assert bench.drive().begun == []
+    assert race_of(bench) == after
 
 
 def test_a_larger_budget_goes_on_with_a_race() -> None:

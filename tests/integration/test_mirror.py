@@ -18,7 +18,8 @@ from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import add_copy
-from lrsweep.tracking import FamilyBest, Tracker
+from lrsweep.sweep.race import RACE_KEY
+from lrsweep.tracking import FamilyBest, RaceShown, Tracker
 from lrsweep.tracking.tracker import FoundRun, Sent
 from tests.sweeps import a_study, a_training, a_trial
 
@@ -44,6 +45,9 @@ class ScriptedTracker:
     found: Mapping[str, tuple[FoundRun, ...]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     families: Sequence[FamilyBest] = ()
+    races: list[RaceShown] = field(default_factory=list)
+    """each with how many runs there were by then, in ``runs_before``"""
+    runs_before: list[int] = field(default_factory=list)
     error: Exception | None = None
     calls: int = 0
 
@@ -61,6 +65,13 @@ class ScriptedTracker:
             raise self.error
         assert (parent, value_key) == ("parent", "val_loss")
         self.families = families
+
+    def show_race(self, parent: str, race: RaceShown) -> None:
+        if self.error is not None:
+            raise self.error
+        assert parent == "parent"
+        self.races.append(race)
+        self.runs_before.append(len(self.runs))
 
     def find_runs(self, _sweep: SweepRow) -> Mapping[str, tuple[FoundRun, ...]]:
         return self.found
@@ -529,3 +540,27 @@ def test_a_training_without_runs_is_left_as_it_is() -> None:
     bench.mirror().adopt()
     assert bench.rows() == [before]
     assert bench.tracker.deleted == []
+
+
+def test_what_a_race_may_claim_is_sent_before_its_finals_and_its_end_after_them() -> None:
+    """Whoever chooses from MLflow's runs in between must not take a race for one that has ended. Once each."""
+    bench = Bench()
+    bench.done(0)
+
+    def race(ended: str | None) -> None:
+        state = {"looks": 3, "alpha": 0.036, "ended": ended}
+        bench.store.update_sweep(bench.lease, "s", settings={RACE_KEY: state})
+
+    race(None)
+    mirror = bench.mirror()
+    mirror.start()
+    until(lambda: bool(bench.tracker.runs))
+    assert (bench.tracker.races, bench.tracker.runs_before) == ([RaceShown(3, 0.036, None)], [0])
+    mirror.abandon()
+    bench.done(1)
+    race("winner")
+    mirror = bench.mirror()
+    mirror.start()
+    assert finished(mirror)
+    assert bench.tracker.races[1:] == [RaceShown(3, 0.036, "winner")]
+    assert bench.tracker.runs_before[1:] == [2]

@@ -24,8 +24,9 @@ import lrsweep
 from lrsweep.errors import TrackingUnavailable
 from lrsweep.records import Curve, OptimizerSpec, Status, SweepRow, TrainingRow
 from lrsweep.study import ResolvedStudy
-from lrsweep.tracking import FoundRun, Sent, Tracker
+from lrsweep.tracking import FoundRun, RaceShown, Sent, Tracker
 from lrsweep.tracking.server import MlflowServer
+from lrsweep.tracking.sweeps import sweep_runs
 from lrsweep.tracking.views import Look, saved_views
 from tests.sweeps import a_study as a_resolved_study
 
@@ -386,6 +387,23 @@ def test_a_sweep_is_one_parent_run_however_often_it_is_opened(place: Place) -> N
     again = place.client.get_run(place.parent)
     assert again.data.params == {"workload": "digits", "horizon": "600", "trials": "60"}
     assert again.data.tags["lrsweep.trials"] == "80"
+
+
+def test_what_a_race_may_claim_is_told_by_the_sweeps_own_run(place: Place) -> None:
+    """Read back as it was told last, beside the sweep's meaning; where that run was deleted nothing is told."""
+    experiment = place.client.get_experiment(place.experiment).name
+
+    def told() -> RaceShown | None:
+        found = sweep_runs(place.tracker._uri, experiment, artifact_root=place.tracker._artifact_root)
+        return found[place.sweep.sweep_id].race
+
+    assert told() is None
+    for race in (RaceShown(3, 0.036, None), RaceShown(3, 0.1 / 3, "winner")):
+        place.tracker.show_race(place.parent, race)
+        assert told() == race
+    place.client.delete_run(place.parent)
+    place.tracker.show_race(place.parent, RaceShown(1, 0.045, "looks"))
+    assert place.client.get_run(place.parent).data.tags["lrsweep.race"] == "winner"
 
 
 def test_a_sweep_that_was_given_up_is_ended_by_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

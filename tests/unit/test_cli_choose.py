@@ -21,7 +21,7 @@ from lrsweep.cli.choosing.studied import choose_in, results_of
 from lrsweep.cli.choosing.table import NEEDED, OPTIONAL, read_table
 from lrsweep.cli.main import app
 from lrsweep.errors import SettingsError
-from lrsweep.records import Outcome, Purpose, Status, TrainingPlan, TrainingRow
+from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, TrainingRow
 from lrsweep.selection.deciding import Evidence
 from lrsweep.selection.results import Point, Result
 from lrsweep.store import Store
@@ -454,6 +454,24 @@ def test_in_the_middle_of_a_race_nothing_is_claimed() -> None:
     _, choice = choose_in(bench.store, "quick", worth=None)
     assert (choice.winner, choice.recommended.point.family, choice.evidence) == (None, "cosine", "undecided")
     assert choice.next_step == "the finals have not ended: `lrsweep run quick` goes on with them"
+    bench.store.update_sweep(bench.lease, sweep.sweep_id, status=SweepStatus.CANCELLED)
+    _, choice = choose_in(bench.store, "quick", worth=None)
+    assert (choice.winner, choice.evidence) == (None, "undecided")
+    assert choice.next_step == (
+        "the sweep was cancelled before its finals had ended: `lrsweep run quick` starts another one"
+    )
+
+
+def test_a_finished_sweep_whose_race_was_left_in_the_middle_is_chosen_from() -> None:
+    """As an earlier release left it where ``selection.racing`` became false: no look is to come, and this one is among
+    those that were planned."""
+    bench = a_driven_bench(STUDY, noisy)
+    [sweep] = bench.store.sweeps("quick")
+    race = {**sweep.settings[RACE_KEY], "ended": None}
+    bench.store.update_sweep(bench.lease, sweep.sweep_id, settings={RACE_KEY: race}, status=SweepStatus.FINISHED)
+    found = results_of(bench.store, "quick")
+    assert (found.is_racing, found.looks, found.alpha) == (False, race["looks"], race["alpha"])
+    assert choose_in(bench.store, "quick", worth=None)[1].winner == "cosine"
 
 
 def test_a_study_without_finals_has_the_searchs_single_seeds() -> None:

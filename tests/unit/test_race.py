@@ -16,7 +16,8 @@ from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.racing import OUT, Ended, planned_alpha
 from lrsweep.study import BudgetSpec, ResolvedStudy, SelectionSpec
 from lrsweep.sweep.finals import plan, standings
-from lrsweep.sweep.race import RaceState, Step, closed, step
+from lrsweep.sweep.race import Step, closed, evened, step
+from lrsweep.sweep.race_state import RaceState
 from tests.sweeps import a_complete_trial, a_study, a_training
 
 STUDY = replace(a_study(), budget=BudgetSpec(trainings=100), total_steps=9_000)
@@ -262,6 +263,40 @@ def test_the_clock_ends_it_with_a_look_at_what_there_is() -> None:
     assert race.state.spent == pytest.approx(spent)
 
 
+def test_finals_that_go_on_without_a_race_are_levelled_inside_the_budget_and_looked_at_once_more() -> None:
+    """Two have gone ahead and two were sent home: these get what is left, evenly, and all are looked at once, at a
+    level that the looks before have left. A clock may end that too."""
+    race = Played(40, with_means(rex=50.0, step=60.0))
+    while race.state is None or race.state.taken < 3:
+        race.rows += [race._ended(row) for row in race.step().rows]
+    ahead, spent = race.seeds, race.wrongly
+    assert ahead[0] > ahead[2]
+    study = replace(STUDY, selection=SelectionSpec(racing=False))
+    searched = [a_training(0, value=0.5, steps=STUDY.total_steps - 40 * 90)]
+
+    def evenly() -> Step:
+        assert race.state is not None
+        trainings = [*searched, *race.rows]
+        return evened(study, TRIALS, trainings, race.state, plan(study, TRIALS, trainings))
+
+    found = evenly()
+    assert found.state is not None
+    assert (found.state.ended, found.state.out, len(found.state.at)) == (None, (), 1)
+    assert found.state.spent == pytest.approx(spent)
+    assert 40 - 4 < len(race.rows) + len(found.rows) <= 40
+    assert {row.trial for row in found.rows} == {2, 3}
+    race.state = found.state
+    assert evenly() == found
+    assert closed(study, TRIALS, race.rows, race.state).taken == 1
+    race.rows += [race._ended(row) for row in found.rows]
+    last = evenly()
+    assert last.state is not None
+    assert (last.state.taken, last.state.ended, last.rows) == (1, Ended.LOOKS, ())
+    assert ALPHA > last.state.spent_now > spent
+    race.state = last.state
+    assert evenly() == Step(last.state)
+
+
 # ── larger budgets ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -317,6 +352,48 @@ def test_more_seeds_at_least_are_trained_also_of_a_race_that_is_won() -> None:
     race = Played(40, with_means(cosine=-100.0)).to_the_end()
     larger(race, 41, seeds=5)
     assert set(race.seeds.values()) == {5}
+
+
+def to_seven_each() -> Played:
+    """Two equal finalists and a budget for seven seeds each."""
+    return Played(14, with_means(), trials=TRIALS[:2]).to_the_end()
+
+
+@pytest.mark.parametrize("trainings", [24, 36, 60])
+def test_a_new_finalist_that_is_sent_home_early_does_not_end_the_race_of_the_others(trainings: int) -> None:
+    """It has 3 seeds where they have 7, so that the next looks of those that begin with 3 would ask nothing of them:
+    these are passed over, and the two get nearly all of the rest."""
+    race = to_seven_each()
+    assert race.seeds == {0: 7, 1: 7}
+    race.value = with_means(rex=50.0)
+    larger(race, trainings, TRIALS[:3])
+    assert race.seeds[2] <= 5
+    assert race.ended in (Ended.LOOKS, Ended.BUDGET)
+    assert trainings - sum(race.seeds.values()) < 2
+    assert race.wrongly < ALPHA
+    assert "after 3 to 7 seeds: trial 2 (rex) shown to be worse, and trained no more" in race.said
+
+
+def test_a_new_finalist_that_is_as_good_as_the_others_comes_to_as_many_seeds() -> None:
+    """It is the only one that gets seeds until it has as many."""
+    race = to_seven_each()
+    larger(race, 30, TRIALS[:3])
+    assert set(race.seeds.values()) == {10}
+    assert race.rounds[:2] == [3, 2]
+
+
+def test_where_a_new_finalists_first_seeds_are_not_paid_for_it_is_said() -> None:
+    """14 trainings there are, 16 are paid for, and it needs three; one training more, and they go on."""
+    race = to_seven_each()
+    before = race.state
+    larger(race, 16, TRIALS[:3])
+    assert (race.state, race.rounds) == (before, [])
+    assert race.said[-1] == (
+        "the finals do not go on: to give trial 2 (rex) the 3 seeds that finalists begin with takes 3 trainings, and "
+        "the budget pays for 2 more. Give a larger budget"
+    )
+    larger(race, 17, TRIALS[:3])
+    assert race.seeds == {0: 7, 1: 7, 2: 3}
 
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

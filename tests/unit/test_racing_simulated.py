@@ -134,17 +134,6 @@ def test_equal_finalists_have_a_winner_and_a_beaten_baseline_as_seldom(count: in
         assert share(beats) <= at_most(0.05, RACES // 2)
 
 
-def test_the_interval_of_each_finalist_covers_its_mean_when_the_race_stops() -> None:
-    """Whenever that is: 99 %."""
-    means = (0.0, 0.3, 1.0, 2.0)
-    covers = [
-        each.race.intervals[arm.name].low <= mean <= each.race.intervals[arm.name].high
-        for each in many(means, 40)
-        for arm, mean in zip(each.arms, means, strict=True)
-    ]
-    assert share(covers) >= 0.95
-
-
 @pytest.mark.parametrize(("gap", "least", "most"), [(1.0, 0.4, 37.5), (1.5, 0.85, 31.5), (2.0, 0.97, 27.0)])
 def test_a_race_finds_as_much_as_all_trainings_shared_evenly_with_fewer(gap: float, least: float, most: float) -> None:
     """The best, one that is worse by the gap in deviations, and two that are far behind, for 40 trainings. How often

@@ -9,8 +9,7 @@ from itertools import cycle, islice
 import pytest
 
 from lrsweep.selection.arms import Arm
-from lrsweep.selection.racing import LOOKS, Ended, gain_interval, next_seeds
-from lrsweep.selection.statistics import mean_interval
+from lrsweep.selection.racing import LOOKS, Ended, next_seeds
 
 SPREAD = (-1.0, 0.0, 1.0)
 PLENTY = 10_000
@@ -92,15 +91,21 @@ def test_where_all_diverge_at_first_nothing_is_claimed() -> None:
         next_seeds([Arm("a", "a", (), 3), Arm("b", "b", (), 3)], 0, PLENTY)
 
 
-def test_intervals_are_those_of_a_look() -> None:
-    """Five looks share 5 %, so that each has an interval of 99 %."""
-    arms = [around("a", 0, 5), around("b", 0.1, 5)]
-    race = next_seeds(arms, 1, PLENTY)
-    assert race.intervals["a"] == mean_interval(arms[0].costs, 0.99)
-    gain = gain_interval(arms[0], arms[1])
-    assert gain is not None
-    assert gain.low + gain.high == pytest.approx(0.2)
-    assert gain_interval(arms[0], around("b", 0.1, 1)) is None
+def test_a_look_for_which_no_arm_lacks_seeds_is_passed_over() -> None:
+    """Those still in the race have seven, as where another one came late and is sent home with three: not 5 is next,
+    but 8; where no look is left that asks anything of them every look was taken, whatever the budget."""
+    arms = [around("a", 0, 7), around("b", 0.1, 7), around("c", 50, 3)]
+    race = next_seeds(arms, 0, PLENTY)
+    assert (race.out, dict(race.seeds), race.ended) == (("c",), {"a": 1, "b": 1}, None)
+    assert next_seeds(arms, 0, PLENTY, looks=(3, 5, 7)).ended is Ended.LOOKS
+    assert next_seeds(arms, 0, 1, looks=(3, 5, 9)).ended is Ended.BUDGET
+
+
+def test_what_is_left_goes_to_those_who_lack_seeds() -> None:
+    """Two are at the next look already; the third gets both trainings that are left."""
+    arms = [around("a", 0, 5), around("b", 0.1, 5), around("c", 0.1, 3)]
+    assert dict(next_seeds(arms, 0, 2).seeds) == {"c": 2}
+    assert dict(next_seeds(arms, 0, 1).seeds) == {"c": 1}
 
 
 def test_a_race_for_a_winner_goes_on_where_the_leader_alone_is_as_good_as_the_best() -> None:
@@ -119,6 +124,5 @@ def test_looks_of_a_budget_take_the_place_of_the_five() -> None:
     arms = [around("a", 0, 4), around("b", 0.1, 4), around("c", 50, 4)]
     race = next_seeds(arms, 0, PLENTY, looks=(4, 9))
     assert dict(race.seeds) == {"a": 5, "b": 5}
-    assert race.intervals["a"] == mean_interval(arms[0].costs, 1 - 0.05 / 2)
     one = next_seeds(arms, 0, PLENTY, looks=(4,))
     assert (one.ended, one.out) == (Ended.LOOKS, ())

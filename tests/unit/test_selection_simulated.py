@@ -219,7 +219,7 @@ def test_what_a_race_has_shown_when_it_stops_holds(
     means: Callable[[int], list[float]], spreads: Callable[[int], list[float]], count: int
 ) -> None:
     """A winner among equals, the best sent home, one that is worse than it is worth recommended as shown: each in one
-    of twenty at most (0 to 2 %); the interval of each arm covers its mean in 95 of 100 (98 to 99)."""
+    of twenty at most (0 to 2 %)."""
     truth, widths = means(count), spreads(count)
     found = races(truth, widths)
     best = [f"{place}" for place, mean in enumerate(truth) if mean == 0]
@@ -227,12 +227,6 @@ def test_what_a_race_has_shown_when_it_stops_holds(
     assert np.mean([all(name in each.race.out for name in best) for each in found]) <= at_most(0.05, RACES)
     taken = [each.race.verdict.recommended for each in found if each.race.verdict and each.race.ended is Ended.WITHIN]
     assert sum(name not in best for name in taken) / RACES <= at_most(0.05, RACES)
-    covers = [
-        each.race.intervals[arm.name].low <= mean <= each.race.intervals[arm.name].high
-        for each in found
-        for arm, mean in zip(each.arms, truth, strict=True)
-    ]
-    assert np.mean(covers) >= 0.95
 
 
 @pytest.mark.parametrize(("gap", "least", "most_seeds"), [(1, 0.7, 13.5), (2, 0.97, 8.5), (3, 0.97, 6.0)])

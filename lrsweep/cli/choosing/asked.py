@@ -9,6 +9,9 @@ from lrsweep.records import Direction
 from lrsweep.selection.targets import Target
 from lrsweep.study.objectives import read_aim
 
+NOTHING = 0.0
+"""A level at which nothing is claimed: a look in the middle of a race is none of those that it was planned with."""
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from lrsweep.cli.choosing.asked import block_of, read_target
+from lrsweep.cli.choosing.asked import NOTHING, block_of, read_target
 from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.errors import SettingsError
-from lrsweep.records import Direction, Origin, Purpose, Status, TrainingRow, TrialRow
+from lrsweep.records import Direction, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.results import Point, Result
@@ -22,9 +22,6 @@ from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import deciding
 from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.stored import known_point, resolved_from
-
-NOTHING = 0.0
-"""A level at which nothing is claimed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,8 @@ class Studied:
     """at growing finals, where they raced"""
     is_racing: bool = False
     """whether the race has not ended: then nothing is shown, for this look is none of those that it was planned with"""
+    is_cancelled: bool = False
+    """whether the sweep is not continued"""
 
 
 def results_of(store: Store, given: str) -> Studied:
@@ -87,7 +86,9 @@ def results_of(store: Store, given: str) -> Studied:
         seconds=sum(row.seconds for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id)),
         alpha=race.get("alpha", ALPHA),
         looks=race.get("looks", 1),
-        is_racing=bool(race) and race.get("ended") is None,
+        # of a finished sweep no look is to come: this one is among those that were planned
+        is_racing=bool(race) and race.get("ended") is None and sweep.status is not SweepStatus.FINISHED,
+        is_cancelled=sweep.is_cancelled or sweep.status is SweepStatus.CANCELLED,
     )
 
 
@@ -140,5 +141,11 @@ def choose_in(store: Store, given: str, *, worth: float | None, target: str | No
         looks=found.looks,
     )
     if found.is_racing:
-        choice = replace(choice, next_step=f"the finals have not ended: `lrsweep run {given}` goes on with them")
+        choice = replace(choice, next_step=_to_end_the_race(found, given))
     return found.metric, replace(choice, search_cost=found.seconds, cost_unit="s")
+
+
+def _to_end_the_race(found: Studied, given: str) -> str:
+    if found.is_cancelled:
+        return f"the sweep was cancelled before its finals had ended: `lrsweep run {given}` starts another one"
+    return f"the finals have not ended: `lrsweep run {given}` goes on with them"

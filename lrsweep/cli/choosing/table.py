@@ -11,6 +11,7 @@ from lrsweep.cli.choosing.asked import Asked, read_target
 from lrsweep.errors import ScheduleError, SettingsError, did_you_mean
 from lrsweep.schedules import schedule_from_json
 from lrsweep.selection.choice import Choice, choose
+from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.results import Point, Result, horizons
 
 VALUE = "value"
@@ -153,9 +154,18 @@ def choose_from(file: Path, asked: Asked) -> tuple[str, Choice]:
 
 
 def choose_among(
-    results: Sequence[Result], source: str, metric: str, asked: Asked, *, searched: Sequence[Result] = ()
+    results: Sequence[Result],
+    source: str,
+    metric: str,
+    asked: Asked,
+    *,
+    searched: Sequence[Result] = (),
+    alpha: float = ALPHA,
+    looks: int = 1,
 ) -> Choice:
-    """Raises SettingsError for a horizon or a baseline that the source does not have, and where nothing in it came to a
+    """``searched``, ``alpha`` and ``looks`` are what ``selection.choice.choose`` takes.
+
+    Raises SettingsError for a horizon or a baseline that the source does not have, and where nothing in it came to a
     value. A target says which way the metric is better where nothing else does."""
     target, better = None, asked.direction or "minimize"
     if asked.target is not None:
@@ -181,4 +191,6 @@ def choose_among(
         baseline=asked.baseline,
         worth=asked.worth,
         target=target,
+        alpha=alpha,
+        looks=looks,
     )

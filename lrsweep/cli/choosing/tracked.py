@@ -2,24 +2,25 @@
 
 Of lrsweep's own runs those of each study's newest sweep count, as in ``lrsweep choose STUDY``: an earlier one may have
 measured something else. Of these the finalists decide where there are any: a search's values are of one seed each, and
-chose them.
+chose them. How often they were looked at as they raced, the sweep's own run says.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lrsweep.cli.choosing.asked import Asked, block_of
+from lrsweep.cli.choosing.asked import NOTHING, Asked, block_of
 from lrsweep.cli.choosing.table import choose_among
 from lrsweep.errors import InvalidInput, SettingsError, did_you_mean
 from lrsweep.schedules.params import value_of
 from lrsweep.selection.choice import Choice
+from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.results import Point, Result
 from lrsweep.settings import FILES, Settings, make_homes
 from lrsweep.sweep.importing import FAMILY_NAMES, OPTIMIZER_NAMES, PEAK_NAMES, SCHEDULE_JSON, schedule_named
@@ -42,6 +43,20 @@ class Tracked:
     """of lrsweep's own search, where finalists decide"""
     left_out: Mapping[str, int]
     """reason -> how many runs"""
+    finals: Mapping[tuple[str, str], Mapping[Point, int]] = field(default_factory=dict)
+    """by study and sweep, how many seeds of each"""
+
+
+@dataclass(frozen=True)
+class Level:
+    """What finals may claim. Where those of several sweeps are put together, the most careful."""
+
+    alpha: float = ALPHA
+    looks: int = 1
+    racing: tuple[str, ...] = ()
+    """studies whose finals have not ended"""
+    unknown: tuple[str, ...] = ()
+    """studies of whose finals it is not known how often they were looked at"""
 
 
 def results_of(runs: Sequence[StrangeRun], metric: str, sweeps: Mapping[str, SweepRun] | None = None) -> Tracked:
@@ -49,6 +64,7 @@ def results_of(runs: Sequence[StrangeRun], metric: str, sweeps: Mapping[str, Swe
     refused: Counter[str] = Counter()
     found: dict[tuple[bool, Point, int, str], Result] = {}
     newest = newest_sweeps(runs, sweeps or {})
+    by_sweep: dict[tuple[str, str], Counter[Point]] = defaultdict(Counter)
     for run in runs:
         study, sweep = run.tags.get(STUDY_TAG, ""), run.tags.get(SWEEP_TAG)
         if sweep is not None and sweep != newest[study]:
@@ -62,10 +78,28 @@ def results_of(runs: Sequence[StrangeRun], metric: str, sweeps: Mapping[str, Swe
         key = (_is_final(run), result.point, result.horizon, result.seed)
         if key in found:
             refused["the same training as a newer run"] += 1
+        elif sweep is not None and _is_final(run):
+            by_sweep[study, sweep][result.point] += 1
         found.setdefault(key, result)
     finals = tuple(result for (is_final, *_), result in found.items() if is_final)
     others = tuple(result for (is_final, *_), result in found.items() if not is_final)
-    return Tracked(finals or others, others if finals else (), dict(refused.most_common()))
+    return Tracked(finals or others, others if finals else (), dict(refused.most_common()), dict(by_sweep))
+
+
+def level_of(finals: Mapping[tuple[str, str], Mapping[Point, int]], sweeps: Mapping[str, SweepRun]) -> Level:
+    """Finals that were planned with as many seeds for all are looked at once. Others raced, or lack some: where no run
+    says which, it is not known."""
+    races = [(study, sweeps[sweep].race if sweep in sweeps else None) for study, sweep in finals]
+    known = [race for _, race in races if race is not None]
+    are_even = [len(set(seeds.values())) == 1 for seeds in finals.values()]
+    return Level(
+        alpha=min([ALPHA, *(race.alpha for race in known)]),
+        looks=max([1, *(race.looks for race in known)]),
+        racing=tuple(study for study, race in races if race is not None and race.ended is None),
+        unknown=tuple(
+            study for (study, race), is_even in zip(races, are_even, strict=True) if race is None and not is_even
+        ),
+    )
 
 
 def newest_sweeps(runs: Sequence[StrangeRun], sweeps: Mapping[str, SweepRun]) -> dict[str, str]:
@@ -143,8 +177,8 @@ def _is_final(run: StrangeRun) -> bool:
 
 def choose_tracked(
     experiment: str, settings: Settings, metric: str | None, asked: Asked
-) -> tuple[str, Choice, Mapping[str, int]]:
-    """The metric, the choice, and which runs say nothing, by reason.
+) -> tuple[str, Choice, Mapping[str, int], tuple[str, ...]]:
+    """The metric, the choice, which runs say nothing, by reason, and what is to be known of the others.
 
     Raises SettingsError where no metric is named, and where no run is a result.
     """
@@ -159,15 +193,42 @@ def choose_tracked(
             f"{', '.join(known) or 'none'}.{near}"
         )
     sweeps: Mapping[str, SweepRun] = {}
-    if len({run.tags[SWEEP_TAG] for run in runs if SWEEP_TAG in run.tags}) > 1:
+    if any(SWEEP_TAG in run.tags for run in runs):
         sweeps = sweep_runs(uri, experiment, artifact_root=artifact_root)
         _check_meanings(experiment, newest_sweeps(runs, sweeps), sweeps)
     found = results_of(runs, metric, sweeps)
     if not found.results:
         reasons = "".join(f"\n  {count}: {reason}" for reason, count in found.left_out.items())
         raise SettingsError(f"no run of experiment {experiment!r} is a result to choose by:{reasons}")
-    choice = choose_among(found.results, f"experiment {experiment!r}", metric, asked, searched=found.searched)
-    return metric, replace(choice, cost_unit="s"), found.left_out
+    level = level_of(found.finals, sweeps)
+    choice = choose_among(
+        *(found.results, f"experiment {experiment!r}", metric, asked),
+        searched=found.searched,
+        alpha=NOTHING if level.racing else level.alpha,
+        looks=level.looks,
+    )
+    if level.racing:
+        choice = replace(
+            choice,
+            next_step=f"the finals of {_named(level.racing)} have not ended, so that nothing is claimed: `lrsweep run` "
+            "goes on with them, where the sweep was not cancelled",
+        )
+    return metric, replace(choice, cost_unit="s"), found.left_out, _notes(level)
+
+
+def _notes(level: Level) -> tuple[str, ...]:
+    if not level.unknown:
+        return ()
+    return (
+        f"It is not known how often the finals of {_named(level.unknown)} were looked at: they have unequal seeds, as "
+        "in a race, and no run of their sweep says at which level. They are judged as if this were the only look; "
+        "`lrsweep choose STUDY` knows.",
+    )
+
+
+def _named(studies: Sequence[str]) -> str:
+    names = [repr(name) for name in dict.fromkeys(studies)]
+    return f"{'study' if len(names) == 1 else 'studies'} {', '.join(names)}"
 
 
 def _mlflow(settings: Settings) -> tuple[str, Path | None]:

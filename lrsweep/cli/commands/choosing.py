@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,17 +114,20 @@ def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str,
         return choose_in(store, study, worth=worth, target=target)
 
 
-def _show(metric: str, choice: Choice, unread: Mapping[str, int], *, as_json: bool) -> None:
-    """``unread``: how many runs say nothing, by reason."""
+def _show(metric: str, choice: Choice, unread: Mapping[str, int], notes: Sequence[str] = (), *, as_json: bool) -> None:
+    """``unread``: how many runs say nothing, by reason; ``notes``: what is to be known of the others."""
     from lrsweep.cli.choosing.drawing import show_choice
     from lrsweep.cli.counting import counted
 
     if as_json:
         found = {**choice.to_json(), "metric": metric, **({"unread": dict(unread)} if unread else {})}
+        found |= {"notes": list(notes)} if notes else {}
         typer.echo(json.dumps(found, allow_nan=False))
         return
     console = console_for_tables()
     show_choice(console, choice, metric)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     for reason, count in unread.items():
         console.print(
             f"Left out: {counted(count, 'run')}, {reason}.", style="dim", highlight=False, markup=False, soft_wrap=True
