@@ -1,8 +1,12 @@
-"""Secrets, taken out of what people read: addresses, error texts, links.
+"""Secrets, taken out of what people read: addresses, error texts, links; and folders, out of what others read.
 
 The secrets of an address are its passwords: what stands between ``user:`` and ``@``, and its parameters ``password``
 and ``sslpassword``. They are found by patterns, because urllib refuses addresses that a database driver still takes,
 and this runs while an error is being told. Where it is doubtful what belongs to a password, more is hidden, not less.
+
+What is promoted or reported leaves the machine. Of a path in it only the last part stays, which is the name of a file
+or of a folder with data; a home, whose last part is somebody's name, becomes ``~``. Nobody can tell which other folders
+are named after somebody: of ``/scratch/ann`` there stays ``ann``.
 """
 
 from __future__ import annotations
@@ -88,6 +92,107 @@ def masked_command(line: str) -> str:
     return masked(_hidden(line, _IN_COMMAND))
 
 
+# ── what others may read ─────────────────────────────────────────────────────────────────────────────────────────────
+def public(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings and the like, however deep, without secrets, folders and user names.
+
+    >>> public({"command": "python /data/ann/train.py --token=a1b2 --lr {peak_lr}", "api_key": "x", "width": 8})
+    {'command': 'python train.py --token=*** --lr {peak_lr}', 'api_key': '***', 'width': 8}
+    """
+    masked_ones = masked_values(given)
+    return {name: _public(value, is_command=name == "command") for name, value in masked_ones.items()}
+
+
+def public_text(text: str) -> str:
+    """A value, a name or a sentence without secrets, user names in addresses, and folders.
+
+    >>> public_text("~/data/x.csv, postgresql://ann:secret@db/results and 1/3")
+    'x.csv, postgresql://db/results and 1/3'
+    """
+    text = masked_command(text)
+    return _last_part(text) if _BEGIN_OF_PATH.match(text) and _is_one_path(text) else public_command(text)
+
+
+def public_command(line: str) -> str:
+    """The same of a command line, in which a blank ends a path that is not in quotes.
+
+    >>> public_command("/usr/bin/python t.py --root ~ann --data '/srv/ann smith/x.csv' ann@host:/srv/y")
+    "python t.py --root ~ --data 'x.csv' host:y"
+    """
+    line = _IN_QUOTES.sub(_without_folders_in_quotes, _LOGIN.sub("", masked_command(line)))
+    for pattern in (_WINDOWS_PATH, _PATH):
+        line = pattern.sub(lambda match: _last_part(match[0]), line)
+    return _HOME_OF.sub("~", _HOME_IN_ADDRESS.sub(r"\1~", line))
+
+
+def _public(value: Any, *, is_command: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        return public(value)
+    if isinstance(value, list | tuple):
+        return [_public(each, is_command=is_command) for each in value]
+    if isinstance(value, str):
+        return public_command(value) if is_command else public_text(value)
+    return value
+
+
+def _without_folders_in_quotes(found: re.Match[str]) -> str:
+    """Quotes also stand around whole commands, which are looked at word by word."""
+    if not _is_one_path(found["path"]):
+        return found[0]
+    return f"{found['quote']}{found['before'] or ''}{_last_part(found['path'])}{found['quote']}"
+
+
+def _is_one_path(text: str) -> bool:
+    """Whether its blanks, if it has any, are a folder's, and nothing in it begins something else."""
+    return _SOMETHING_ELSE.search(text) is None
+
+
+def _last_part(path: str) -> str:
+    parts = [part for part in _SEPARATOR.split(path) if part and part != "file:"]
+    if not parts:
+        return path
+    is_home = (len(parts) > 1 and parts[-2].lower() in _HOMES) or parts == ["root"] or parts[-1].startswith("~")
+    return "~" if is_home else parts[-1]
+
+
+def _paths(begin: str, separator: str, part: str, last: str) -> re.Pattern[str]:
+    """Where a path stands in a text; ``part`` is a sign of a folder's name, ``last`` one of what comes last. A blank is
+    taken to be a folder's where a user's name stands, and ends a path elsewhere."""
+    spaced = rf"(?i:homes?|users){separator}(?:{part})+(?: (?!-)(?:{part})+){{1,2}}{separator}"
+    return re.compile(rf"{begin}(?:{spaced}|(?:{part})+{separator})*(?:{last})*")
+
+
+_HOMES = ("home", "homes", "users")
+_SEPARATOR = re.compile(r"(?:\\(?!\s)|/)+")  # \ before a blank is a shell's
+_LOGIN = re.compile(
+    r"(?<=://)[^/?#\s]*@"
+    r"|(?<![\w.@/+\-])[\w.+\-]+@(?=[\w.\-]*[A-Za-z][\w.\-]*:(?!\d+\b)[\w./~])"  # ann@host:/data
+    r"|(?<![\w.@/+\-])[\w.+\-]+@(?=[\w\-]+(?:\.[\w\-]+)*\.[A-Za-z]{2,}\b)"  # ann@mail.org
+)
+_BEGIN = r"(?:file://|~[\w.\-]*/|/|[A-Za-z]:[\\/]|\\\\)"
+_BEGIN_OF_PATH = re.compile(_BEGIN)
+_IN_QUOTES = re.compile(
+    rf"(?P<quote>['\"])(?P<before>[\w.\-]+=|[\w.\-]{{2,}}:(?!//))?(?P<path>{_BEGIN}(?:(?!(?P=quote)).)+)(?P=quote)"
+)
+_SOMETHING_ELSE = re.compile(r"[,;{}'\"]|(?<!\A)file:|\s(?:[\-/~&|<>]|[A-Za-z]:[\\/])")
+_PATH = _paths(
+    # not a part of a relative path, of an address or of {folder}/x; but behind a compiler's -I
+    begin=r"(?:(?:file://[\w.\-]*|(?:(?<![\w/.~)\]}])|(?<=\s-[A-Za-z]))(?:(?<!:)|(?!//))(?:~[\w.\-]*)?)/+|(?<=:///)/*)",
+    separator="/+",
+    part=r"[^\s'\"/\\=,:;&|<>]|\\.|[=,:](?![/\s])",
+    last=r"[^\s'\"/\\=,:;&|<>]|\\.",
+)
+_WINDOWS_PATH = _paths(
+    begin=r"(?:(?:file:/+|(?<![A-Za-z0-9/]))[A-Za-z]:[\\/]+|(?<![\w\\:])\\\\(?=[^\s\\/'\"]+\\))",
+    separator=r"[\\/]+",
+    part=r"[^\s'\"\\/,;&|<>]",
+    last=r"[^\s'\"\\/=,:;&|<>]",
+)
+_HOME_OF = re.compile(r"(?<![^\s=:'\"])~[A-Za-z_][\w.\-]*(?![^\s=:'\"])")
+_HOME_IN_ADDRESS = re.compile(r"(://[^\s'\"]*?/(?i:homes?|users)/)[^\s/'\"?#]+")
+
+
+# ── how secrets are found ────────────────────────────────────────────────────────────────────────────────────────────
 def _hidden(text: str, patterns: Iterable[re.Pattern[str]]) -> str:
     for pattern in patterns:
         text = pattern.sub(rf"\g<before>{HIDDEN}", text)

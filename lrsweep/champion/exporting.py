@@ -13,6 +13,7 @@ from typing import SupportsIndex
 
 from lrsweep.champion.applying import another_horizon, horizon_of, peak_at
 from lrsweep.champion.reading import written
+from lrsweep.champion.scoring import lost_told
 from lrsweep.champion.value import ChampionChoice
 from lrsweep.errors import InvalidInput, did_you_mean
 from lrsweep.records import Json
@@ -93,7 +94,11 @@ def _facts(choice: ChampionChoice, total_steps: int) -> Iterator[str]:
         yield f"Found with {_listed(choice.extra)}"
     yield f"Evidence: {_evidence_told(choice)}"
     if choice.test:
-        yield f"Test set: {_mean_told(choice.test, choice.test.get('metric'))}, n = {_shown(choice.test.get('n', '?'))}"
+        lost = lost_told(choice.test)
+        yield (
+            f"Test set: {_mean_told(choice.test, choice.test.get('metric'))}, n = {_shown(choice.test.get('n', '?'))}"
+            f"{f' ({lost})' if lost else ''}"
+        )
     workload = choice.provenance.get("workload")
     origin = {key: choice.provenance.get(key) for key in ORIGIN}
     if told := _listed({**origin, "workload": workload.get("name") if isinstance(workload, Mapping) else None}):

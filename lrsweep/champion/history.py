@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from lrsweep.records import Json
 from lrsweep.store.champions import ChampionRow, TestRead, stacks
 
+SHORT = 12
+"""Signs of a hash."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -105,10 +108,13 @@ def reads_told(data: str, count: int, this: int | None = None) -> str:
 
     >>> reads_told("digits@2f0c", 3, 3), reads_told("digits@2f0c", 1)
     ('the test set of digits was read 3 times by now, 2 before this', 'the test set of digits was read once by now')
+    >>> reads_told("@2f0c", 1)
+    'the test set of the data 2f0c was read once by now'
     """
     times = "once" if count == 1 else f"{count} times"
     before = "" if this is None else f", {this - 1 or 'never'} before this"
-    return f"the test set of {data.rpartition('@')[0]} was read {times} by now{before}"
+    workload, _, data_hash = data.rpartition("@")
+    return f"the test set of {workload or f'the data {data_hash[:SHORT]}'} was read {times} by now{before}"
 
 
 def reads_json(reads: Sequence[TestRead]) -> list[dict[str, Json]]:

@@ -1,28 +1,23 @@
 """From what a study's trainings say to the value that is promoted. Pure.
 
 The value goes to places that others read, git and a team's MLflow, so nothing in it says whose machine it was: secrets
-are masked, and of a path only what stands after its folders is kept.
+are masked, and of a path only its last part is kept (``redaction.public``).
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lrsweep.champion.value import ChampionChoice, RateRule
 from lrsweep.errors import SettingsError
 from lrsweep.records import Json, OptimizerSpec, SweepRow
-from lrsweep.redaction import masked_command, masked_values
+from lrsweep.redaction import public
 from lrsweep.schedules import schedule_from_json
 from lrsweep.selection.choice import Choice
 from lrsweep.study import ResolvedStudy
-
-_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
-_FOLDERS = re.compile(r"(?:file://|(?<![\w:/.~)\]}]))(?:~[\w.-]*)?/(?:[^\s'\"/=,;:]+/)*(?=[^\s/])")
-_WINDOWS_FOLDERS = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s'\"\\=,;:]+\\)*")
 
 
 @dataclass(frozen=True)
@@ -96,29 +91,3 @@ def _provenance(study: ResolvedStudy, sweep: SweepRow, trial: int | None, origin
     if origins.commit is not None:
         found["promoted_from"] = {"commit": origins.commit, "changed": origins.is_changed}
     return found
-
-
-# ── what others may read ─────────────────────────────────────────────────────────────────────────────────────────────
-def public(given: Mapping[str, Json]) -> dict[str, Json]:
-    """
-    >>> public({"command": "python /data/ann/train.py --token=a1b2 --lr {peak_lr}", "api_key": "x", "width": 8})
-    {'command': 'python train.py --token=*** --lr {peak_lr}', 'api_key': '***', 'width': 8}
-    """
-    return {name: _public(value) for name, value in masked_values(given).items()}
-
-
-def _public(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return public(value)
-    if isinstance(value, list | tuple):
-        return [_public(each) for each in value]
-    return public_text(value) if isinstance(value, str) else value
-
-
-def public_text(text: str) -> str:
-    """Without secrets, user names in addresses, and folders.
-
-    >>> public_text("~/data/x.csv, postgresql://ann:secret@db/results and 1/3")
-    'x.csv, postgresql://db/results and 1/3'
-    """
-    return _WINDOWS_FOLDERS.sub("", _FOLDERS.sub("", _LOGIN.sub("", masked_command(text))))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import islice
@@ -30,6 +31,9 @@ LARGEST_TEXT = 16 * 2**20
 DEEPEST = 20
 """Objects inside objects, of what is kept as it was given; ``choose --json`` has 4."""
 MOST_STEPS = 10**15
+LARGEST = int(sys.float_info.max)
+LOWEST = -LARGEST
+"""Of whole numbers: whatever computes with one of a text may make a float of it."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 TOLD_AT_MOST = 20
 MOST_PROBLEMS = 1000
@@ -337,6 +341,8 @@ def _not_plain(given: Any, place: str, depth: int) -> Iterator[str]:
     """What JSON in the strict sense does not have, with its place."""
     if isinstance(given, float) and not math.isfinite(given):
         yield f"{place}: must be a finite number or null, not {given}"
+    elif isinstance(given, int) and not LOWEST <= given <= LARGEST:
+        yield f"{place}: must be a number between -1.8e308 and 1.8e308"
     elif given is None or isinstance(given, bool | int | float):
         return
     elif isinstance(given, str):

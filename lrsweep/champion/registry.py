@@ -2,7 +2,9 @@
 
 A version's source is a folder under the sweep's own run that holds ``choice.json``, the text of the row in SQL. A
 version is known by the tag ``lrsweep.choice``, the hash of that text: what was made before a kill is found again, and
-a choice that is promoted twice has one version.
+a choice that is promoted twice has one version. The tag ``lrsweep.sweep`` says whose it is: a sweep's id is random, so
+results that know the sweep have made the version, and others that share the server have not. Their aliases stay where
+they are: no model of theirs goes out of force because somebody else promotes a study of the same name.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FILE = "choice.json"
 DIGEST_TAG = "lrsweep.choice"
+SWEEP_TAG = "lrsweep.sweep"
 KIND_TAG, KIND = "lrsweep.kind", "champion"
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 THERE_ALREADY = "RESOURCE_ALREADY_EXISTS"
@@ -45,6 +48,23 @@ class Version:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Whose:
+    """What tells a version that is there apart from others'."""
+
+    digest: str | None
+    sweep: str | None
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """What became of the aliases; one that was right already is in neither."""
+
+    moved: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
+    """by alias the version of somebody else's that it is on"""
+
+
 class Registry:
     """One connection to MLflow. Every method raises TrackingUnavailable where it does not answer."""
 
@@ -53,6 +73,7 @@ class Registry:
         self._uri = uri
         self._say = say
         self._permissions = Permissions(shown(uri), say)
+        self._has_answered = False
 
     @classmethod
     def connect(
@@ -68,24 +89,31 @@ class Registry:
         return cls(client, uri, say)
 
     @property
-    def is_denied(self) -> bool:
-        """Whether the server lets this user register nothing; told once."""
-        return Right.REGISTER in self._permissions.denied
+    def denied(self) -> str | None:
+        """The sentence on what the server does not let this user do, once it has said so; told once."""
+        return self._permissions.denied.get(Right.REGISTER)
 
-    def open(self, name: str, description: str) -> bool:
-        """Makes or finds the registered model; False where one of that name is somebody else's, or it is forbidden."""
+    @property
+    def has_answered(self) -> bool:
+        """Whether the server was there for the first question: it is not away."""
+        return self._has_answered
+
+    def open(self, name: str, description: str) -> str | None:
+        """Makes or finds the registered model. Comes back with why nothing can be registered, where one of that name is
+        somebody else's or it is forbidden: told, and no outage."""
         with self._asking():
             model = self._model(name)
             if model is None:
                 self._make_model(name, description)
                 model = self._model(name)
             if model is not None and model.tags.get(KIND_TAG) != KIND:
-                self._say(
+                foreign = (
                     f"MLflow's registry has a model {name!r} that is not lrsweep's (it lacks the tag {KIND_TAG} = "
                     f"{KIND}): nothing is registered. Rename that model, or set the tag where it is yours"
                 )
-                return False
-        return not self.is_denied
+                self._say(foreign)
+                return foreign
+        return self.denied
 
     def versions(self, name: str) -> dict[str, str]:
         """By the digest of their choice; of several alike the first."""
@@ -121,20 +149,30 @@ class Registry:
                 description=wanted.description,
                 await_creation_for=0,
             )
-        return None if self.is_denied else self.versions(name).get(digest)
+        return None if self.denied else self.versions(name).get(digest)
 
-    def point(self, name: str, wanted: Mapping[str, str | None]) -> None:
-        """Each alias at its version, or at none; others are left alone."""
+    def point(self, name: str, wanted: Mapping[str, str | None], is_own: Callable[[Whose], bool]) -> Pointed:
+        """Each alias at its version, or at none; other aliases, and one on a version that is not ours, are left alone.
+
+        MLflow moves an alias whatever it is on: one that others set between question and answer is moved all the same.
+        """
+        moved: list[str] = []
+        left: dict[str, str] = {}
         with self._asking():
             model = self._model(name)
             present = {} if model is None else {alias: str(version) for alias, version in model.aliases.items()}
             for alias, version in wanted.items():
-                if present.get(alias) == version:
+                if (now := present.get(alias)) == version:
                     continue
-                if version is None:
+                if now is not None and (whose := self._whose(name, now)) is not None and not is_own(whose):
+                    left[alias] = now
+                elif version is None:
                     self._client.delete_registered_model_alias(name, alias)
+                    moved.append(alias)
                 else:
                     self._client.set_registered_model_alias(name, alias, version)
+                    moved.append(alias)
+        return Pointed(tuple(moved), left)
 
     def is_living(self, run_id: str | None) -> bool:
         from mlflow.exceptions import MlflowException
@@ -159,11 +197,25 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return self._client.get_registered_model(name)
+            model = self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+            model = None
+        self._has_answered = True
+        return model
+
+    def _whose(self, name: str, version: str) -> Whose | None:
+        """None of a version that was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags = self._client.get_model_version(name, version).tags
         except MlflowException as error:
             if error.error_code != MISSING:
                 raise
             return None
+        return Whose(tags.get(DIGEST_TAG), tags.get(SWEEP_TAG))
 
     def _make_model(self, name: str, description: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -6,7 +6,7 @@ half of validation data of it. So each read is counted, and the count stands bes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrsweep.records import Direction, Json
@@ -89,13 +89,29 @@ def sentence(test: dict[str, Json]) -> str:
     if test["mean"] is None:
         return f"no training came to a {test['metric']}"
     reach = "" if test["interval"] is None else f" ± {(test['interval'][1] - test['interval'][0]) / 2:.3g}"
-    said = f"{test['metric']} {test['mean']:.4g}{reach} (n = {test['n']})"
-    baseline = test["baseline"]
-    if baseline is None or baseline["mean"] is None:
+    lost, baseline = lost_told(test), test["baseline"]
+    said = f"{test['metric']} {test['mean']:.4g}{reach} (n = {test['n']}{f'; {lost}' if lost else ''})"
+    if baseline is None:
         return said
+    lost = lost_told(baseline)
+    if baseline["mean"] is None:
+        return f"{said}; of the baseline, {baseline['family']}, {lost}"
     gain, interval = test["gain"], test["gain_interval"]
     by = f"{'better' if gain >= 0 else 'worse'} by {abs(gain):.3g}"
     if interval is not None:
         low, high = interval if gain >= 0 else (-interval[1], -interval[0])
         by += f" (95 %: {low:.3g} to {high:.3g})"
-    return f"{said}, and {baseline['mean']:.4g} for the baseline, {baseline['family']}: {by}"
+    beside = f" ({lost})" if lost else ""
+    return f"{said}, and {baseline['mean']:.4g} for the baseline, {baseline['family']}{beside}: {by}"
+
+
+def lost_told(given: Mapping[str, Json]) -> str:
+    """Of trainings that are in no mean; nothing where there are none, or a text of others says odd things.
+
+    >>> lost_told({"n": 2, "without_value": 1}), lost_told({"n": 3, "without_value": 0})
+    ('1 of 3 came to no value', '')
+    """
+    lost, n = given.get("without_value"), given.get("n")
+    if type(lost) is not int or type(n) is not int or lost <= 0 or n < 0:
+        return ""
+    return f"{lost} of {n + lost} came to no value"

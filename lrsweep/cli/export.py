@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrsweep.errors import SettingsError
+from lrsweep.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,21 +17,14 @@ Format = Literal["csv", "parquet", "json"]
 
 
 def export(frame: pd.DataFrame, form: Format, file: Path | None) -> None:
-    """The file whole or not at all. Raises SettingsError where it cannot be written."""
+    """Raises SettingsError where the file cannot be written."""
     if file is None:
         if form == "parquet" and sys.stdout.isatty():
             raise SettingsError("Parquet is no text for a terminal; name a file: --out FILE.")
         sys.stdout.buffer.write(_as_bytes(frame, form))
         sys.stdout.flush()
         return
-    fresh = file.with_name(f"{file.name}.new{os.getpid()}")
-    try:
-        fresh.write_bytes(_as_bytes(frame, form))
-        fresh.replace(file)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written ({error.strerror}). Name another file: --out FILE.") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(file, _as_bytes(frame, form), "--out")
 
 
 def _as_bytes(frame: pd.DataFrame, form: Format) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +12,13 @@ from rich.markup import escape
 from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.cli.show import found_training
 from lrsweep.engines.versions import kept_versions, versions
-from lrsweep.errors import InvalidInput, SettingsError, SweepFailed, TryAgain
+from lrsweep.errors import InvalidInput, SettingsError, SweepFailed
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.executors.messages import Lost
+from lrsweep.executors.to_the_end import Trained, train
 from lrsweep.records import (
     SEQUENTIAL,
     Crew,
     Curve,
-    Outcome,
     Status,
     SweepRow,
     TrainingPlan,
@@ -35,7 +34,6 @@ from lrsweep.sweep.plans import next_plan
 from lrsweep.sweep.reproducing import Reproduction, Verdict
 from lrsweep.sweep.stored import resolved_from
 
-POLL_SECONDS = 1.0
 FUSED = "fused/"
 
 
@@ -50,14 +48,6 @@ class Asked:
     curve: Curve
     problems: Sequence[str]
     """why it cannot be repeated at all"""
-
-
-@dataclass(frozen=True)
-class Trained:
-    curve: Curve
-    outcome: Outcome
-    device: str
-    engine: str
 
 
 def read_asked(store: Store, study: str, what: str) -> Asked:
@@ -116,21 +106,6 @@ def reproduce(
         ),
         fresh=fresh,
     )
-
-
-def train(executor: LocalExecutor, plans: Sequence[TrainingPlan]) -> Mapping[str, Trained]:
-    """All of them to their ends. Raises TryAgain where a process ends meanwhile."""
-    waiting, curves, ended = list(plans), {plan.training_id: Curve.empty() for plan in plans}, dict[str, Trained]()
-    while len(ended) < len(plans):
-        while waiting and executor.free:
-            executor.submit(waiting.pop(0))
-        for message in executor.poll(POLL_SECONDS):
-            if isinstance(message, Lost):
-                raise TryAgain(f"the process that trained ended: {message.reason}. Give the same command again.")
-            curve = curves[message.training_id] = curves[message.training_id].extended(message)
-            if message.outcome is not None:
-                ended[message.training_id] = Trained(curve, message.outcome, message.device, message.engine)
-    return ended
 
 
 def value_of(study: ResolvedStudy, row: TrainingRow, trained: Trained) -> float | None:

@@ -6,15 +6,14 @@ import os
 import shlex
 import signal
 import sys
-import time
 from types import FrameType
 
 from lrsweep.cli.live import Display, SweepConsole, retyped
+from lrsweep.cli.reporting.ending import page_at_the_end
 from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.settings import make_homes, read_settings
-from lrsweep.store import Store
 from lrsweep.study import Study
 from lrsweep.study.durations import seconds_of
 from lrsweep.sweep import events
@@ -80,7 +79,7 @@ def sweep(
                 say=say,
                 on_ready=_obey_signals,
                 tell=tell,
-                make_report=_page_at_the_end,
+                make_report=page_at_the_end,
             )
         except (Interrupted, DeadlinePassed, TryAgain) as leaving:
             display.say(f"to continue: {again}")
@@ -90,13 +89,6 @@ def sweep(
     display.report(result, again=again)
     if lines is not None:
         lines.end(result)
-
-
-def _page_at_the_end(store: Store, study: str, commit: str | None) -> str:
-    from lrsweep.cli.reporting.gathering import gather
-    from lrsweep.report.html import page
-
-    return page(gather(store, study, now=time.time(), commit=commit, state="finished"))
 
 
 def _obey_signals(stop: Stop) -> None:

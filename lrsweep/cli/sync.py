@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from lrsweep.cli.reporting.ending import page_at_the_end
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
 from lrsweep.store import open_store
 from lrsweep.sweep.homes import Homes
@@ -17,7 +18,7 @@ from lrsweep.sweep.syncing import Synced, sync
 
 
 def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
-    """Raises TryAgain where MLflow is away still: the same command sends the rest."""
+    """Raises TryAgain where MLflow is away still: the same command sends the rest. What it does not take is told."""
     if study is not None:
         _check_known(homes, study)
     console = Console(stderr=True)
@@ -27,6 +28,7 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
             study,
             say=lambda text: console.print(escape(text), highlight=False, soft_wrap=True),
             show=lambda text: status.update(escape(text)),
+            make_report=page_at_the_end,
         )
         status.update("looking for champions that are to be registered")
         champions = _register(homes, study, lambda text: console.print(escape(text), highlight=False, soft_wrap=True))
@@ -35,7 +37,8 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
         found = {"sweeps": [each.to_json() for each in synced], "sent": sent, "left": left}
         typer.echo(json.dumps({**found, **({"champions": champions.to_json()} if champions.is_any else {})}))
     else:
-        for line in [*([] if champions.is_any and not synced else report(synced)), *champions.sentences()]:
+        of_champions = champions.sentences()
+        for line in [*([] if of_champions and not synced else report(synced)), *of_champions]:
             typer.echo(line)
     if outage := next((each.outage for each in synced if each.outage is not None), None):
         raise TryAgain(f"{left} trainings are still to be sent; the same command sends them. {outage}")
@@ -46,7 +49,7 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
 def _register(homes: Homes, study: str | None, say: Callable[[str], None]) -> Registered:
     store = open_store(homes.results_url)
     try:
-        return register(homes, store, study, say=say)
+        return register(homes, store, study, say=say, with_lost=True)
     finally:
         store.close()
 

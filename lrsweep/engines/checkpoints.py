@@ -188,8 +188,8 @@ class Checkpoints:
 
 
 def identity(plan: TrainingPlan, model: nn.Module) -> str:
-    """What a checkpoint must agree in: the plan but for its attempt, its folder and what is read at its end, the model's shapes, and the kind of
-    device, because another kind gives other bits."""
+    """What a checkpoint must agree in: the plan but for its attempt, its folder and what is read at its end, the
+    model's shapes, and the kind of device, because another kind gives other bits."""
     return stable_hash(
         {
             "training": plan.training_id,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from lrsweep.records import Direction, Json
+from lrsweep.redaction import public
 from lrsweep.selection.choice import Choice
 
 Line = tuple[tuple[float, float | None], ...]
@@ -202,7 +203,7 @@ class Report:
             "horizon": self.horizon,
             "metric": self.metric,
             "direction": self.direction,
-            "choice": None if self.choice is None else self.choice.to_json(),
+            "choice": None if self.choice is None else public(self.choice.to_json()),
             "why_none": self.why_none,
             "has_finals": self.has_finals,
             "families": [asdict(each) for each in self.families],

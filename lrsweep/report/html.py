@@ -254,7 +254,7 @@ def _use(report: Report) -> list[str]:
     parts = [
         *_paragraphs([using.setting(use)]),
         _code(using.code(use)),
-        *_paragraphs(["As the champion, with a history and without anything to paste:"]),
+        *_paragraphs(["Promoted, with a history and as a file for git:"]),
         _code(promote),
         _code(f"import lrsweep\n\n{load}"),
     ]

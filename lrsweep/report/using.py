@@ -30,9 +30,11 @@ def setting(use: Use) -> str:
 
 
 def champion(report: Report) -> tuple[str, str]:
-    """How it is made the champion, and how a training then takes it."""
-    promote = shlex.join(["lrsweep", "promote", report.study, "--to", f"schedules/{report.study}.json"])
-    load = f"choice = lrsweep.load_choice({json.dumps(report.study)})"
+    """How it is promoted into a file, and how a training takes it from there: whether it then is the champion or, where
+    the evidence is undecided, a candidate."""
+    file = f"schedules/{report.study}.json"
+    promote = shlex.join(["lrsweep", "promote", report.study, "--to", file])
+    load = f"choice = lrsweep.load_choice({json.dumps(file)})"
     return promote, f"{load}\nscheduler = choice.torch(optimizer, {report.horizon})"
 
 

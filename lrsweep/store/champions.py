@@ -6,6 +6,9 @@ per alias: a promotion lays a choice on top, a demotion takes the top away, and 
     promote A · promote B · demote   ──>  A is in force again
     promote A · demote               ──>  nothing is
 
+A promotion of what one trains already, which says more of it, takes the place of the top: whoever demotes gets another
+training, or none.
+
 A row refers to its study, sweep and trial by their names alone: it stays, with its choice, whatever is removed.
 """
 
@@ -16,7 +19,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
+
+TRAINING = ("schedule", "peak_lr", "optimizer", "batch_size", "horizon", "rate_rule", "extra")
+"""Keys of a choice's text that say what one trains with it."""
+VERDICTS = ("undecided", "recommended", "proven")
+"""Of its evidence, the weakest first."""
 
 
 class Alias(StrEnum):
@@ -62,7 +70,7 @@ class TestRead:
     __test__ = False  # no test of pytest's
 
     data: str
-    """which: a workload's name and the hash of its data"""
+    """which: ``held_out.data_of``"""
     study: str
     sweep_id: str
     trials: Sequence[int]
@@ -99,11 +107,14 @@ class Champions(Protocol):
 
 # ── the rules ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def stacks(rows: Sequence[ChampionRow]) -> Mapping[tuple[str, Alias], Sequence[ChampionRow]]:
-    """By name and alias, the promotions that are not taken back, the one in force last."""
+    """By name and alias, the promotions that are not taken back, the one in force last; of those that follow each other
+    with one training, the last."""
     found: dict[tuple[str, Alias], list[ChampionRow]] = defaultdict(list)
     for row in rows:
         stack = found[row.name, row.alias]
         if row.action is Action.PROMOTE:
+            if stack and is_same_training(row.choice, stack[-1].choice):
+                stack.pop()
             stack.append(row)
         elif stack:
             stack.pop()
@@ -116,18 +127,32 @@ def in_force(rows: Sequence[ChampionRow], name: str, alias: Alias) -> ChampionRo
     return stack[-1] if stack else None
 
 
-def is_said_already(new: str, known: str | None) -> bool:
-    """Whether a choice's text says nothing that a known one does not: all but what the test set said, and from which
-    commit it was promoted, is the same, and the known one has the test set's word where the new one has."""
-    if known is None:
-        return False
-    one, other = json.loads(new), json.loads(known)
-    return _identity(one) == _identity(other) and (other.get("test") is not None or one.get("test") is None)
+def is_same_training(one: str | None, other: str | None) -> bool:
+    """Whether one trains the same with either; what is known of it may differ."""
+    return one == other or _training(_read(one)) == _training(_read(other))
 
 
 def is_same_choice(one: str, other: str | None) -> bool:
-    """But for what the test set said, and from which commit it was promoted."""
-    return other is not None and _identity(json.loads(one)) == _identity(json.loads(other))
+    """Whether two texts mean the same training, by as many seeds of the same trial. What the search has cost, how a
+    release words its evidence and what was installed make no other choice."""
+    one_read, other_read = _read(one), _read(other)
+    return _training(one_read) == _training(other_read) and _origin(one_read) == _origin(other_read)
+
+
+def is_said_already(new: str, known: str | None) -> bool:
+    """Whether a choice's text says no more than a known one of the same choice, which would be a stronger verdict, or
+    the test set's word where there was none. A weaker one comes from finals that were removed since."""
+    one, other = _read(new), _read(known)
+    is_tested = other.get("test") is not None or one.get("test") is None
+    return is_same_choice(new, known) and _strength(one) <= _strength(other) and is_tested
+
+
+def is_same_on_test(one: str, other: str) -> bool:
+    """Whether what a test set has said of one it has said of the other: how rates go over to other horizons plays no
+    part in it."""
+    one_read, other_read = _read(one), _read(other)
+    alike = _training(one_read) | {"rate_rule": None} == _training(other_read) | {"rate_rule": None}
+    return alike and _origin(one_read) == _origin(other_read)
 
 
 def promoted(row: ChampionRow, before: Sequence[ChampionRow]) -> ChampionRow | None:
@@ -152,9 +177,30 @@ def demoted(
     return replace(nothing, note=note, who=who)
 
 
-def _identity(choice: Mapping[str, object]) -> object:
-    kept = {key: value for key, value in choice.items() if key != "test"}
-    provenance = kept.get("provenance")
-    if isinstance(provenance, Mapping):
-        kept["provenance"] = {key: value for key, value in provenance.items() if key != "promoted_from"}
-    return kept
+def _training(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """What one trains with it."""
+    return {key: choice.get(key) for key in TRAINING}
+
+
+def _origin(choice: Mapping[str, Any]) -> tuple[Any, ...]:
+    provenance = _part(choice, "provenance")
+    return provenance.get("sweep"), provenance.get("trial"), _part(choice, "evidence").get("n")
+
+
+def _strength(choice: Mapping[str, Any]) -> int:
+    verdict = _part(choice, "evidence").get("evidence")
+    return VERDICTS.index(verdict) if verdict in VERDICTS else -1
+
+
+def _part(choice: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = choice.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _read(text: str | None) -> Mapping[str, Any]:
+    """One that cannot be read is like itself alone: `lrsweep db check` names it."""
+    try:
+        found = json.loads(text or "")
+    except ValueError:
+        found = None
+    return found if isinstance(found, Mapping) else {TRAINING[0]: ("cannot be read", text)}

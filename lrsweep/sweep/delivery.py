@@ -11,7 +11,11 @@ from lrsweep.records import SweepRow
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.mirror import PASSED_OVER
+from lrsweep.sweep.owner import LEASE_SECONDS
 from lrsweep.tracking import Tracker, is_sent
+
+RENEW_AFTER = 500
+"""Rows: each is a transaction of a few milliseconds, and a lease is short beside those of 10,000 trainings."""
 
 
 def is_lost(tracker: Tracker, sweep: SweepRow) -> bool:
@@ -28,7 +32,9 @@ def forget_lost(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStu
     if not is_lost(tracker, sweep):
         return None
     sent = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.mlflow_run_id]
-    for row in sent:
+    for place, row in enumerate(sent, 1):
+        if place % RENEW_AFTER == 0:
+            store.renew_lease(lease, seconds=LEASE_SECONDS)
         if is_sent(row.purpose, study.tracking.runs):
             store.mark_mirrored(lease, row.training_id, mlflow_run_id=PASSED_OVER, attempt=0, steps=0, status=None)
         else:  # one of the best by family: it is sent where the table of families is

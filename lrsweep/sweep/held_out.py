@@ -1,15 +1,16 @@
-"""What is trained again to learn what the test set says of a choice: its schedule and the baseline, the finals' seeds.
+"""What is trained to learn what the test set says of a choice: its schedule and the baseline, with fresh seeds.
 
-Pure: rows in, plans out; outcomes in, scores out. A sweep keeps no models, so the trainings are done again, now with a
-look at the test set at their end. Nothing of them is stored but their values.
+Pure: rows in, plans out; outcomes in, scores out. A sweep keeps no models, so there are trainings for it, with a look
+at the test set at their end. Nothing of them is stored but their values. The finals' own seeds have made the choice and
+would flatter it: a training that came out well on one part of the data did so on the others, too.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lrsweep.champion.making import public_text
 from lrsweep.champion.scoring import Scored
 from lrsweep.errors import InvalidInput
 from lrsweep.records import (
@@ -26,9 +27,10 @@ from lrsweep.records import (
 from lrsweep.scripts import command
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.plans import next_plan
+from lrsweep.workloads import is_own
 
 FRESH = 3
-"""Seeds where there were no finals."""
+"""Seeds where there were no finals; else as many as they had."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,16 @@ class Reading:
 
 def data_of(study: ResolvedStudy) -> str:
     """Which test set: studies of the same data share it, wherever a workload's file lies."""
-    return f"{public_text(study.facts.name)}@{study.facts.data_hash}"
+    return data_named(study.facts.name, study.facts.data_hash)
+
+
+def data_named(workload: str, data_hash: str) -> str:
+    """A workload of one's own may have any name on the same data, so their hash alone counts.
+
+    >>> data_named("digits", "2f0c"), data_named("nets/net.py:Net", "2f0c")
+    ('digits@2f0c', '@2f0c')
+    """
+    return f"{'' if is_own(workload) else workload}@{data_hash}"
 
 
 def why_none(study: ResolvedStudy) -> str | None:
@@ -92,16 +103,17 @@ def scores(read: Reading, outcomes: Mapping[str, Outcome]) -> list[Scored]:
 
 
 def _seeds(study: ResolvedStudy, trainings: Sequence[TrainingRow], chosen: int) -> tuple[int, ...]:
-    finals = sorted(
-        row.seed
+    finals = [
+        row
         for row in trainings
         if row.trial == chosen
         and row.purpose is Purpose.FINAL
         and row.status in (Status.COMPLETED, Status.DIVERGED)
         and row.horizon == study.horizon
-    )
-    fresh = (int(stable_hash([study.seed, study.name, "test", place])[:7], 16) for place in range(FRESH))
-    return tuple(finals) or tuple(fresh)
+    ]
+    used = {row.seed for row in trainings}
+    drawn = (int(stable_hash([study.seed, study.name, "test", place])[:7], 16) for place in itertools.count())
+    return tuple(itertools.islice((seed for seed in drawn if seed not in used), len(finals) or FRESH))
 
 
 def _plan(study: ResolvedStudy, trial: TrialRow, seed: int) -> TrainingPlan:

@@ -22,7 +22,7 @@ from lrsweep.store import open_store
 from lrsweep.store.base import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.beginning import is_driven_out, used_up
-from lrsweep.sweep.closing import close_parent
+from lrsweep.sweep.closing import MakeReport, close_parent, send_report
 from lrsweep.sweep.delivery import forget_lost, is_lost, shown_params
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
@@ -87,9 +87,11 @@ def sync(
     sweep_id: str | None = None,
     say: Callable[[str], None],
     show: Callable[[str], None],
+    make_report: MakeReport | None = None,
 ) -> list[Synced]:
     """Of one sweep, one study, or all; sweeps that lack nothing are not in the answer. ``show`` gets a line that
-    changes."""
+    changes. ``make_report`` makes the page of a study's newest sweep where this finishes it, as its driver would have.
+    """
     with ExitStack() as stack:
         store = open_store(homes.results_url)
         stack.callback(store.close)
@@ -109,10 +111,25 @@ def sync(
             return []
         try:
             tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
-            waiting += [each for each in sent if _is_open(tracker, each[1]) or is_lost(tracker, each[1])]
+            lost = [each for each in sent if is_lost(tracker, each[1])]
+            others = [each for each in sweeps if each not in lost and each[1].mlflow_run_id]
+            has_none = not any(tracker.has(str(each[1].mlflow_run_id)) for each in others)
+            if study is not None or has_none:
+                waiting += lost
+            elif lost:  # it has others: these may have been deleted there for good
+                say(_of_lost(lost))
+            waiting += [each for each in sent if each not in lost and _is_open(tracker, each[1])]
         except Unavailable as error:
             return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
-        return [_sync_one(homes, store, tracker, row, sweep, show) for row, sweep in waiting]
+        return [_sync_one(homes, store, tracker, row, sweep, say, show, make_report) for row, sweep in waiting]
+
+
+def _of_lost(lost: Sequence[tuple[StudyRow, SweepRow]]) -> str:
+    names = list(dict.fromkeys(row.name for row, _ in lost))
+    return (
+        f"this MLflow has sweeps of these results, and not {len(lost)} of {', '.join(names)}: deleted there, or never "
+        f"sent to it. `lrsweep sync {names[0]}` sends it again"
+    )
 
 
 def _is_waiting(store: Store, row: StudyRow, sweep: SweepRow) -> bool:
@@ -126,7 +143,14 @@ def _is_open(tracker: Tracker, sweep: SweepRow) -> bool:
 
 
 def _sync_one(
-    homes: Homes, store: Store, tracker: Tracker, row: StudyRow, sweep: SweepRow, show: Callable[[str], None]
+    homes: Homes,
+    store: Store,
+    tracker: Tracker,
+    row: StudyRow,
+    sweep: SweepRow,
+    say: Callable[[str], None],
+    show: Callable[[str], None],
+    make_report: MakeReport | None,
 ) -> Synced:
     try:
         lease = store.acquire_lease(row.name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
@@ -172,6 +196,9 @@ def _sync_one(
             outage, unknown = None if is_done else mirror.outage, mirror.unknown
             is_complete = is_done and is_driven_out(sweep, row.spec) and not unknown
             if is_done and (is_complete or tracker.is_open(parent)):
+                is_newest = store.sweeps(row.name)[-1].sweep_id == sweep.sweep_id
+                if make_report is not None and is_complete and is_newest:
+                    send_report(tracker, parent, store, row.name, make_report, say, keep)
                 end = "FINISHED" if is_complete else ENDS[sweep.status]
                 close_parent(tracker, parent, end, _best(store, study, sweep))
                 is_closed = True

@@ -52,6 +52,63 @@ def test_the_same_choice_is_promoted_once(store: Store) -> None:
     assert row.choice == tested
 
 
+def a_whole(**changes: Any) -> str:
+    """A choice's text with its evidence and origin."""
+    evidence = {"n": 3, "evidence": "recommended", "search_cost": 60.0, "next_step": "more seeds", **changes}
+    provenance = {"sweep": "s1", "trial": 3, "versions": {"lrsweep": "1"}}
+    return text("cosine", peak_lr=0.1, evidence=evidence, provenance=provenance)
+
+
+def test_what_a_sweep_has_cost_and_how_a_release_words_it_make_no_other_choice(store: Store) -> None:
+    """Prune makes a search cheaper and a release says more; who trains sees the same, from the same seeds."""
+    assert promote(store, "cosine", choice=a_whole())
+    assert not promote(store, "cosine", choice=a_whole(search_cost=7.0, next_step="all is said", newer_key=1))
+    newer = json.loads(a_whole())
+    newer["provenance"]["versions"] = {"lrsweep": "2"}
+    assert not promote(store, "cosine", choice=json.dumps(newer))
+
+
+def test_more_seeds_a_stronger_verdict_or_another_sweep_is_another_row(store: Store) -> None:
+    """Each says of the same training what was not said before; a weaker verdict of the same seeds says less."""
+    again = json.loads(a_whole())
+    again["provenance"]["sweep"] = "s2"
+    for given in (a_whole(), a_whole(n=5), a_whole(n=5, evidence="proven"), json.dumps(again)):
+        assert promote(store, "cosine", choice=given)
+        assert not promote(store, "cosine", choice=given)
+    weaker = json.loads(a_whole(evidence="undecided"))
+    weaker["provenance"]["sweep"] = "s2"
+    assert not promote(store, "cosine", choice=json.dumps(weaker))
+
+
+def test_a_demotion_takes_all_rows_of_one_training_away(store: Store) -> None:
+    """One that says more takes the place of the row below: what was demoted is not in force again."""
+    promote(store, "step")
+    promote(store, "cosine")
+    promote(store, "cosine", choice=text("cosine", test={"mean": 0.1}))
+    store.champions.demote("digits", Alias.CHAMPION)
+    assert family_in_force(store) == "step"
+    assert [len(stack) for stack in stacks(store.champions.rows()).values()] == [1]
+
+
+def test_a_training_that_comes_back_after_another_is_laid_on_top(store: Store) -> None:
+    """Only rows that follow each other are one."""
+    for family in ("cosine", "linear", "cosine"):
+        promote(store, family)
+    for before in ("linear", "cosine", None):
+        store.champions.demote("digits", Alias.CHAMPION)
+        assert family_in_force(store) == before
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(store: Store) -> None:
+    """Its text is no JSON: it is like no other choice."""
+    promote(store, "cosine", choice="{")
+    assert promote(store, "linear")
+    store.champions.demote("digits", Alias.CHAMPION)
+    top = in_force(store.champions.rows(), "digits", Alias.CHAMPION)
+    assert top is not None
+    assert top.choice == "{"
+
+
 def test_a_choice_of_which_the_test_set_speaks_now_is_another_row(store: Store) -> None:
     """It says more than the one that is there."""
     assert promote(store, "cosine")

@@ -19,26 +19,26 @@ from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.registry import Registry, digest_of
 from lrsweep.cli.choosing.studied import choose_in
 from lrsweep.cli.promoting.demoted import demote
+from lrsweep.cli.promoting.drawing import told
 from lrsweep.cli.promoting.promoted import Promotion, Wanted, promote
 from lrsweep.cli.prune import delete
 from lrsweep.cli.sync import sync_results
+from lrsweep.errors import TryAgain
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.records import SweepStatus
+from lrsweep.records import SweepRow, SweepStatus
 from lrsweep.settings import read_settings
 from lrsweep.store import Store, open_store
 from lrsweep.store.backups import back_up, restore
 from lrsweep.store.champions import Action, Alias, ChampionRow
 from lrsweep.store.upkeep import check_store, upgrade_store
-from lrsweep.sweep import registering
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import NOTHING, register, waiting
 from lrsweep.sweep.removing import old_results
 from lrsweep.tracking import Tracker
 from lrsweep.tracking.server import MlflowServer
 from tests.choices import choice
-from tests.looked import in_a_home
 from tests.old_databases import make_old_database
-from tests.promoted import STUDY, noisy
+from tests.promoted import STUDY, ended_in_a_home, noisy
 
 LATER = 1e12
 
@@ -55,7 +55,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def swept(tmp_path: Path) -> Homes:
     """A home with a sweep that has ended, of a study with a name of its own: tests share the registry. No MLflow."""
-    home = in_a_home(tmp_path / "swept", replace(STUDY, name=f"study-{tmp_path.name}"[:60]), noisy)
+    home = ended_in_a_home(tmp_path / "swept", replace(STUDY, name=f"study-{tmp_path.name}"[:60]), noisy)
     return Homes(home, f"sqlite:///{home}/results.db", f"sqlite:///{home}/optuna.db", "http://127.0.0.1:9", None)
 
 
@@ -98,6 +98,14 @@ def another(store: Store, peak_lr: float) -> ChampionRow:
     text = written(choice(name=name, peak_lr=peak_lr))
     row, _ = store.champions.promote(ChampionRow(name, Alias.CHAMPION, Action.PROMOTE, text, name, sweep.sweep_id, 1))
     return row
+
+
+def synced(homes: Homes, name: str | None, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What ``lrsweep sync --json`` prints."""
+    capsys.readouterr()
+    sync_results(homes, name, as_json=True)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
@@ -166,7 +174,7 @@ def test_what_mlflow_missed_is_sent_by_sync(
     name = name_of(store)
     store.release_lease(store.acquire_lease(name, "nobody", seconds=60))
     sync_results(place, name, as_json=True)
-    assert json.loads(capsys.readouterr().out)["champions"] == {"sent": 2, "left": 0, "outage": None}
+    assert json.loads(capsys.readouterr().out)["champions"]["sent"] == 2
     assert aliases(client, name) == {"champion": "2"}
     assert [row.mlflow_version for row in store.champions.rows()] == ["1", "2"]
     sync_results(place, name, as_json=True)
@@ -200,11 +208,11 @@ def test_of_two_that_promote_at_once_the_later_row_has_the_alias(
     original = Registry.point
     overtaken: list[ChampionRow] = []
 
-    def late(self: Registry, name: str, wanted: Any) -> None:
+    def late(self: Registry, name: str, *rest: Any) -> Any:
         if not overtaken:  # another process promotes and registers in this moment
             overtaken.append(another(store, 0.25))
             register(place, store, name, say=print)
-        original(self, name, wanted)
+        return original(self, name, *rest)
 
     monkeypatch.setattr(Registry, "point", late)
     promoted(store, place)
@@ -216,31 +224,196 @@ def test_of_two_that_promote_at_once_the_later_row_has_the_alias(
     assert held.tags["lrsweep.choice"] == digest_of(newest.choice or "")
 
 
-def test_somebody_elses_model_of_that_name_is_left_alone(store: Store, place: Homes, client: MlflowClient) -> None:
-    """Told once; the row stands, and waits."""
+def test_somebody_elses_model_of_that_name_is_left_alone(
+    store: Store, place: Homes, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is no outage: it is told, the row stands, and sync ends well. Once the model is lrsweep's, sync sends it."""
     name = name_of(store)
     client.create_registered_model(name)
     said: list[str] = []
     found = promoted(store, place, said=said)
-    assert f"MLflow's registry has a model {name!r} that is not lrsweep's" in " ".join(said)
-    assert (found.row.mlflow_version, found.outage) == (None, registering.NOT_KEPT)
+    [refusal] = [each for each in said if "registry" in each]
+    assert f"MLflow's registry has a model {name!r} that is not lrsweep's" in refusal
+    assert (found.row.mlflow_version, found.outage) == (None, None)
+    assert "MLflow's registry does not take it" in told(found)[-1]
     assert client.search_model_versions(f"name = '{name}'") == []
+    champions = synced(place, name, capsys)["champions"]
+    assert champions == {"sent": 0, "left": 1, "aliases": 0, "outage": None, "refused": [refusal]}
+    client.set_registered_model_tag(name, "lrsweep.kind", "champion")
+    assert synced(place, name, capsys)["champions"]["sent"] == 1
+    assert aliases(client, name) == {"champion": "1"}
 
 
+@pytest.mark.parametrize("forbidden", ["create_registered_model", "create_model_version", "set_registered_model_alias"])
 def test_a_server_that_forbids_the_registry_is_told_once(
-    store: Store, place: Homes, monkeypatch: pytest.MonkeyPatch
+    store: Store, place: Homes, forbidden: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence, and the promotion stands."""
+    """One sentence, the promotion stands, and sync ends well."""
 
     def denied(*_: object, **__: object) -> None:
         raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
 
-    monkeypatch.setattr(MlflowClient, "create_registered_model", denied)
+    monkeypatch.setattr(MlflowClient, forbidden, denied)
     said: list[str] = []
     found = promoted(store, place, said=said)
-    assert len([each for each in said if "keep versions in the model registry" in each]) == 1
+    [refusal] = [each for each in said if "keep versions in the model registry" in each]
     assert found.is_new
-    assert found.row.mlflow_version is None
+    assert (found.row.mlflow_version, found.outage) == (None, None)
+    champions = synced(place, None, capsys)["champions"]
+    assert champions == {"sent": 0, "left": 1, "aliases": 0, "outage": None, "refused": [refusal]}
+    sync_results(place, None, as_json=False)
+    assert capsys.readouterr().out == "champions: 0 sent to MLflow's registry, 1 left\n"
+
+
+# ── two homes, one MLflow ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def bob(store: Store, place: Homes, tmp_path: Path) -> Iterator[tuple[Store, Homes]]:
+    """Results of his own, with a sweep of the same study that has nothing to send, beside the same MLflow."""
+    homes = replace(place, folder=tmp_path / "bob", results_url=f"sqlite:///{tmp_path}/bob.db")
+    opened = open_store(homes.results_url)
+    [row] = store.studies()
+    lease = opened.acquire_lease(row.name, "bob", seconds=60)
+    opened.register_study(lease, row)
+    opened.create_sweep(lease, SweepRow("sweep-of-bob", row.name, row.generation))
+    opened.update_sweep(lease, "sweep-of-bob", status=SweepStatus.STOPPED)
+    opened.release_lease(lease)
+    yield opened, homes
+    opened.close()
+
+
+def test_two_homes_with_one_mlflow_leave_each_others_champion_in_force(
+    store: Store, place: Homes, client: MlflowClient, bob: tuple[Store, Homes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who comes second gets a version and is told; his demotion takes nothing away; when the first is gone, sync sets
+    his."""
+    theirs, his = bob
+    promoted(store, place)
+    name = name_of(store)
+    another(theirs, 0.25)
+    said: list[str] = []
+    found = register(his, theirs, name, say=said.append)
+    assert (dict(found.versions), found.left, found.outage, found.refused) == ({1: "2"}, 0, None, tuple(said))
+    [sentence] = said
+    assert f"the champion of {name!r} in MLflow's registry is version 1" in sentence
+    assert "`lrsweep sync` sets it to version 2" in sentence
+    assert aliases(client, name) == {"champion": "1"}
+    said.clear()
+    demote(theirs, his, name, Alias.CHAMPION, None, said.append)
+    assert len(said) == 1
+    assert aliases(client, name) == {"champion": "1"}
+    another(theirs, 0.3)
+    register(his, theirs, name, say=said.append)
+    demote(store, place, name, Alias.CHAMPION, None, print)
+    assert aliases(client, name) == {}
+    capsys.readouterr()
+    sync_results(his, None, as_json=False)
+    assert capsys.readouterr().out == "champions: 1 alias set anew in MLflow's registry\n"
+    assert aliases(client, name) == {"champion": "3"}
+
+
+def test_an_alias_on_a_version_that_no_sweep_made_is_left_alone(
+    store: Store, place: Homes, client: MlflowClient
+) -> None:
+    """Made by hand in MLflow: whoever did so meant it."""
+    promoted(store, place)
+    name = name_of(store)
+    version = client.get_model_version(name, "1")
+    assert version.source is not None
+    client.create_model_version(name, version.source, run_id=version.run_id)
+    client.set_registered_model_alias(name, "champion", "2")
+    said: list[str] = []
+    demote(store, place, name, Alias.CHAMPION, None, said.append)
+    assert "version 2, which these results do not know" in said[0]
+    assert aliases(client, name) == {"champion": "2"}
+
+
+# ── what this MLflow has lost, or never had ──────────────────────────────────────────────────────────────────────────
+def test_sync_sends_what_is_in_force_to_an_mlflow_that_lacks_it(
+    store: Store, place: Homes, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a restore beside another one: the rows say that it was sent. What is in force alone comes there, once;
+    its rows say the new number, and the others none."""
+    promoted(store, place)
+    name = name_of(store)
+    another(store, 0.25)
+    another(store, 0.3)
+    register(place, store, name, say=print)
+    demote(store, place, name, Alias.CHAMPION, None, print)
+    client.delete_registered_model(name)
+    assert waiting(store) == []
+    sync_results(place, None, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "champions: 2 sent to MLflow's registry"
+    assert [row.mlflow_version for row in store.champions.rows()] == [NOTHING, "1", NOTHING, "1"]
+    held = client.get_model_version_by_alias(name, "champion")
+    assert held.tags["lrsweep.choice"] == digest_of(store.champions.rows()[-1].choice or "")
+    assert "champions" not in synced(place, None, capsys)
+    assert len(client.search_model_versions(f"name = '{name}'")) == 1
+
+
+def test_an_alias_that_went_astray_is_set_again_by_sync(
+    store: Store, place: Homes, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deleted, or moved to another version of these results: the store says what is in force."""
+    promoted(store, place)
+    name = name_of(store)
+    another(store, 0.25)
+    register(place, store, name, say=print)
+    client.delete_registered_model_alias(name, "champion")
+    assert synced(place, name, capsys)["champions"]["aliases"] == 1
+    assert aliases(client, name) == {"champion": "2"}
+    client.set_registered_model_alias(name, "champion", "1")
+    synced(place, name, capsys)
+    assert aliases(client, name) == {"champion": "2"}
+
+
+def test_sync_makes_nothing_for_a_name_that_has_nothing_in_force(
+    store: Store, place: Homes, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where this MLflow lacks the model."""
+    promoted(store, place)
+    name = name_of(store)
+    demote(store, place, name, Alias.CHAMPION, None, print)
+    client.delete_registered_model(name)
+    assert "champions" not in synced(place, None, capsys)
+    assert client.search_registered_models(f"name = '{name}'") == []
+
+
+def test_an_mlflow_that_is_away_is_no_reason_to_try_again_where_it_was_sent_all(
+    store: Store, place: Homes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for trainings."""
+    promoted(store, place)
+    name = name_of(store)
+    synced(place, name, capsys)
+    assert "champions" not in synced(replace(place, mlflow_uri="http://127.0.0.1:9"), name, capsys)
+
+
+def test_a_registry_that_fails_while_it_gets_what_it_lost_is_an_outage(
+    store: Store, place: Homes, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 75, though no row is marked as waiting."""
+    promoted(store, place)
+    client.delete_registered_model(name_of(store))
+
+    def fails(*_: object, **__: object) -> None:
+        raise MlflowException("the disk is full")
+
+    monkeypatch.setattr(MlflowClient, "create_registered_model", fails)
+    with pytest.raises(TryAgain, match="champions are still to be registered"):
+        sync_results(place, None, as_json=True)
+
+
+def test_sync_leaves_a_study_that_is_driven_to_its_driver(
+    store: Store, place: Homes, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a new MLflow its driver makes the sweep's run; two would make two."""
+    promoted(store, place)
+    name = name_of(store)
+    client.delete_registered_model(name)
+    lease = store.acquire_lease(name, "ann's process", seconds=60)
+    assert "champions" not in synced(place, name, capsys)
+    store.release_lease(lease)
+    assert synced(place, name, capsys)["champions"]["sent"] == 1
 
 
 def test_results_that_lie_beside_another_mlflow_get_their_version_there(

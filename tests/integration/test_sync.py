@@ -23,7 +23,9 @@ from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.sweep.beginning import FINISHED_KEY, driven_out
 from lrsweep.sweep.delivery import forget_lost
 from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.syncing import sync
 from lrsweep.tracking import Tracker
+from lrsweep.tracking.tracker import REPORT_FILE
 from tests.agreement import assert_agreement
 from tests.commands import lrsweep, query, write_study
 from tests.sweeps import a_study, a_training, a_trial
@@ -206,6 +208,30 @@ def test_a_sweep_that_only_waited_for_mlflow_is_finished(homes: Homes, capsys: p
     assert asked(homes, "waited", capsys)["sweeps"] == []
 
 
+def test_a_sweep_that_is_finished_by_a_sync_has_its_report(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that its driver finishes; of one that is not over there is none, and a fault of the page costs nothing."""
+    client = MlflowClient(homes.mlflow_uri, homes.mlflow_uri)
+    all_sent(homes, "reported", capsys, is_driven_out=True)
+    all_sent(homes, "halfway", capsys, is_driven_out=False)
+    all_sent(homes, "faulty", capsys, is_driven_out=True)
+    asked(homes, "reported", capsys)
+    asked(homes, "halfway", capsys)
+    text = Path(client.download_artifacts(parent_of(homes, "reported").info.run_id, REPORT_FILE, str(tmp_path)))
+    assert "<h1>reported</h1>" in text.read_text(encoding="utf-8")
+    assert "The sweep is" not in text.read_text(encoding="utf-8")
+    assert REPORT_FILE not in [each.path for each in client.list_artifacts(parent_of(homes, "halfway").info.run_id)]
+
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("division by zero")
+
+    told: list[str] = []
+    [found] = sync(homes, "faulty", say=told.append, show=lambda _: None, make_report=broken)
+    assert found.is_finished
+    assert "the sweep has no report in MLflow (division by zero)" in told[-1]
+
+
 def test_the_run_of_a_killed_driver_ends_and_its_sweep_goes_on_later(
     homes: Homes, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,6 +341,24 @@ def test_runs_that_came_to_another_mlflow_by_themselves_are_taken_over(
     [found] = asked(other, "copied", capsys)["sweeps"]
     assert (found["sent"], found["left"], found["was_lost"]) == (2, 0, True)
     assert sorted(run.info.run_id for run in runs_of(other, "copied")) == there
+
+
+def test_a_sweep_that_lacks_beside_others_is_told_and_sent_where_its_study_is_named(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a clean-up of MLflow's that leaves no trace: whoever cleaned meant it."""
+    for name in ("stays", "went"):
+        left_behind(homes, name)
+        asked(homes, name, capsys)
+    other = restored(homes, tmp_path)
+    assert asked(other, "stays", capsys)["sent"] == 2
+    sync_results(other, None, as_json=False)
+    said = capsys.readouterr()
+    assert (
+        "not 1 of went: deleted there, or never sent to it. `lrsweep sync went` sends it again" in said.out + said.err
+    )
+    assert runs_of(other, "went") == []
+    assert asked(other, "went", capsys)["sent"] == 2
 
 
 def test_a_run_that_was_deleted_in_mlflow_is_not_made_again(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,14 @@ def test_the_code_says_what_it_rests_on() -> None:
     assert "Here for" not in exported(value, "torch", 600)
 
 
+def test_the_comment_tells_trainings_without_a_value() -> None:
+    """On the test set they are in no mean; a count that is no number is nothing."""
+    test = {**STANDING, "metric": "test_loss", "n": 2, "without_value": 1}
+    assert "n = 2 (1 of 3 came to no value)" in exported(choice(test=test), "python")
+    for odd in ("many", None, True, 0, [1]):
+        assert "no value" not in exported(choice(test={**test, "without_value": odd}), "python")
+
+
 @pytest.mark.parametrize("form", TARGETS)
 def test_texts_of_a_choice_cannot_leave_the_comment(form: str) -> None:
     """Line breaks of any kind in what others wrote stay text: loading and exporting run no code of theirs."""
@@ -156,7 +164,9 @@ def test_the_command_refuses_what_it_cannot_write(file: Path) -> None:
     assert isinstance(found.exception, SettingsError)
     assert "Did you mean 'keras'?" in str(found.exception)
     found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--out", "none/x.csv"])
-    assert "cannot be written (No such file or directory)" in str(found.exception)
+    assert "--out none/x.csv: there is no folder none" in str(found.exception)
+    found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--out", "."])
+    assert str(found.exception) == "--out . is a folder; wanted a file."
 
 
 def test_exporting_a_file_loads_no_large_package(file: Path) -> None:

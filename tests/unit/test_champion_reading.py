@@ -118,6 +118,14 @@ def test_nan_is_refused_wherever_it_stands(key: str) -> None:
     assert told(text) == f"FILE.json: {key}.means[1]: must be a finite number or null, not nan"
 
 
+@pytest.mark.parametrize("key", ["evidence", "test"])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_whole_number_beyond_all_others_is_refused(key: str, sign: str) -> None:
+    """JSON has such numbers, and who prints or compares them finds an error far from the file."""
+    text = changed(lambda found: found.update({key: {"mean": "HERE"}})).replace('"HERE"', sign + "9" * 400)
+    assert told(text) == f"FILE.json: {key}.mean: must be a number between -1.8e308 and 1.8e308"
+
+
 def test_a_newer_format_is_refused_with_what_to_do() -> None:
     """Nothing else of such a text is judged: it may be right in its own version."""
     text = told(changed(lambda found: found.update(format=2, surprise=1)))

@@ -261,7 +261,8 @@ def test_a_url_that_leads_elsewhere_is_refused(plan: TrainingPlan) -> None:
 
 
 def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:
-    """Each field but the attempt, the folder and what is read at the end makes it another's; a field that is added must be decided on here."""
+    """Each field but the attempt, the folder and what is read at the end makes it another's; a field that is added must
+    be decided on here."""
     changes: dict[str, object] = {
         "training_id": "u",
         "workload": WorkloadSpec("images", {"model": "cnn"}),

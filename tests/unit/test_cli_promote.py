@@ -13,14 +13,16 @@ import pytest
 
 from lrsweep.cli.promoting import promoted as promoting
 from lrsweep.errors import TryAgain
-from lrsweep.records import Outcome, Status, TrainingPlan, WorkloadFacts
+from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, WorkloadFacts
 from lrsweep.store import open_store
-from lrsweep.store.champions import ChampionRow
+from lrsweep.store.champions import ChampionRow, TestRead
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.beginning import driven_out
 from lrsweep.sweep.registering import Registered
+from lrsweep.sweep.removing import old_results
 from tests.commands import Ran
-from tests.looked import Typed, in_a_home, typed
-from tests.promoted import STUDY, noisy
+from tests.looked import Typed, typed
+from tests.promoted import STUDY, ended_in_a_home, noisy, set_status
 from tests.scripted import Dies, End, Script, ScriptedExecutor
 from tests.sweeps import FACTS
 
@@ -79,7 +81,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home to copy: its sweep takes a second."""
-    return in_a_home(tmp_path_factory.mktemp("swept") / "home", STUDY, noisy)
+    return ended_in_a_home(tmp_path_factory.mktemp("swept") / "home", STUDY, noisy)
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def begin(
         if script is noisy and study is STUDY:
             shutil.copytree(swept, home)
         else:
-            in_a_home(home, study, script)
+            ended_in_a_home(home, study, script)
         return typed(capsys, monkeypatch, home, AWAY)
 
     return begun
@@ -129,7 +131,7 @@ def answer(ran: Ran) -> dict[str, Any]:
 
 # ── promote ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_what_is_proven_becomes_the_champion(begin: Begin, tmp_path: Path, executor: type[OnTestSet]) -> None:
-    """A row, a file that is the row's text, and what the test set says by the finals' own seeds."""
+    """A row, a file that is the row's text, and what the test set says by as many fresh seeds as the finals had."""
     run = begin()
     ran = run("promote", "quick", "--to", "schedules/quick.json")
     assert ran.code == 0, ran.err
@@ -151,7 +153,7 @@ def test_what_is_proven_becomes_the_champion(begin: Begin, tmp_path: Path, execu
     assert choice["test"]["n"] == choice["evidence"]["n"] >= 3
     assert all(plan.reads_test and plan.checkpoint_url is None for plan in executor.plans)
     assert {plan.horizon for plan in executor.plans} == {90}
-    assert choice["test"]["seeds"] == sorted({plan.seed for plan in executor.plans})
+    assert set(choice["test"]["seeds"]) == {plan.seed for plan in executor.plans}
 
 
 def test_an_mlflow_that_is_away_is_told_and_the_row_stands(begin: Begin, tmp_path: Path) -> None:
@@ -175,6 +177,56 @@ def test_the_same_choice_reads_the_test_set_once(begin: Begin, tmp_path: Path, e
     run("demote", "quick")
     assert answer(run("promote", "quick", "--no-test", "--json"))["test"] == first["test"]
     assert (reads(tmp_path), executor.made) == (1, 1)
+
+
+def test_the_same_choice_reads_the_test_set_once_whatever_was_pruned(
+    begin: Begin, tmp_path: Path, executor: type[OnTestSet]
+) -> None:
+    """The search has cost less then, and that is all: no row, no read, and the same text in the file."""
+    run = begin()
+    first = answer(run("promote", "quick", "--to", "first.json", "--json"))
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    [removal] = old_results(store, before=1e12, keep=("champions", "finalists"))
+    assert removal.trials
+    lease = store.acquire_lease("quick", "ann", seconds=60)
+    store.remove_trials(lease, "sweep-1", removal.trials)
+    store.release_lease(lease)
+    store.close()
+    again = answer(run("promote", "quick", "--to", "again.json", "--json"))
+    assert (again["is_new"], again["choice"]) == (False, first["choice"])
+    assert (reads(tmp_path), executor.made, len(rows(tmp_path))) == (1, 1, 1)
+    assert Path("again.json").read_bytes() == Path("first.json").read_bytes()
+
+
+def test_the_rate_rule_plays_no_part_on_the_test_set(begin: Begin, tmp_path: Path, executor: type[OnTestSet]) -> None:
+    """A rule that was measured since is another row, with the test set's word of before."""
+    run = begin()
+    first = answer(run("promote", "quick", "--json"))
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    lease = store.acquire_lease("quick", "ann", seconds=60)
+    fit = {"exponent": 0.375, "interval": [0.25, 0.5], "trials": [1], "refused": []}
+    store.update_sweep(lease, "sweep-1", settings={"fitted_exponents": {"sgd": fit}})
+    store.release_lease(lease)
+    store.close()
+    found = answer(run("promote", "quick", "--json"))
+    assert (found["is_new"], found["test"]) == (True, first["test"])
+    assert (reads(tmp_path), executor.made) == (1, 1)
+
+
+def test_an_undecided_choice_of_one_seed_reads_the_test_set_only_where_it_is_asked_for(
+    begin: Begin, tmp_path: Path, executor: type[OnTestSet]
+) -> None:
+    """Of a study without finals another choice will follow, and a read is not spent on this one."""
+    run = begin(study=replace(STUDY, selection=replace(STUDY.selection, finalists=0)))
+    ran = run("promote", "quick")
+    assert ran.code == 0, ran.err
+    assert "candidate of quick" in ran.out
+    assert "the test set is not read: the choice is undecided and has one seed" in ran.err
+    assert "`--test`" in ran.err
+    assert (reads(tmp_path), executor.made) == (0, 0)
+    assert answer(run("promote", "quick", "--test", "--json"))["test"]["read"] == 1
+    assert answer(run("promote", "quick", "--json"))["test"]["read"] == 1
+    assert reads(tmp_path) == 1
 
 
 def test_a_promotion_without_the_test_set_reads_nothing(
@@ -236,9 +288,37 @@ def test_what_is_undecided_becomes_a_candidate_unless_told_otherwise(begin: Begi
     assert [row.alias.value for row in rows(tmp_path)] == ["candidate", "champion"]
 
 
+def test_a_sweep_that_was_left_before_its_end_is_not_promoted(begin: Begin, tmp_path: Path) -> None:
+    """Its finals have not begun: exit code 75, no read, and what to do. Only a sweep of which all but MLflow's copy is
+    done, as where MLflow is away, is over."""
+    run = begin()
+    home = tmp_path / "home"
+    set_status(home, "quick", SweepStatus.RUNNING)
+    ran = run("promote", "quick")
+    assert (ran.code, rows(tmp_path), reads(tmp_path)) == (TryAgain.exit_code, [], 0)
+    assert "study 'quick' has not come to its end, and nobody drives it" in ran.err
+    assert "`lrsweep run` with the study's file goes on" in ran.err
+    assert "`lrsweep cancel` ends the sweep as it is" in ran.err
+    store = open_store(f"sqlite:///{home}/results.db")
+    lease = store.acquire_lease("quick", "ann", seconds=60)
+    store.update_sweep(lease, "sweep-1", settings=driven_out(store.studies("quick")[0].spec))
+    store.release_lease(lease)
+    store.close()
+    assert run("promote", "quick", "--no-test").code == 0
+
+
+def test_what_was_cancelled_is_promoted_as_it_is(begin: Begin, tmp_path: Path) -> None:
+    """Nobody goes on with it."""
+    run = begin()
+    set_status(tmp_path / "home", "quick", SweepStatus.RUNNING)
+    set_status(tmp_path / "home", "quick", SweepStatus.CANCELLED)
+    assert run("promote", "quick", "--no-test").code == 0
+
+
 def test_a_sweep_that_somebody_drives_is_not_promoted(tmp_path: Path, begin: Begin) -> None:
     """Its finals decide: exit code 75."""
     run = begin()
+    set_status(tmp_path / "home", "quick", SweepStatus.RUNNING)
     store = open_store(f"sqlite:///{tmp_path}/home/results.db")
     store.acquire_lease("quick", "ann", seconds=60)
     store.close()
@@ -250,9 +330,10 @@ def test_a_sweep_that_somebody_drives_is_not_promoted(tmp_path: Path, begin: Beg
 def test_finals_that_have_not_ended_are_waited_for(begin: Begin, tmp_path: Path) -> None:
     """Of an interrupted sweep; the sentence says what goes on with them."""
     run = begin()
+    set_status(tmp_path / "home", "quick", SweepStatus.RUNNING)
     store = open_store(f"sqlite:///{tmp_path}/home/results.db")
     lease = store.acquire_lease("quick", "ann", seconds=60)
-    final = next(row for row in store.trainings("quick") if row.purpose.value == "final")
+    final = next(row for row in store.trainings("quick") if row.purpose is Purpose.FINAL)
     store.queue_trainings(lease, [replace(final, training_id="f", seed=99, status=Status.QUEUED, attempt=0)])
     store.release_lease(lease)
     store.close()
@@ -277,15 +358,37 @@ def test_what_is_not_there_is_told(begin: Begin, words: tuple[str, ...], said: s
     assert said in ran.err
 
 
-def test_a_file_that_cannot_be_written_comes_after_the_row(begin: Begin, tmp_path: Path) -> None:
-    """The champion is in force; nothing half-written is left beside."""
+@pytest.mark.parametrize("file", [".", "home", "taken/quick.json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_test_set_is_read(
+    begin: Begin, tmp_path: Path, executor: type[OnTestSet], file: str
+) -> None:
+    """A read cannot be taken back, and nothing is promoted."""
     run = begin()
     Path("taken").write_text("a file")
-    ran = run("promote", "quick", "--no-test", "--to", "taken/quick.json")
+    ran = run("promote", "quick", "--to", file)
     assert ran.code == 64
-    assert "the choice is promoted, but taken/quick.json cannot be written" in ran.err
+    assert f"--to {file}" in ran.err
+    assert (rows(tmp_path), reads(tmp_path), executor.made) == ([], 0, 0)
+
+
+def test_a_file_that_turns_out_unwritable_comes_after_the_row(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion is in force, and the error says so; nothing half-written is left beside."""
+    run = begin()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        ran = run("promote", "quick", "--no-test", "--to", "quick.json")
+    assert ran.code == 64
+    assert "the choice is promoted, but --to quick.json: cannot be written (No space left on device)" in ran.err
     assert len(rows(tmp_path)) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "taken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
+    assert run("promote", "quick", "--no-test", "--to", "quick.json").code == 0
+    assert Path("quick.json").read_text() == rows(tmp_path)[0].choice
 
 
 def test_a_file_that_says_the_same_is_left_alone(begin: Begin) -> None:
@@ -360,6 +463,38 @@ def test_a_demotion_says_what_is_in_force_then(begin: Begin, tmp_path: Path) -> 
     assert [row.note for row in rows(tmp_path)] == [None, "to try", "worse in use", None]
 
 
+def test_a_demotion_after_a_test_set_was_made_up_for_leaves_another_training_or_none(begin: Begin) -> None:
+    """Not the same one, promoted before it was tested."""
+    run = begin()
+    run("promote", "quick", "--no-test")
+    said = run("promote", "quick").out
+    assert "it takes the place of what was in force, the same training: cosine at" in said
+    assert "goes back to it" not in said
+    assert "champion of quick: nothing" in run("demote", "quick").out
+
+
+def test_what_a_demotion_took_away_is_told_whoever_was_faster(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process promotes between the look and the demotion: what went is what that one had put on top."""
+    run = begin()
+    run("promote", "quick", "--no-test")
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    top = store.champions.rows()[0]
+    faster = json.loads(top.choice or "") | {"peak_lr": 0.125}
+    original = type(store.champions).demote
+
+    def late(self: Any, *given: Any, **more: Any) -> ChampionRow:
+        store.champions.promote(replace(top, choice=json.dumps(faster), note="faster"))
+        return original(self, *given, **more)
+
+    monkeypatch.setattr(type(store.champions), "demote", late)
+    found = answer(run("demote", "quick", "--json"))
+    store.close()
+    assert found["was"]["peak_lr"] == 0.125
+    assert found["choice"] == json.loads(top.choice or "")
+
+
 def test_a_history_tells_rows_what_is_in_force_and_the_reads(begin: Begin) -> None:
     """As a table, and as one object."""
     run = begin()
@@ -384,6 +519,33 @@ def test_a_history_tells_rows_what_is_in_force_and_the_reads(begin: Begin) -> No
     assert "Did you mean 'quick'? There are: quick." in ran.err
 
 
+def test_a_read_without_a_promotion_is_in_the_history(begin: Begin, executor: type[OnTestSet]) -> None:
+    """Of a promotion that was killed while it read."""
+    executor.script = staticmethod(lambda _: Dies())
+    run = begin()
+    assert run("promote", "quick").code == TryAgain.exit_code
+    for words in (("history",), ("history", "quick")):
+        ran = run(*words)
+        assert ran.code == 0, ran.err
+        assert "nothing was promoted yet" in ran.out
+        assert "the test set of digits was read once by now" in ran.out
+    assert answer(run("history", "quick", "--json"))["test_reads"][0]["study"] == "quick"
+
+
+def test_others_reads_of_the_data_are_in_the_history_of_one_that_has_read_none(begin: Begin, tmp_path: Path) -> None:
+    """By the data that the promoted study was trained on; reads of other data are not its own."""
+    run = begin()
+    run("promote", "quick", "--no-test")
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    store.champions.read_test(TestRead("digits@d", "theirs", "s", (1,), 3))
+    store.champions.read_test(TestRead("mnist@e", "others", "s", (1,), 3))
+    store.close()
+    ran = run("history", "quick")
+    assert "the test set of digits was read once by now" in ran.out
+    assert "mnist" not in ran.out
+    assert "mnist" in run("history").out
+
+
 def test_a_name_is_kept_only_where_the_study_asks_for_names(
     begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,3 +556,16 @@ def test_a_name_is_kept_only_where_the_study_asks_for_names(
     [row] = rows(tmp_path)
     assert row.who == "ann"
     assert '"ann"' not in (row.choice or "")
+    run("demote", "quick")
+    assert [row.who for row in rows(tmp_path)] == ["ann", "ann"]
+
+
+def test_a_demotion_keeps_no_name_where_nobody_asks_for_names(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where the study is gone."""
+    monkeypatch.setattr("lrsweep.tracking.surroundings._user", lambda: "ann")
+    run = begin()
+    run("promote", "quick", "--no-test")
+    run("demote", "quick")
+    assert [row.who for row in rows(tmp_path)] == [None, None]

@@ -50,13 +50,16 @@ def test_an_engine_reads_the_test_set_only_where_a_plan_says_so() -> None:
     assert found.metrics["test_loss"] not in (found.metrics["val_loss"], found.metrics["decide_loss"])
 
 
-def test_the_choice_and_the_baseline_are_trained_with_the_finals_seeds(bench: Bench) -> None:
-    """At the full horizon, at their own rates, without checkpoints."""
+def test_the_choice_and_the_baseline_are_trained_with_fresh_seeds(bench: Bench) -> None:
+    """As many as the finals had and none of theirs, by whose luck it was chosen; at the full horizon, at their own
+    rates, without checkpoints."""
     chosen = finalist(bench)
     read = reading(WITH_BASELINE, bench.trials, bench.trainings(), chosen)
     assert read is not None
     finals = [row for row in bench.trainings() if row.trial == chosen and row.purpose is Purpose.FINAL]
-    assert read.seeds == tuple(sorted(row.seed for row in finals))
+    assert len(set(read.seeds)) == len(read.seeds) == len(finals) > FRESH
+    assert not {row.seed for row in bench.trainings()} & set(read.seeds)
+    assert read == reading(WITH_BASELINE, bench.trials, bench.trainings(), chosen), "the same the next time"
     assert list(read.trials) == [chosen, 0]
     assert read.trials[0] == "step"
     assert len(read.plans) == 2 * len(read.seeds)
@@ -66,6 +69,17 @@ def test_the_choice_and_the_baseline_are_trained_with_the_finals_seeds(bench: Be
     assert {plan.peak_lr for (trial, _), plan in read.plans.items() if trial == 0} == {0.2}
     assert len({plan.training_id for plan in read.plans.values()}) == len(read.plans)
     assert (read.metric, read.data) == ("test_loss", "digits@d")
+
+
+def test_a_seed_that_the_sweep_has_used_is_passed_over(bench: Bench) -> None:
+    """Whatever trial it was used for."""
+    read = reading(WITH_BASELINE, bench.trials, bench.trainings(), 0)
+    assert read is not None
+    rows = bench.trainings()
+    taken = [*rows, replace(rows[0], training_id="other", seed=read.seeds[0])]
+    other = reading(WITH_BASELINE, bench.trials, taken, 0)
+    assert other is not None
+    assert (other.seeds[:-1], len(other.seeds)) == (read.seeds[1:], len(read.seeds))
 
 
 def test_without_finals_three_fresh_seeds_are_trained(bench: Bench) -> None:
@@ -101,10 +115,16 @@ def test_a_training_that_did_not_complete_has_no_score(bench: Bench) -> None:
 
 
 def test_a_script_has_no_test_set_here() -> None:
-    """It keeps its own; a workload has one, and studies of the same data share it wherever its file lies."""
+    """It keeps its own; a workload has one."""
     script = replace(STUDY, workload=Command("python train.py").spec())
     assert "a script keeps its own test set" in (why_none(script) or "")
     assert why_none(STUDY) is None
-    own = replace(STUDY.facts, name="/data/ann/net.py:Net")
-    moved = replace(STUDY.facts, name="/srv/net.py:Net")
-    assert data_of(replace(STUDY, facts=own)) == data_of(replace(STUDY, facts=moved)) == "net.py:Net@d"
+
+
+def test_studies_of_the_same_data_share_a_test_set() -> None:
+    """Wherever a workload's file lies and whatever it is called; the hash alone says which data. Built-in workloads
+    have their own halves of theirs."""
+    names = ("/data/ann/net.py:Net", "/srv/net.py:Net", "nets.py:Larger", "package.net:Net")
+    found = {data_of(replace(STUDY, facts=replace(STUDY.facts, name=name))) for name in names}
+    assert found == {"@d"}
+    assert data_of(STUDY) == "digits@d"

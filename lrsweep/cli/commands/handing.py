@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +48,13 @@ def export(
     from lrsweep.champion.applying import another_horizon
     from lrsweep.champion.exporting import FORMS, exported
     from lrsweep.errors import did_you_mean
+    from lrsweep.files import check_target, write_whole
     from lrsweep.loading import load_choice
 
     if to not in FORMS:
         raise SettingsError(f"--to is {to!r}; wanted is one of {', '.join(FORMS)}.{did_you_mean(to, FORMS)}")
+    if out is not None:
+        check_target(out, "--out")
     choice = load_choice(what)
     text = exported(choice, to, steps)
     if said := another_horizon(choice, steps):
@@ -60,7 +62,7 @@ def export(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        _write(text, out)
+        write_whole(out, text, "--out")
 
 
 def diff(
@@ -91,15 +93,3 @@ def diff(
         typer.echo(json.dumps(found.to_json(), allow_nan=False))
     else:
         show_comparison(console_for_tables(), found, (a, b))
-
-
-def _write(text: str, file: Path) -> None:
-    """The file whole or not at all."""
-    fresh = file.with_name(f"{file.name}.new{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written ({error.strerror}). Name another file: --out FILE.") from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -77,8 +77,11 @@ def export_results(
 ) -> None:
     """Writes a study's trials as a table: settings, value, metrics, cost; `lrsweep.results` gives it as a DataFrame."""
     from lrsweep.cli.export import export
+    from lrsweep.files import check_target
     from lrsweep.frames import results
 
+    if out is not None:
+        check_target(out, "--out")
     export(results(study, by=rows.value), form.value, out)
 
 

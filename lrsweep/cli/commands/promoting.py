@@ -40,9 +40,14 @@ def promote(
             case_sensitive=False,
         ),
     ] = None,
-    no_test: Annotated[
-        bool, typer.Option("--no-test", help="Do not train for the test set, and leave it unread.")
-    ] = False,
+    test: Annotated[
+        bool | None,
+        typer.Option(
+            "--test/--no-test",
+            help="Train for the test set and read it, or leave it unread. By default it is read, unless the choice is "
+            "undecided and has one seed.",
+        ),
+    ] = None,
     note: NoteOption = None,
     device: Annotated[
         str, typer.Option("--device", help="Of the trainings for the test set: 'cpu', 'cuda' or 'cuda:1'.")
@@ -63,7 +68,7 @@ def promote(
 
     settings = read_settings(os.environ)
     console = Console(stderr=True)
-    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, not no_test)
+    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, test)
     with results(settings) as store, console.status("choosing"):
         found = carry_out(
             store,

@@ -42,11 +42,10 @@ def report(
 
     settings = read_settings(os.environ)
     if markdown:
-        text = writing.in_markdown(settings, study)
+        text = writing.in_markdown(settings, study, out)
         if out is None:
             typer.echo(text, nl=False)
         else:
-            writing.write(out, text)
             typer.echo(f"the report is in {out}")
         return
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from lrsweep.champion.history import version_of
 from lrsweep.cli.promoting.held_out import Say
+from lrsweep.cli.reading import generation_of
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.records import Json
 from lrsweep.store import Store
 from lrsweep.store.champions import Alias, ChampionRow, in_force
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import register
+from lrsweep.tracking.surroundings import look_around
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,24 @@ class Demotion:
 
 def demote(store: Store, homes: Homes, name: str, alias: Alias, note: str | None, say: Say) -> Demotion:
     """Raises SettingsError where nothing of that name is in force under the alias."""
-    rows = store.champions.rows()
-    was = in_force(rows, name, alias)
-    if was is None:
-        raise SettingsError(_nothing(rows, name, alias))
     try:
-        row = store.champions.demote(name, alias, note=note)
-    except KeyError:  # another process was faster
+        row = store.champions.demote(name, alias, note=note, who=_who(store, name))
+    except KeyError:
         raise SettingsError(_nothing(store.champions.rows(), name, alias)) from None
+    # of the rows before this one: another process may have promoted a moment ago
+    was = in_force([each for each in store.champions.rows(name) if each.id < row.id], name, alias)
+    assert was is not None
     outage = register(homes, store, name, say=say).outage
     now = next(each for each in store.champions.rows(name) if each.id == row.id)
     return Demotion(now, was, outage)
+
+
+def _who(store: Store, study: str) -> str | None:
+    """The user's name, where the study's newest sweep asks for names."""
+    sweeps = store.sweeps(study)
+    if not sweeps or not generation_of(store, sweeps[-1]).spec.get("tracking", {}).get("user"):
+        return None
+    return look_around(with_user=True).user
 
 
 def _nothing(rows: Sequence[ChampionRow], name: str, alias: Alias) -> str:

@@ -8,7 +8,7 @@ from lrsweep.champion.history import reads_told, said
 from lrsweep.champion.scoring import sentence
 from lrsweep.cli.promoting.demoted import Demotion
 from lrsweep.cli.promoting.promoted import Promotion
-from lrsweep.store.champions import Alias
+from lrsweep.store.champions import Alias, ChampionRow, is_same_training
 
 
 def told(found: Promotion) -> list[str]:
@@ -17,7 +17,7 @@ def told(found: Promotion) -> list[str]:
     state = f"{row.alias.value} of {name}: {said(row)}"
     lines = [state if found.is_new else f"{state}; it is that already, and nothing is new"]
     if found.is_new and found.was is not None:
-        lines.append(f"was: {said(found.was)}; `lrsweep demote {name}{_as(row.alias)}` goes back to it")
+        lines.append(_before(row, found.was))
     if found.why_candidate is not None:
         lines.append(found.why_candidate)
     test = json.loads(row.choice)["test"]
@@ -27,7 +27,7 @@ def told(found: Promotion) -> list[str]:
         lines.append(f"written: {found.file}")
     else:
         lines.append(f"`--to schedules/{name}.json` writes it into a file for git, which needs no database")
-    return [*lines, *_away(found.outage)]
+    return [*lines, *_away(row, found.outage)]
 
 
 def demotion_told(found: Demotion) -> list[str]:
@@ -36,11 +36,21 @@ def demotion_told(found: Demotion) -> list[str]:
         f"{row.alias.value} of {row.name}: {said(row)}{', again' if row.choice else ''}",
         f"was: {said(found.was)}",
     ]
-    return [*lines, *_away(found.outage)]
+    return [*lines, *_away(row, found.outage)]
 
 
-def _away(outage: str | None) -> list[str]:
-    return [] if outage is None else [f"MLflow's registry has not got it; `lrsweep sync` sends it. {outage}"]
+def _away(row: ChampionRow, outage: str | None) -> list[str]:
+    if outage is not None:
+        return [f"MLflow's registry has not got it; `lrsweep sync` sends it. {outage}"]
+    if row.mlflow_version is None:  # why, was said when MLflow did
+        return ["MLflow's registry does not take it: it is in the results alone"]
+    return []
+
+
+def _before(row: ChampionRow, was: ChampionRow) -> str:
+    if is_same_training(row.choice, was.choice):
+        return f"it takes the place of what was in force, the same training: {said(was)}"
+    return f"was: {said(was)}; `lrsweep demote {row.name}{_as(row.alias)}` goes back to it"
 
 
 def _as(alias: Alias) -> str:

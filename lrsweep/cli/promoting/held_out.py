@@ -9,12 +9,14 @@ from lrsweep.champion.making import with_test
 from lrsweep.champion.reading import written
 from lrsweep.champion.scoring import scored
 from lrsweep.champion.value import ChampionChoice
-from lrsweep.cli.reproduce import train
 from lrsweep.errors import InvalidInput, SweepFailed
 from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.to_the_end import train
 from lrsweep.records import Json, SweepRow
+from lrsweep.selection.choice import Choice
+from lrsweep.selection.deciding import Evidence
 from lrsweep.store import Store
-from lrsweep.store.champions import TestRead, is_same_choice
+from lrsweep.store.champions import TestRead, is_same_on_test
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.held_out import Reading, reading, scores, why_none
 from lrsweep.sweep.reproducing import changed_workload
@@ -27,11 +29,18 @@ def known_test(store: Store, value: ChampionChoice) -> Mapping[str, Json] | None
     """What an earlier promotion of the same choice has read."""
     text = written(value)
     for row in reversed(store.champions.rows(value.name)):
-        if row.choice is not None and is_same_choice(text, row.choice):
+        if row.choice is not None and is_same_on_test(text, row.choice):
             test: Mapping[str, Json] | None = json.loads(row.choice).get("test")
             if test is not None:
                 return test
     return None
+
+
+def why_not_yet(choice: Choice) -> str | None:
+    """Why a read would be spent on what another choice will follow; None where it is time."""
+    if choice.evidence is not Evidence.UNDECIDED or choice.recommended.n > 1:
+        return None
+    return "the choice is undecided and has one seed, so another one may well follow. `--test` reads it all the same"
 
 
 def with_test_set(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,16 +13,18 @@ from lrsweep.champion.making import Origins, hidden_settings, made, with_test
 from lrsweep.champion.reading import written
 from lrsweep.champion.value import ChampionChoice, RateRule
 from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, with_test_set
+from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, why_not_yet, with_test_set
 from lrsweep.cli.reading import chosen_sweep, drivers, generation_of
 from lrsweep.engines.versions import kept_versions
 from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.files import check_target, write_whole
 from lrsweep.records import Json, Purpose, SweepRow, SweepStatus
 from lrsweep.selection.choice import Choice
 from lrsweep.selection.deciding import Evidence
 from lrsweep.store import Store
 from lrsweep.store.champions import Action, Alias, ChampionRow, in_force, is_same_choice
 from lrsweep.study import ResolvedStudy
+from lrsweep.sweep.beginning import is_driven_out
 from lrsweep.sweep.exponents import FITTED_KEY, Fit
 from lrsweep.sweep.held_out import data_of
 from lrsweep.sweep.homes import Homes
@@ -40,7 +41,8 @@ class Wanted:
     file: Path | None = None
     alias: Alias | None = None
     note: str | None = None
-    reads_test: bool = True
+    reads_test: bool | None = None
+    """None: where it is time, see ``why_not_yet``"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Promotion:
 # ── promote ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecutor, say: Say) -> Promotion:
     """Raises SettingsError where there is nothing to promote, and TryAgain while the sweep is not over."""
+    if wanted.file is not None:
+        check_target(wanted.file, "--to", makes_folders=True)  # before the trainings for the test set
     sweep = chosen_sweep(store, wanted.study)
     _refuse_unfinished(store, sweep)
     metric, choice = choose_in(store, wanted.study, worth=None)
@@ -91,7 +95,9 @@ def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecu
     known = known_test(store, value)
     if known is not None:
         value = with_test(value, known)  # a choice is not tested twice
-    elif wanted.reads_test:
+    elif wanted.reads_test is None and (why_not := why_not_yet(choice)):
+        say(f"the test set is not read: {why_not}")
+    elif wanted.reads_test is not False:
         value = with_test_set(store, study, sweep, value, make_executor, say)
     row, is_new = store.champions.promote(
         ChampionRow(
@@ -108,7 +114,7 @@ def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecu
     )
     assert row.choice is not None
     if wanted.file is not None:
-        write_whole(wanted.file, row.choice)
+        _write(wanted.file, row.choice)
     outage = register(homes, store, row.name, say=say).outage
     now = next(each for each in store.champions.rows(row.name) if each.id == row.id)
     reads = len(store.champions.test_reads(data_of(study)))
@@ -121,12 +127,18 @@ def _refuse_unfinished(store: Store, sweep: SweepRow) -> None:
             f"the sweep {sweep.sweep_id[:8]} of study {sweep.study!r} is still being driven ({driver}): its finals "
             f"decide. Promote it when it has ended; `lrsweep status {sweep.study}` says when that will be."
         )
-    if sweep.status is not SweepStatus.RUNNING:
+    if sweep.status is not SweepStatus.RUNNING or sweep.is_cancelled:
         return  # what is left of one that was stopped or cancelled, nobody trains
     finals = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.purpose is Purpose.FINAL]
     if left := sum(not row.status.is_outcome for row in finals):
         raise TryAgain(
             f"{left} of the {len(finals)} finals of study {sweep.study!r} have not ended, and nobody trains them: "
+            "`lrsweep run` with the study's file goes on, and then it can be promoted. `lrsweep cancel` ends the sweep "
+            "as it is."
+        )
+    if not is_driven_out(sweep, generation_of(store, sweep).spec):
+        raise TryAgain(
+            f"the sweep {sweep.sweep_id[:8]} of study {sweep.study!r} has not come to its end, and nobody drives it: "
             "`lrsweep run` with the study's file goes on, and then it can be promoted. `lrsweep cancel` ends the sweep "
             "as it is."
         )
@@ -185,20 +197,14 @@ def _alias(
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def write_whole(file: Path, text: str) -> None:
-    """Whole or not at all; a file that says the same already stays as it is."""
-    fresh = file.with_name(f".{file.name}.new{os.getpid()}")
-    try:
+def _write(file: Path, text: str) -> None:
+    """A file that says the same already stays as it is."""
+    with suppress(OSError):
         if file.is_file() and file.read_bytes() == text.encode():
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
-    except OSError as error:
+    try:
+        write_whole(file, text, "--to", makes_folders=True)
+    except SettingsError as error:
         raise SettingsError(
-            f"the choice is promoted, but {file} cannot be written: {error.strerror or error}. The same command with "
-            "another --to writes it."
+            f"the choice is promoted, but {error} The same command with another --to writes it."
         ) from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -14,23 +15,34 @@ from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.records import Json
 from lrsweep.store import Store
 from lrsweep.store.champions import ChampionRow, TestRead
+from lrsweep.sweep.held_out import data_named
+
+NOTHING_YET = "nothing was promoted yet."
 
 
 def history_of(store: Store, name: str | None) -> tuple[Sequence[ChampionRow], Sequence[TestRead]]:
-    """Raises SettingsError where nothing was ever promoted under that name."""
-    rows = store.champions.rows()
-    names = sorted({row.name for row in rows})
-    if not rows:
-        raise SettingsError("nothing was promoted yet. `lrsweep promote STUDY` puts a study's choice in force.")
+    """The rows, and the reads of the test sets that they or the study's own reads are of: a promotion that was killed
+    while it read has left a read and no row. Raises SettingsError where there is neither."""
+    rows, reads = store.champions.rows(), store.champions.test_reads()
+    names = sorted({row.name for row in rows} | {read.study for read in reads})
+    if not names:
+        raise SettingsError(f"{NOTHING_YET} `lrsweep promote STUDY` puts a study's choice in force.")
     if name is not None and name not in names:
         raise SettingsError(
             f"nothing was promoted under the name {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}."
         )
-    reads = store.champions.test_reads()
     if name is None:
         return rows, reads
-    own = {read.data for read in reads if read.study == name}  # with the reads of other studies of the same data
-    return [row for row in rows if row.name == name], [read for read in reads if read.data in own]
+    rows = [row for row in rows if row.name == name]
+    own = {read.data for read in reads if read.study == name} | {data for row in rows if (data := _data_of(row))}
+    return rows, [read for read in reads if read.data in own]
+
+
+def _data_of(row: ChampionRow) -> str | None:
+    """Which test set is that of the study that a row's choice comes from, whether it was read or not."""
+    choice = {} if row.choice is None else json.loads(row.choice)
+    workload = choice.get("provenance", {}).get("workload")
+    return None if workload is None else data_named(workload["name"], workload["data_hash"])
 
 
 def show_history(console: Console, entries: Sequence[Entry], reads: Sequence[TestRead]) -> None:
@@ -51,8 +63,11 @@ def show_history(console: Console, entries: Sequence[Entry], reads: Sequence[Tes
             "" if (version := version_of(each.row)) is None else f"version {version}",
             escape(" · ".join(filter(None, [each.row.note, each.row.who]))),
         )
-    console.print(table)
-    console.print("* is in force now", style="dim", highlight=False)
+    if entries:
+        console.print(table)
+        console.print("* is in force now", style="dim", highlight=False)
+    else:
+        console.print(NOTHING_YET, highlight=False)
     for data, count in Counter(read.data for read in reads).items():
         console.print(reads_told(data, count), style="dim", highlight=False, markup=False)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lrsweep.engines.versions import kept_versions
 from lrsweep.records import Purpose, Status, StudyRow, SweepRow, TrainingRow
-from lrsweep.redaction import masked_command, masked_values
+from lrsweep.redaction import public, public_command, public_text
 from lrsweep.report.numbers import counted, duration, moment
 from lrsweep.scripts import command
 from lrsweep.study import ResolvedStudy
@@ -47,12 +47,12 @@ def provenance(
 
 
 def workload_named(study: ResolvedStudy) -> str:
-    """``digits (model=mlp), version 1``, or a script's command without its secrets."""
+    """``digits (model=mlp), version 1``, or a script's command; without secrets, and of a path its last part."""
     if study.workload.name == command.NAME:
-        return f"a script, {masked_command(command.command_of(study.workload).command)}"
+        return f"a script, {public_command(command.command_of(study.workload).command)}"
     facts = study.facts
-    settings = ", ".join(f"{name}={_plain(value)}" for name, value in masked_values(facts.settings).items())
-    return f"{facts.name}{f' ({settings})' if settings else ''}, version {facts.version}"
+    settings = ", ".join(f"{name}={_plain(value)}" for name, value in public(facts.settings).items())
+    return f"{public_text(facts.name)}{f' ({settings})' if settings else ''}, version {facts.version}"
 
 
 def _plain(value: object) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 import webbrowser
 from collections.abc import Callable
@@ -12,7 +10,8 @@ from pathlib import Path
 
 from lrsweep.cli.reading import chosen_sweep, results
 from lrsweep.cli.reporting.gathering import gather
-from lrsweep.errors import LrsweepError, SettingsError
+from lrsweep.errors import LrsweepError
+from lrsweep.files import check_target, write_whole
 from lrsweep.records import SweepRow
 from lrsweep.report.content import Report
 from lrsweep.report.html import page
@@ -23,10 +22,15 @@ from lrsweep.tracking import Tracker
 Say = Callable[[str], None]
 
 
-def in_markdown(settings: Settings, study: str) -> str:
-    """Without a look at MLflow: all but the commit is in the results."""
+def in_markdown(settings: Settings, study: str, out: Path | None) -> str:
+    """Without a look at MLflow: all but the commit is in the results. Also written to ``out`` where that is a file."""
+    if out is not None:
+        check_target(out, "--out")
     with results(settings) as store:
-        return markdown(gather(store, study, now=time.time()))
+        text = markdown(gather(store, study, now=time.time()))
+    if out is not None:
+        write_whole(out, text, "--out")
+    return text
 
 
 def in_html(
@@ -36,50 +40,19 @@ def in_html(
     with results(settings) as store:
         sweep = chosen_sweep(store, study)
         target = out or Path(f"{sweep.study}-report.html")
-        _check_writable(target)
+        check_target(target, "--out")
         tracker = _tracker(settings, sweep, say) if to_mlflow else None
         commit = _commit(tracker, sweep)
         report = gather(store, study, now=time.time(), commit=commit)
     text = page(report)
-    write(target, text)
+    write_whole(target, text, "--out")
     is_sent = tracker is not None and report.sweep == sweep.sweep_id and _send(tracker, sweep, text, say)
     return report, target, is_sent
-
-
-def write(target: Path, text: str) -> None:
-    """Whole or not at all. Raises SettingsError where it cannot be written."""
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise _unwritable(target, error) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # as any file that is written, and not for this user alone
-        Path(name).replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise _unwritable(target, error) from None
 
 
 def open_in_browser(target: Path, say: Say) -> None:
     if not webbrowser.open(target.absolute().as_uri()):
         say(f"there is no browser here that could be opened; the report is in {target}")
-
-
-def _check_writable(target: Path) -> None:
-    """Before seconds are spent on what goes into it."""
-    if target.is_dir():
-        raise SettingsError(f"--out {target} is a folder; wanted a file, such as {target / 'report.html'}.")
-    if not target.parent.is_dir():
-        raise SettingsError(f"--out {target}: there is no folder {target.parent}; make it, or name another file.")
-
-
-def _unwritable(target: Path, error: OSError) -> SettingsError:
-    return SettingsError(f"--out {target}: cannot be written ({error.strerror}); wanted a file that can.")
 
 
 def _tracker(settings: Settings, sweep: SweepRow, say: Say) -> Tracker | None:
