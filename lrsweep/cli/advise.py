@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -13,13 +14,13 @@ from lrsweep.cli.counting import counted
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Json
-from lrsweep.selection.advice import Advised, Kind
+from lrsweep.selection.advice import Advised, Kind, apart
 from lrsweep.settings import Settings
 from lrsweep.store import Store
 from lrsweep.study import Examined, ResolvedStudy, examine_file
 from lrsweep.study.file import STUDIES, examine
 from lrsweep.study.problems import listed
-from lrsweep.sweep.advising import advice_for, kind_of, peak_for, point_for
+from lrsweep.sweep.advising import advice_for, kind_of, kinds_in, peak_for, point_for
 from lrsweep.sweep.refusals import completed
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.workloads.catalog import OWN_FORMS, is_own, workload_names
@@ -31,6 +32,8 @@ UNKNOWN = "?"
 class Asked:
     study: ResolvedStudy
     advised: tuple[Advised, ...]
+    nearest: tuple[str, Kind] | None = None
+    """the study that is least unlike it, and still no relative, where nothing is advised"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -85,7 +88,12 @@ def advice(given: str, settings: Settings, store: Store | None, *, horizon: int 
             f"{given!r} is no workload, no study file, and no study of the results here.{did_you_mean(given, names)} "
             f"Workloads are {listed(workload_names())}, or your own as {OWN_FORMS}."
         )
-    return Asked(study, () if store is None else tuple(advice_for(study, store)))
+    advised = () if store is None else tuple(advice_for(study, store))
+    return Asked(study, advised, None if advised or store is None else _nearest(kind_of(study), kinds_in(store)))
+
+
+def _nearest(kind: Kind, others: Mapping[str, Kind]) -> tuple[str, Kind] | None:
+    return min(others.items(), key=lambda each: (each[1].task != kind.task, apart(kind, each[1])), default=None)
 
 
 def _examined(given: str) -> Examined | None:
@@ -111,8 +119,8 @@ def show_advice(console: Console, asked: Asked) -> None:
     study = asked.study
     if not asked.advised:
         console.print(
-            f"No study of this kind has been run here: {_sentence(kind_of(study))}. Begin with the families of a plain "
-            "study: `lrsweep new study`.",
+            f"No study of this kind has been run here: {_sentence(kind_of(study))}.{_why_not(asked)} Begin with the "
+            "families of a plain study: `lrsweep new study`.",
             highlight=False,
             soft_wrap=True,
         )
@@ -139,6 +147,18 @@ def show_advice(console: Console, asked: Asked) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _why_not(asked: Asked) -> str:
+    if asked.nearest is None:
+        return ""
+    name, other = asked.nearest
+    kind = kind_of(asked.study)
+    if other.task != kind.task:
+        return f" The studies here learn something else: {name} is measured by {other.task or 'what nobody knows'}."
+    if other == kind:
+        return f" {name} is one, and has no value at its full horizon yet."
+    return f" The nearest, {name}, is further away than a factor of a hundred in all: {_differences(kind, other)}."
 
 
 def _studies(asked: Asked) -> str:

@@ -122,8 +122,7 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
         f"{found.search_steps:,.0f} steps, at an equal share per family; the search moves it to those that do better",
         *([f"rate exponents: {found.design_steps:,} steps measure them"] if found.design_steps else []),
         _finalists(found),
-        f"in all: {'about' if study.budget.trials is not None else 'at most'} {found.total_steps:,} steps, as many as "
-        f"{found.trainings:,.1f} trainings of {found.horizon:,}",
+        f"in all: about {found.total_steps:,} steps, as many as {found.trainings:,.1f} trainings of {found.horizon:,}",
         _cost(found, asked, now),
     ]
     for line in lines:
@@ -153,10 +152,17 @@ def _outlook(found: Outlook) -> list[str]:
     return lines
 
 
+def _advised(found: Outlook) -> str:
+    if not found.advised:
+        return ""
+    points = counted(found.advised, "point")
+    return f"; it first tries {points} that studies of the same kind found good ({', '.join(found.advisers)})"
+
+
 def _next_run(found: Outlook) -> str:
     match found.course:
         case Course.FIRST | Course.ANOTHER:
-            return "a new sweep, the first of this study"
+            return f"a new sweep, the first of this study{_advised(found)}"
         case Course.CHANGED:
             return f"a new sweep, for {found.why_changed}; the earlier results stay"
         case Course.CANCELLED:

@@ -20,6 +20,9 @@ FURTHEST = 2.0
 """Powers of ten that sizes may differ by, all together: one a hundredfold, or two tenfold each."""
 UNKNOWN = 1.0
 """Where a size is not known on one side."""
+LUCK = 0.5
+"""By how much a study seems further away whose value of a family is of one seed, and was picked for being good: three
+seeds at another horizon say more than one at the same."""
 MOST_BEHIND = 3.0
 """One bad rate of one study says no more against a family than this."""
 
@@ -110,8 +113,8 @@ def distance(one: Kind, other: Kind) -> float | None:
     """
     if not one.task or one.task != other.task:
         return None
-    apart = math.fsum(_apart(mine, other.sizes[name]) for name, mine in one.sizes.items())
-    return apart if apart <= FURTHEST else None
+    far = apart(one, other)
+    return far if far <= FURTHEST else None
 
 
 def _apart(one: int | None, other: int | None) -> float:
@@ -120,22 +123,28 @@ def _apart(one: int | None, other: int | None) -> float:
     return abs(math.log10(one / other)) if one and other else UNKNOWN
 
 
+def apart(one: Kind, other: Kind) -> float:
+    """Powers of ten between their sizes, added up."""
+    return math.fsum(_apart(mine, other.sizes[name]) for name, mine in one.sizes.items())
+
+
 def advise(kind: Kind, pasts: Sequence[Past]) -> list[Advised]:
     """A point of each family that studies of the kind have tried. ``pasts`` come oldest first: of two that are as near
     the newer one speaks. Values of different studies are never compared, only what each says of its own families."""
-    apart = [
-        (found, past) for past in reversed(pasts) if past.found and (found := distance(kind, past.kind)) is not None
-    ]
-    near = sorted(apart, key=lambda each: (each[1].kind.data != kind.data, each[0]))
+    near = [(far, past) for past in reversed(pasts) if past.found and (far := distance(kind, past.kind)) is not None]
     advised = []
     for family in dict.fromkeys(each.family for _, past in near for each in past.found):
-        tried = [(far, past) for far, past in near if any(each.family == family for each in past.found)]
-        behind = [(1 / (1 + far), _behind(family, past)) for far, past in tried]
-        score = math.fsum(weight * each for weight, each in behind) / math.fsum(weight for weight, _ in behind)
-        far, past = tried[0]
-        own = next(each for each in past.found if each.family == family)
-        place = 1 + past.found.index(own)
-        advised.append(Advised(own, past, far, place, score, len(tried)))
+        tried = [
+            (far + (LUCK if own.n == 1 else 0.0), far, past, own)
+            for far, past in near
+            for own in past.found
+            if own.family == family
+        ]
+        weights = [1 / (1 + far) for far, *_ in tried]
+        behind = [_behind(family, past) for _, _, past, _ in tried]
+        score = math.fsum(map(math.prod, zip(weights, behind, strict=True))) / math.fsum(weights)
+        _, far, past, own = min(tried, key=lambda each: (each[2].kind.data != kind.data, each[0]))
+        advised.append(Advised(own, past, far, 1 + past.found.index(own), score, len(tried)))
     return sorted(advised, key=lambda each: (each.score, each.distance))
 
 

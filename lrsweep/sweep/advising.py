@@ -46,20 +46,32 @@ def _task(metrics: Iterable[str]) -> str:
 
 
 def pasts_in(store: Store, kind: Kind, *, without: str | None = None) -> list[Past]:
-    """Of each study of the kind the newest sweep that has something to say, oldest first; ``without``: a study that is
-    left out. A study that this release cannot read says nothing: another release may share the database."""
+    """Of each study of the kind the newest sweep that has had finals, else the newest that has something to say, oldest
+    first; ``without``: a study that is left out. A study that this release cannot read says nothing: another release
+    may share the database."""
     found = []
     for name in dict.fromkeys(row.name for row in store.studies()):
         rows = {row.generation: row for row in store.studies(name) if row.spec}
+        own: list[tuple[float, Past]] = []
         for sweep in reversed(store.sweeps(name)):
-            if name == without or sweep.generation not in rows:
-                continue
-            with suppress(KeyError, TypeError, ValueError):
-                past = _past(store, rows[sweep.generation], sweep, kind)
-                if past is not None:
-                    found.append((sweep.created_at, past))
-                    break
+            if name != without and sweep.generation in rows:
+                with suppress(KeyError, TypeError, ValueError):
+                    past = _past(store, rows[sweep.generation], sweep, kind)
+                    own += [] if past is None else [(sweep.created_at, past)]
+            if own and any(each.n > 1 for each in own[-1][1].found):
+                break
+        with_finals = [each for each in own if any(one.n > 1 for one in each[1].found)]
+        found += (with_finals or own)[:1]
     return [past for _, past in sorted(found, key=lambda each: each[0])]
+
+
+def kinds_in(store: Store) -> dict[str, Kind]:
+    """What the studies are, by name; of those that this release can read."""
+    found = {}
+    for row in store.studies():
+        with suppress(KeyError, TypeError, ValueError):
+            found[row.name] = kind_of(resolved_from(row))
+    return found
 
 
 def _past(store: Store, row: StudyRow, sweep: SweepRow, kind: Kind) -> Past | None:

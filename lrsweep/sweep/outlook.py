@@ -16,6 +16,7 @@ from lrsweep.study.planning import Plan
 from lrsweep.sweep.beginning import Course, changed_sentence, course_of, newest_sweep, trials_left
 from lrsweep.sweep.failures import to_try_again, trials_of
 from lrsweep.sweep.owner import driver_shown, is_dead
+from lrsweep.sweep.warm_start import advised_points
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class Outlook:
     """trials that failed, in a sweep that failures stopped"""
     driver: str | None = None
     """who drives the study now; another driver leaves"""
+    advised: int = 0
+    """points that a first sweep tries before its own, by other studies of the kind"""
+    advisers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -67,6 +71,8 @@ class Outlook:
             "left": None if self.left is None else asdict(self.left),
             "tried_again": self.tried_again,
             "driver": self.driver,
+            "advised": self.advised,
+            "advisers": list(self.advisers),
         }
 
 
@@ -80,7 +86,8 @@ def outlook(store: Store | None, study: ResolvedStudy, planned: Plan | None) -> 
     driver = None if holder is None or is_dead(holder.owner) else driver_shown(holder.owner)
     if found is None or course.is_new:
         why = changed_sentence(store, study) if course is Course.CHANGED else None
-        return Outlook(course, found, why_changed=why, driver=driver)
+        points, advisers = advised_points(study, store) if course is Course.FIRST else ([], ())
+        return Outlook(course, found, why_changed=why, driver=driver, advised=len(points), advisers=advisers)
     again = to_try_again(store, found)
     ids = {row.training_id for row in again}
     rows = store.trainings(study.name, sweep_id=found.sweep_id)

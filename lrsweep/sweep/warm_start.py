@@ -105,13 +105,19 @@ def warm_start(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow
         return WarmStart(sweep, copied=len(rows), unknown=unknown)
     advisers: tuple[str, ...] = ()
     points = best_points(study, earlier)
-    if not points and study.search.advice:
-        advised = points_for(study, advice_for(study, store, without=study.name), _most(study))
-        points = [point for _, point in advised]
-        advisers = tuple(dict.fromkeys(each.past.study for each, _ in advised))
+    if not points:
+        points, advisers = advised_points(study, store)
     if points:
         sweep = store.update_sweep(lease, sweep.sweep_id, settings={POINTS_KEY: points})
     return WarmStart(sweep, points=len(points), unknown=unknown, advisers=advisers)
+
+
+def advised_points(study: ResolvedStudy, store: Store) -> tuple[list[dict[str, Json]], tuple[str, ...]]:
+    """What a first sweep of the study tries first, and whose hints these are; nothing where it wants none."""
+    if not study.search.advice:
+        return [], ()
+    advised = points_for(study, advice_for(study, store, without=study.name), _most(study))
+    return [point for _, point in advised], tuple(dict.fromkeys(each.past.study for each, _ in advised))
 
 
 def points_of(sweep: SweepRow) -> Sequence[Mapping[str, Json]]:

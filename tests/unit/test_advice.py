@@ -97,6 +97,14 @@ def test_of_two_that_are_as_near_the_newer_one_speaks_and_the_same_data_before_b
     assert advise(KIND, [longer, other_data])[0].past.study == "longer"
 
 
+def test_one_lucky_seed_does_not_speak_before_several() -> None:
+    """The newer study has the same sizes and no finals; three times the horizon is nearer than that, ten times not."""
+    lucky = replace(a_past("new", cosine=0.1), found=tuple(replace(each, n=1) for each in a_past(cosine=0.1).found))
+    assert advise(KIND, [a_past("old", cosine=0.2), lucky])[0].past.study == "old"
+    assert advise(KIND, [a_past("old", replace(KIND, horizon=1_800), cosine=0.2), lucky])[0].past.study == "old"
+    assert advise(KIND, [a_past("old", replace(KIND, horizon=6_000), cosine=0.2), lucky])[0].past.study == "new"
+
+
 def test_nothing_of_a_kind_is_no_advice() -> None:
     """A study without a value says nothing either."""
     assert advise(KIND, [a_past("words", replace(KIND, task="loss+perplexity"), cosine=0.1), a_past()]) == []

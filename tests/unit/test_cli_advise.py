@@ -91,3 +91,19 @@ def test_a_name_that_is_nothing_is_refused_with_what_there_is(run: Typed) -> Non
     )
     assert "Workloads are digits," in refused.err
     assert "there is no such file" in run("advise", "none.toml").err
+
+
+def test_the_plan_of_a_new_study_says_that_it_begins_with_hints(run: Typed) -> None:
+    """As the run will; a study that wants none is told of none."""
+    text = '[study]\nname = "own"\nworkload = "digits"\nhorizon = 300\n[budget]\ntrials = 20\n'
+    Path("own.toml").write_text(text)
+    assert "it first tries 2 points that studies of the same kind found good (quick)" in run("plan", "own.toml").out
+    assert json.loads(run("plan", "own.toml", "--json").out)["next"]["advisers"] == ["quick"]
+    Path("own.toml").write_text(f"{text}[search]\nadvice = false\n")
+    assert "it first tries" not in run("plan", "own.toml").out
+
+
+def test_where_nothing_is_near_it_says_what_is_here(run: Typed) -> None:
+    """The nearest study, and what is different there."""
+    text = run("advise", "digits", "--horizon", "9001").out
+    assert "The nearest, quick, is further away than a factor of a hundred in all: horizon 90 for 9,001." in text
