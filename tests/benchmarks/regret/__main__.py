@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def replayed(
     """All repeats on all workloads; those that lie in ``keep`` are not made again, and the others are put there."""
     found: list[Replay] = []
     wanted = [(workload, seed) for seed in range(repeats) for workload in workloads]
-    with ProcessPoolExecutor(processes) as executor:
+    # a process of its own beginning: a fork takes over the threads' locks of whatever was imported here
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as executor:
         jobs = [executor.submit(_kept, keep, workload, budgets, seed) for workload, seed in wanted]
         for number, job in enumerate(as_completed(jobs), 1):
             found += job.result()
