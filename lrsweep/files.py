@@ -11,9 +11,10 @@ from pathlib import Path
 from lrsweep.errors import SettingsError
 
 
-def check_target(file: Path, option: str, *, makes_folders: bool = False) -> None:
+def check_target(file: Path, option: str) -> None:
     """Before the work is done whose result is to be in it. Raises SettingsError where it cannot be written, as far as
-    that is known now; ``option`` is what the user has named it by, such as ``--out``."""
+    that is known now; ``option`` is what the user has named it by, such as ``--out``. A folder that is not there is
+    made later where a relative path names it in the working folder; elsewhere it is more likely a slip."""
     try:
         target = file.resolve()
         if target.is_dir():
@@ -21,7 +22,7 @@ def check_target(file: Path, option: str, *, makes_folders: bool = False) -> Non
         if _is_stream(file):
             return
         folder = target.parent
-        while makes_folders and not folder.exists():
+        while _is_below_here(file, target) and not folder.exists():
             folder = folder.parent
         if not folder.exists():
             raise SettingsError(
@@ -35,13 +36,13 @@ def check_target(file: Path, option: str, *, makes_folders: bool = False) -> Non
         raise _unwritable(file, option, error) from None
 
 
-def write_whole(file: Path, content: str | bytes, option: str, *, makes_folders: bool = False) -> None:
+def write_whole(file: Path, content: str | bytes, option: str) -> None:
     """Whoever reads meanwhile has all of the old content or all of the new, and after a failure it is the old. What a
     link leads to is written, with the permissions that it has; what is no file, such as a pipe, gets it at once.
 
     Raises SettingsError as ``check_target`` does, and where writing shows more.
     """
-    check_target(file, option, makes_folders=makes_folders)
+    check_target(file, option)
     data = content.encode() if isinstance(content, str) else content
     try:
         if _is_stream(file):
@@ -68,6 +69,10 @@ def _replace(target: Path, data: bytes) -> None:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
         raise
+
+
+def _is_below_here(file: Path, target: Path) -> bool:
+    return not file.is_absolute() and target.is_relative_to(Path.cwd())
 
 
 def _is_stream(file: Path) -> bool:

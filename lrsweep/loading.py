@@ -69,7 +69,8 @@ def _existing(path: Path) -> Path:
         return path
     folder = path.parent
     others = sorted(each.name for each in folder.glob("*.json"))[:20] if folder.is_dir() else []
-    there = f"{folder} has {', '.join(others)}" if others else f"{folder} has no .json file"
+    place = "The working folder" if folder == Path() else folder
+    there = f"{place} has {', '.join(others)}" if others else f"{place} has no .json file"
     raise SettingsError(
         f"there is no file {path}.{did_you_mean(path.name, others)} {there}. `lrsweep promote STUDY --to {path}` "
         "writes one."
@@ -91,7 +92,7 @@ def _of_name(wanted: Named, home: str | os.PathLike[str] | None, url: str | None
             return found
         why = f"{address}: {why_not_in(rows, wanted)}"
     looked.append(why)
-    if wanted.is_plain and not rows:
+    if wanted.is_plain and not any(row.name == wanted.name for row in rows):
         if wanted.file.is_file():
             return from_file(wanted.file)
         looked.append(f"{wanted.file} in {Path.cwd()}: there is no such file")
@@ -112,7 +113,8 @@ def _text(wanted: Named) -> str:
 def _rows(
     name: str, home: str | os.PathLike[str] | None, url: str | None
 ) -> tuple[Sequence[ChampionRow], str, str | None]:
-    """The name's rows and where they are; or why there are none. Nothing is made."""
+    """The name's rows, or those of all names where it has none, and where they are; or why there are none. Nothing is
+    made."""
     from lrsweep.settings import results_url
     from lrsweep.store import open_store
     from lrsweep.store.probing import probe
@@ -123,7 +125,7 @@ def _rows(
         return (), found.address, f"{found.address}: there are no results"
     store = open_store(address)
     try:
-        return store.champions.rows(name), found.address, None
+        return store.champions.rows(name) or store.champions.rows(), found.address, None
     finally:
         store.close()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OPTIMIZER, BATCH_SIZE = "optimizer", "batch_size"
 MAY_DIFFER = (OPTIMIZER, BATCH_SIZE)
+MAKE = "choice.make_optimizer(model.parameters())"
 FAR = 4.0
 """A horizon this many times longer or shorter than the choice's is beyond what exponents were measured over."""
 
@@ -74,14 +75,14 @@ def torch_scheduler(
 
     allowed = _allowed(allow)
     if not is_optimizer(optimizer):
-        raise InvalidInput(f"c.torch: wanted a torch.optim.Optimizer, not {shortened(optimizer)}")
+        raise InvalidInput(f"choice.torch: wanted a torch.optim.Optimizer, not {shortened(optimizer)}")
     horizon_of(choice, total_steps)
     other_class = missed_class(choice.optimizer, optimizer)
     refused = []
     if other_class is not None and OPTIMIZER not in allowed:
         refused.append(
             f"{other_class}: its peak rate {choice.peak_lr:.4g} says nothing of another optimizer. "
-            f"c.make_optimizer(params) makes the right one; allow={OPTIMIZER!r} takes this one all the same"
+            f"{MAKE} makes the right one; allow={OPTIMIZER!r} takes this one all the same"
         )
     refused += _other_batch(choice, batch_size, allowed)
     if refused:
@@ -89,7 +90,7 @@ def torch_scheduler(
     if other_class is None and (others := differing(choice.optimizer, optimizer)):
         _say(
             f"{choice.name}: the optimizer is not set as the one that it was found with: {'; '.join(others)}. "
-            "c.make_optimizer(params) makes that one"
+            f"{MAKE} makes that one"
         )
     if said := another_horizon(choice, total_steps):
         _say(said)
@@ -112,8 +113,13 @@ def said_rates(choice: ChampionChoice, total_steps: SupportsIndex | None) -> Flo
 
 
 def _allowed(given: str | Iterable[str]) -> Collection[str]:
-    names = {given} if isinstance(given, str) else set(given)
-    for name in sorted(names - set(MAY_DIFFER), key=str):
+    if not isinstance(given, Iterable):
+        raise InvalidInput(
+            f"allow is {shortened(given)}; wanted {' or '.join(map(repr, MAY_DIFFER))}, or both in a list: what may be "
+            "another than the choice's."
+        )
+    names = [given] if isinstance(given, str) else list(given)
+    for name in sorted((name for name in names if name not in MAY_DIFFER), key=str):
         raise InvalidInput(
             f"allow names {shortened(name)}; wanted {' or '.join(map(repr, MAY_DIFFER))}, or both in a list: what may "
             f"be another than the choice's.{did_you_mean(str(name), MAY_DIFFER)}"

@@ -41,7 +41,7 @@ def _json(choice: ChampionChoice, total_steps: int) -> str:
     if total_steps != choice.horizon:
         raise InvalidInput(
             f"json is the choice as it was promoted, found on {choice.horizon:,} steps, not {total_steps:,}; leave the "
-            "steps out. c.torch(optimizer, total_steps) trains it on another horizon."
+            "steps out. choice.torch(optimizer, total_steps) trains it on another horizon."
         )
     return written(choice)
 

@@ -30,6 +30,7 @@ FOLDER = "schedules"
 """In the working folder: where promoted files are looked for by their names."""
 SCHEME = "models:/"
 TIMEOUT_SECONDS = 10.0
+NOTHING_YET = "nothing was promoted yet."
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ def from_file(path: Path) -> ChampionChoice:
 def from_rows(rows: Sequence[ChampionRow], wanted: Named, address: str) -> ChampionChoice | None:
     """The choice in force under the name's alias, or in the row of that number; None where there is none.
 
-    ``rows`` are those of this name.
+    ``rows`` are those of this name, or of others as well.
     """
     from lrsweep.store.champions import Alias, in_force
 
     if wanted.row is not None:
-        row = next((each for each in rows if each.id == wanted.row), None)
+        row = next((each for each in rows if (each.name, each.id) == (wanted.name, wanted.row)), None)
     else:
         row = in_force(rows, wanted.name, Alias(wanted.alias))
     if row is None or row.choice is None:
@@ -103,12 +104,19 @@ def from_rows(rows: Sequence[ChampionRow], wanted: Named, address: str) -> Champ
     return from_json(row.choice, f"{wanted.name} (row {row.id} of its history in {address})")
 
 
+def not_promoted(name: str, known: Sequence[str]) -> str:
+    """That no row is of the name, and of which names there are some."""
+    if not known:
+        return NOTHING_YET
+    return f"nothing was promoted under the name {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+
+
 def why_not_in(rows: Sequence[ChampionRow], wanted: Named) -> str:
-    """What the rows of the name have in the place of what was wanted."""
+    """What the rows have in the place of what was wanted; of all names, or of this one alone where it has some."""
     from lrsweep.store.champions import stacks
 
-    if not rows:
-        return "nothing of that name was promoted"
+    if wanted.name not in (names := sorted({row.name for row in rows})):
+        return not_promoted(wanted.name, names)
     numbers = ", ".join(f"{wanted.name}@{row.id}" for row in rows if row.choice is not None)
     others = [alias.value for _, alias in stacks(rows)]
     instead = f"; in force is {wanted.name}@{' and '.join(others)}" if others else ""
@@ -163,13 +171,13 @@ def _version(client: MlflowClient, wanted: re.Match[str], told: str) -> Any:
     try:
         aliases = client.get_registered_model(name).aliases
         there = ", ".join(f"{one} (version {number})" for one, number in sorted(aliases.items())) or "no alias"
-        there = f"{name!r} has {there}"
+        there = f"{name!r} has {there}."
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         known = [each.name for each in client.search_registered_models(max_results=50)]
         there = f"Registered are {', '.join(known) or 'none'}.{did_you_mean(name, known)}"
-    raise SettingsError(f"there is no {told}. {there}. `lrsweep promote STUDY` registers a choice.")
+    raise SettingsError(f"there is no {told}. {there} `lrsweep promote STUDY` registers a choice.")
 
 
 def _downloaded(source: str, opened: str, told: str) -> ChampionChoice:

@@ -36,7 +36,7 @@ def curves_of(a: ChampionChoice, b: ChampionChoice, names: Sequence[str]) -> Pre
 def show_comparison(console: Console, found: Comparison, names: Sequence[str]) -> None:
     """The table, what is to be said of it, and the curves."""
     shown = [row for row in found.rows if row.key not in BESIDE and not _is_left_out(row)]
-    behind = {row.key: row for row in found.rows}
+    behind = {row.key: row for row in found.rows if row.part == "evidence"}  # a provenance has a metric too
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
     for name in names:
@@ -54,7 +54,9 @@ def show_comparison(console: Console, found: Comparison, names: Sequence[str]) -
 
 
 def _label(row: Row, behind: Mapping[str, Row]) -> str:
-    """The mean is that of a metric, which has no row of its own where both have the same."""
+    """The mean is that of a metric, which has no row of its own where both have the same. The search's is another."""
+    if row.key == "metric" and row.part == "provenance":
+        return "metric of the search"
     metric = behind["metric"]
     return f"mean {_shown(metric.a)}" if row.key == "mean" and metric.is_same and metric.a is not None else row.key
 

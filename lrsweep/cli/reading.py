@@ -110,10 +110,30 @@ def _no_sweep_yet(study: str, driver: str | None) -> LrsweepError:
 
 
 def _name_in(file: Path) -> str:
+    instead = "Give the name of the study itself, as `lrsweep list` shows it"
     try:
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["study"]["name"])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        return str(tomllib.loads(file.read_bytes().decode("utf-8-sig"))["study"]["name"])
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {file}. {instead}, or the path of its file.") from None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read ({error.strerror}). {instead}.") from None
+    except UnicodeDecodeError:
         raise SettingsError(
-            f"{file} does not say the name of a study ({type(error).__name__}: {error}); give the name itself, as "
-            "`lrsweep list` shows it."
+            f"{file} is not UTF-8, which TOML asks for. {instead}, or save the file as UTF-8."
         ) from None
+    except (KeyError, TypeError):
+        raise SettingsError(
+            f"{file} does not say the name of a study: it has no `name` in [study]. {instead}."
+        ) from None
+    except ValueError as error:  # TOMLDecodeError is one; an integer of thousands of digits raises the plain one
+        raise SettingsError(f"{file} is not TOML: {_with_place(str(error))}. {instead}, or mend the file.") from None
+
+
+def _with_place(message: str) -> str:
+    """The parser's message with its place first.
+
+    >>> _with_place("Invalid value (at line 3, column 8)"), _with_place("Too long")
+    ('in line 3, column 8: Invalid value', 'Too long')
+    """
+    reason, _, place = message.removesuffix(")").rpartition(" (at ")
+    return message if not reason else f"{'in ' if place.startswith('line') else 'at the '}{place}: {reason}"

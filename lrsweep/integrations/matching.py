@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any, TypeGuard
 
 import torch
@@ -53,6 +54,9 @@ SCALE = "lr_scale"
 """In a parameter group: its rate as a multiple of the optimizer's. Exported code reads the same key."""
 NEARLY = 1e-9
 """Settings closer than this, relatively, are the same: 0.9 may have been float32 on its way."""
+
+
+WANTED = "wanted are the parameters, model.parameters(), or a list of groups such as {'params': model.parameters()}"
 
 
 def is_optimizer(given: object) -> TypeGuard[Optimizer]:
@@ -116,7 +120,15 @@ def new_optimizer(spec: OptimizerSpec, params: ParamsT, lr: float) -> Optimizer:
             f"the choice was found with an optimizer {spec.name!r}, which lrsweep cannot make; "
             f"make it as your script does. It makes {', '.join(CLASSES)}"
         )
-    made: Optimizer = kind(params, lr=lr, **_arguments(spec))
+    settings = _arguments(spec)
+    if isinstance(params, torch.nn.Module):
+        raise InvalidInput(f"choice.make_optimizer: {WANTED}, not the model itself, a {type(params).__name__}.")
+    try:
+        made: Optimizer = kind(params, lr=lr, **settings)
+    except (TypeError, ValueError, KeyError) as error:  # KeyError: a group without params
+        raise InvalidInput(
+            f"choice.make_optimizer: torch.optim.{kind.__name__} does not take {shortened(params)} ({error}); {WANTED}."
+        ) from error
     return made
 
 

@@ -37,7 +37,11 @@ def answer(report: Report) -> Answer:
         *([f"To know more: {choice.next_step}."] if choice.next_step is not None else []),
         *_state(report),
     ]
-    return Answer(choice.evidence.value, f"Use {best.point.family}{optimizer}{peak}.", tuple(sentences))
+    headline = f"Use {best.point.family}{optimizer}{peak}."
+    if report.is_provisional:
+        so_far = " so far" if report.state != "cancelled" else ""
+        headline = f"{best.point.family}{optimizer} leads{so_far}{peak and ','}{peak}."
+    return Answer(choice.evidence.value, headline, tuple(sentences))
 
 
 def _shown(choice: Choice, metric: str) -> str:
@@ -121,9 +125,11 @@ def _all_diverged(report: Report) -> list[str]:
 
 
 def _state(report: Report) -> list[str]:
-    if report.finals_left:
-        left = counted(report.finals_left, "training")
-        return [f"The finals are not over ({left} left): this may change."]
+    if report.are_finals_open:
+        left = f" ({counted(report.finals_left, 'training')} left)" if report.finals_left else ""
+        if report.state == "cancelled":
+            return [f"The sweep was cancelled before its finals were over{left}."]
+        return [f"The finals are not over{left}: this may change."]
     if not report.is_over:
         return [f"The sweep is {report.state}: this may change."]
     return [] if report.state == "finished" else [f"The sweep was {report.state} before its budget was used up."]

@@ -94,7 +94,7 @@ class CostLine:
     trainings: int
     steps: int
     seconds: float
-    """of the trainings, each counted by itself: several run side by side"""
+    """of the trainings, each counted by itself, also where several run side by side"""
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,8 @@ class Report:
     """whether the choice stands on fresh seeds"""
     finals_left: int
     """trainings of the finals that have not ended"""
+    are_finals_open: bool
+    """whether finals have begun and not come to their end: then nothing is claimed yet"""
     failed: int
     """trainings"""
     families: tuple[FamilyLine, ...]
@@ -191,6 +193,11 @@ class Report:
     def is_over(self) -> bool:
         """Whether nothing more is coming by itself."""
         return self.state in ("finished", "stopped", "cancelled")
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether more of the search or of the finals may change who leads."""
+        return self.are_finals_open or not self.is_over
 
     def to_json(self) -> dict[str, Json]:
         """Without the curves and the points, which other commands give whole."""

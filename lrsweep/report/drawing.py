@@ -14,7 +14,10 @@ from lrsweep.report.numbers import number
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 10, 38
+LINE, DIGIT = 14, 7
+"""room that a label takes: down, and per sign across"""
 TICKS = 5
+LOG_PARTS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 
 Scale = Callable[[float], float]
 
@@ -65,22 +68,27 @@ def bar(share: float) -> str:
 
 
 def ticks(low: float, high: float, *, is_log: bool = False) -> list[float]:
-    """Round numbers from ``low`` to ``high``: about five, or the powers of ten and parts of them.
+    """Round numbers from ``low`` to ``high``: about five, or the powers of ten and as many parts of them as it takes to
+    have three, with one near each end.
 
     >>> ticks(0, 600), ticks(0.001, 0.1, is_log=True)
     ([0.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0], [0.001, 0.01, 0.1])
     """
+    wanted = TICKS
     if is_log:
+        reach = (high / low) ** 0.125
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for parts in ((1,), (1, 3), (1, 2, 5)):
+        for parts in LOG_PARTS:
             found = [float(f"{part}e{each}") for each in decades for part in parts]
             inside = [each for each in found if low * (1 - 1e-9) <= each <= high * (1 + 1e-9)]
-            if len(inside) >= 3:
+            if len(inside) >= 3 and inside[0] <= low * reach and inside[-1] >= high / reach:
                 return inside
-        return inside or [low, high]
+        if len(inside) >= 3:
+            return inside
+        wanted += 1  # so narrow that it is all but linear
     if high <= low:
         return [low]
-    rough = (high - low) / TICKS
+    rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(part * power for part in (1, 2, 5, 10) if part * power >= 0.7 * rough)
     first = math.ceil(low / step - 1e-9)
@@ -108,12 +116,22 @@ def _axes(chart: Chart, x: Scale, y: Scale, x_ticks: Sequence[float], y_ticks: S
     bottom = HEIGHT - BOTTOM
     for at in y_ticks:
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(at):.1f}" y2="{y(at):.1f}"/>'
+    for at in _apart(y_ticks, y, lambda _: LINE):
         yield f'<text x="{LEFT - 6}" y="{y(at) + 4:.1f}" text-anchor="end">{number(at)}</text>'
-    for at in x_ticks:
+    for at in _apart(x_ticks, x, lambda at: DIGIT * (2 + len(number(at)))):
         yield f'<text x="{x(at):.1f}" y="{bottom + 16}" text-anchor="middle">{number(at)}</text>'
     yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>'
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield f'<text x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(chart.x_label)}</text>'
+
+
+def _apart(found: Sequence[float], scale: Scale, room: Callable[[float], float]) -> Iterator[float]:
+    """Those whose labels do not touch the one before."""
+    last: float | None = None
+    for at in found:
+        if last is None or abs(scale(at) - scale(last)) >= room(at):
+            last = at
+            yield at
 
 
 def _one(series: Series, x: Scale, y: Scale, colour: str) -> Iterator[str]:

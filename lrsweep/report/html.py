@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
@@ -51,8 +51,14 @@ def page(report: Report) -> str:
     body = [
         _head_of(report),
         _answer(report),
-        _contents(),
-        _section("finalists", _table(told["finalists"]), *_notes(told["finalists"]), _more(told["families"])),
+        _contents(told),
+        _section(
+            "finalists",
+            _table(told["finalists"]),
+            *_notes(told["finalists"]),
+            _more(told["families"]),
+            title=told["finalists"].title,
+        ),
         _section(
             "curves",
             _legend(named),
@@ -142,13 +148,15 @@ def _answer(report: Report) -> str:
     )
 
 
-def _contents() -> str:
-    links = "".join(f'<a href="#{key}">{title}</a>' for key, title in SECTIONS)
+def _contents(told: Mapping[str, Table]) -> str:
+    links = "".join(
+        f'<a href="#{key}">{escape(told[key].title if key in told else title)}</a>' for key, title in SECTIONS
+    )
     return f'<nav aria-label="Contents">{links}</nav>'
 
 
-def _section(key: str, *parts: str) -> str:
-    return f'<section id="{key}"><h2>{dict(SECTIONS)[key]}</h2>{"".join(parts)}</section>'
+def _section(key: str, *parts: str, title: str | None = None) -> str:
+    return f'<section id="{key}"><h2>{escape(title or dict(SECTIONS)[key])}</h2>{"".join(parts)}</section>'
 
 
 def _paragraphs(lines: Iterable[str]) -> list[str]:
@@ -179,6 +187,8 @@ def _table(table: Table) -> str:
 
 
 def _kind(table: Table, column: int) -> str:
+    if any(isinstance(row[column], Whiskers) for row in table.rows):
+        return ' class="picture"'
     return ' class="number"' if column in table.numbers else ""
 
 

@@ -18,9 +18,11 @@ def markdown(report: Report) -> str:
     parts = [
         f"# {quoted(report.study)}: {found.evidence}",
         f"**{quoted(found.headline)}** {quoted(' '.join(found.sentences))}",
-        *_section(told["finalists"], "Finalists"),
-        *_section(told["families"], told["families"].title),
-        *(part for key in ("importance", "rungs", "cost", "divergences") for part in _section(told[key])),
+        *(
+            part
+            for key in ("finalists", "families", "importance", "rungs", "cost", "divergences")
+            for part in _section(told[key])
+        ),
         *_use(report),
         *_section(told["provenance"]),
         f"*Made {moment(report.made_at)} by lrsweep. {quoted(' '.join(report.notes))}*".replace(" *", "*"),
@@ -28,19 +30,30 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+CODE = re.compile(r"(?<![\w`\\])`(\w[\w ./:=-]*)`(?![\w`])")
+"""in a sentence: of signs that cannot become markup"""
+
+
 def quoted(text: str) -> str:
-    """
+    """Code in a sentence stays code.
+
     >>> quoted("a|b <i> val_loss *x*")
     'a\\\\|b &lt;i&gt; val_loss \\\\*x\\\\*'
+    >>> quoted("`lrsweep run _mine_` goes on, `<i>` is text")
+    '`lrsweep run _mine_` goes on, \\\\`&lt;i&gt;\\\\` is text'
     """
+    parts = CODE.split(" ".join(text.split()))  # texts, and a code between each two
+    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*|\[\]])", r"\\\1", text)
-    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # one inside a word is no emphasis
-    return " ".join(text.split())
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # one inside a word is no emphasis
 
 
-def _section(table: Table, title: str | None = None) -> list[str]:
-    return [f"## {quoted(title or table.title)}", _table(table), *(quoted(note) for note in table.notes)]
+def _section(table: Table) -> list[str]:
+    return [f"## {quoted(table.title)}", _table(table), *(quoted(note) for note in table.notes)]
 
 
 def _table(table: Table) -> str:

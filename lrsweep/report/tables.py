@@ -57,18 +57,35 @@ def finalists(report: Report) -> Table:
     shown = choice.standings[:MOST_FINALISTS]
     has_gain = any(each.gain is not None for each in shown)
     span = _span(shown)
-    columns = ("family", "trial", "peak", report.metric, "95 %", "", "n", *(("gain", "95 %") * has_gain), "best", "")
+    gains = ("gain", "95 %") if has_gain else ()
+    columns = ("family", report.metric, "95 %", "", "n", *gains, "best", "trial", "peak", "")
     rows = tuple(_finalist(each, choice, span, has_gain=has_gain) for each in shown)
     recommended = next((place for place, each in enumerate(shown) if each is choice.recommended), None)
-    notes = [] if report.has_finals else ["No finals: trials stand for themselves, with the seed of the search alone."]
+    notes = _what_is_shown(report)
     if len(choice.standings) > MOST_FINALISTS:
         notes.append(f"{len(choice.standings) - MOST_FINALISTS} more are not shown.")
     if choice.left_out and report.has_finals:
         notes.append(f"Not compared: {counted(len(choice.left_out), 'trial')} with fewer seeds than it takes.")
     for block, count in choice.other_blocks.items():
         notes.append(f"Not compared: {counted(count, 'training')} by {block or 'an unknown engine'}, another way.")
-    figures = {1, 2, 3, 4, 6, *({7, 8, 9} if has_gain else {7})}
-    return Table("Finalists", columns, rows, frozenset(figures), tuple(notes), recommended)
+    figures = {1, 2, *range(4, len(columns) - 1)}
+    title = "Finalists" if report.has_finals else "The search's best"
+    return Table(title, columns, rows, frozenset(figures), tuple(notes), recommended)
+
+
+def _what_is_shown(report: Report) -> list[str]:
+    """Of finals that are under way, of a search that is, or of one without finals."""
+    alone = "the search's trials, with the one seed that each of them has"
+    left = f", {counted(report.finals_left, 'training')} left" if report.finals_left else ""
+    if report.are_finals_open:
+        state = "The finals were not ended" if report.state == "cancelled" else "The finals are under way"
+        shown = "the finalists, by the trainings that have ended" if report.has_finals else alone
+        return [f"{state}{left}: shown are {shown}. Nothing is claimed yet."]
+    if report.has_finals:
+        return []
+    if not report.is_over:
+        return [f"No finals so far: shown are {alone}."]
+    return ["No finals: trials stand for themselves, with the seed of the search alone."]
 
 
 def _finalist(each: Standing, choice: Choice, span: tuple[float, float], *, has_gain: bool) -> tuple[Cell, ...]:
@@ -81,14 +98,14 @@ def _finalist(each: Standing, choice: Choice, span: tuple[float, float], *, has_
     gain = (NOTHING if each.gain is None else f"{each.gain:+.3g}", between(each.gain_interval))
     return (
         each.point.family,
-        _trial_of(each),
-        rate(each.point.peak_lr),
         number(mean),
         between(interval),
         picture,
         str(each.n),
         *(gain if has_gain else ()),
         "" if each.probability_best is None else f"{each.probability_best:.0%}",
+        _trial_of(each),
+        rate(each.point.peak_lr),
         _marks(each, choice),
     )
 
@@ -188,18 +205,21 @@ def _of_correlation(correlation: float | None, interval: tuple[float, float] | N
 def cost(report: Report) -> Table:
     found = report.cost
     rows = [(each.phase, f"{each.trainings:,}", f"{each.steps:,}", duration(each.seconds)) for each in found.lines]
+    added = sum(each.seconds for each in found.lines)
     total = (
         "in all",
         f"{sum(each.trainings for each in found.lines):,}",
         f"{sum(each.steps for each in found.lines):,}",
-        duration(sum(each.seconds for each in found.lines)),
+        duration(added),
     )
     devices = f"{found.device_seconds / SECONDS_PER_HOUR:.3g} device hours"
     left = "" if report.is_over else ", of drivers that have left"
     said = f"{duration(found.wall_seconds)} by the clock{left}, {devices}"
     if found.money is not None:
         said += f", {found.money:,.2f} of money at {number(found.price_per_hour)} an hour"
-    notes = [f"{said}.", "A training's time counts by itself: several run side by side."]
+    notes = [f"{said}."]
+    if added > found.wall_seconds > 0:
+        notes.append("A training's time counts by itself: several run side by side.")
     if report.failed:
         notes.append(f"{counted(report.failed, 'training')} failed.")
     last = len(rows)

@@ -48,7 +48,8 @@ def rates_within(
     """Of the chosen point's schedule at the horizon. A sentence where the results do not say it."""
     costs = _costs_by_rate([each for each in results if each.horizon == horizon], chosen, direction)
     if len(costs) < FEWEST_RATES:
-        return f"at {horizon} steps {len(costs)} of its peak rates were trained, and it takes {FEWEST_RATES}"
+        were = "was" if len(costs) == 1 else "were"
+        return f"at {horizon} steps {len(costs)} of its peak rates {were} trained, and it takes {FEWEST_RATES}"
     if worth is None:
         return "what a gain is worth is not known"
     rates = _around_the_best(costs)

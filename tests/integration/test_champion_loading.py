@@ -75,7 +75,8 @@ def test_a_file_that_is_not_there_is_told_with_those_beside_it(folder: Path) -> 
     told = refused("schedules/digit.json")
     assert "there is no file schedules/digit.json. Did you mean 'digits.json'? schedules has digits.json" in told
     assert "`lrsweep promote STUDY --to schedules/digit.json` writes one" in told
-    assert "no .json file" in refused("elsewhere/x.json")
+    assert "elsewhere has no .json file" in refused("elsewhere/x.json")
+    assert "there is no file x.json. The working folder has no .json file." in refused("x.json")
 
 
 def test_what_is_no_file_or_no_choice_is_refused(folder: Path) -> None:
@@ -159,6 +160,14 @@ def test_what_is_nowhere_is_told_with_every_place(folder: Path) -> None:
     assert f"schedules/digits.json in {folder}: there is no such file" in told
     assert "`lrsweep promote STUDY` makes one" in told
     assert list(folder.iterdir()) == []
+
+
+def test_a_row_of_another_name_is_none_of_this_one(folder: Path) -> None:
+    """Numbers run over all names; those that there are are listed."""
+    number = promote(folder / ".lrsweep", choice(name="digits"))
+    assert "nothing was promoted under the name 'digit'. Did you mean 'digits'? There are: digits." in refused(
+        f"digit@{number}"
+    )
 
 
 def test_a_champion_that_was_demoted_is_not_replaced_by_its_file(folder: Path) -> None:
@@ -285,9 +294,10 @@ def test_what_the_registry_lacks_is_told_with_what_it_has(home: Path) -> None:
     """Aliases of the name, names of the registry, and files that are no choice."""
     assert "'digits' has champion (version 2)" in refused("models:/digits@candidate", home=home)
     assert "'digits' has champion (version 2)" in refused("models:/digits/3", home=home)
-    assert "Registered are digits, forest, large. Did you mean 'digits'?" in refused(
+    assert "Registered are digits, forest, large. Did you mean 'digits'? `lrsweep" in refused(
         "models:/digit@champion", home=home
     )
+    assert "Registered are digits, forest, large. `lrsweep" in refused("models:/nix@champion", home=home)
     assert "holds no choice.json: it is a model of another kind" in refused("models:/forest/1", home=home)
     with pytest.raises(InvalidInput, match=r"choice.json has 16,777,217 bytes, and a choice 16,777,216 at most"):
         lrsweep.load_choice("models:/large/1", home=home)

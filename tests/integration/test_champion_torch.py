@@ -172,6 +172,9 @@ def test_another_class_of_optimizer_is_refused(name: str, optimizer: Any, told: 
     """Its rate says nothing there, not even Adam's for AdamW; ``allow`` takes it and compares no settings."""
     value = choice(optimizer=OPTIMIZERS[name])
     assert told in refused(value, optimizer(weights(), lr=0.1))
+    assert "choice.make_optimizer(model.parameters()) makes the right one" in refused(
+        value, optimizer(weights(), lr=0.1)
+    )
     assert "allow='optimizer' takes this one" in refused(value, optimizer(weights(), lr=0.1))
     made = optimizer(weights(), lr=0.1)
     assert warned(lambda: value.torch(made, allow="optimizer")) == []
@@ -214,6 +217,9 @@ def test_optimizer_and_batch_size_are_refused_together() -> None:
 def test_what_may_be_allowed_is_named_where_it_is_misspelt() -> None:
     """An ``allow`` that means nothing must not look as if it did."""
     assert "allow names 'optimiser'; wanted 'optimizer' or 'batch_size'" in refused(choice(), sgd(), allow="optimiser")
+    for odd in (3, None):
+        assert f"allow is {odd}; wanted 'optimizer' or 'batch_size', or both" in refused(choice(), sgd(), allow=odd)
+    assert "allow names ['optimizer']; wanted" in refused(choice(), sgd(), allow=[["optimizer"]])
     assert "wanted a torch.optim.Optimizer, not" in refused(choice(), nn.Linear(1, 1))
 
 
@@ -255,6 +261,23 @@ def test_the_optimizer_that_a_choice_makes_is_the_one_that_it_was_found_with(nam
     assert rates_of(made) == [0.4]
     assert warned(lambda: value.torch(made, batch_size=64)) == []
     assert set(CLASSES) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (nn.Linear(1, 1), "not the model itself, a Linear"),
+        (3, "does not take 3 ("),
+        ([], "does not take [] (optimizer got an empty parameter list)"),
+        ([{"lr": 0.1}], "does not take [{'lr': 0.1}] ("),
+    ],
+)
+def test_what_are_no_parameters_is_told_with_what_are(params: Any, told: str) -> None:
+    """A model for its parameters is the likeliest slip."""
+    with pytest.raises(InvalidInput) as found:
+        choice().make_optimizer(params)
+    assert told in str(found.value)
+    assert "wanted are the parameters, model.parameters(), or a list of groups" in str(found.value)
 
 
 def test_a_scripts_optimizer_is_not_judged_nor_made() -> None:

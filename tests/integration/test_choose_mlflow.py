@@ -106,6 +106,7 @@ def test_somebody_elses_runs_are_chosen_from(there: Experiments, run: Typed) -> 
     assert answered(run, "theirs", "--metric", "val_acc", "--direction", "maximize")["winner"] == "cosine"
     text = run("choose", "--from-mlflow", "theirs", "--metric", "val_loss", "--target", "val_loss <= 0.6").out
     assert "val_loss <= 0.6 is shown to be reached by cosine" in text
+    assert " s a training), the cheapest" in text
     assert "Left out: 1 run, no value of val_loss." in text
 
 
@@ -202,6 +203,7 @@ def test_finals_that_raced_are_judged_by_their_looks(there: Experiments, run: Ty
     found = answered(run, *words)
     assert (found["winner"], found["evidence"]) == (None, "undecided")
     assert found["next_step"].startswith("the finals of study 'three' have not ended, so that nothing is claimed")
+    assert "`lrsweep run` with the study's file goes on with them" in found["next_step"]
 
 
 def test_where_no_run_says_how_often_finals_were_looked_at_it_is_told(there: Experiments, run: Typed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -90,6 +91,40 @@ def test_text_on_a_telephone_is_large_enough_to_read(browser: Browser, file: Pat
             })"""
         )
         assert min(sizes) >= 11
+
+
+def test_value_interval_and_n_of_finalists_are_in_view_on_a_telephone(
+    browser: Browser, tmp_path: Path, file: Path
+) -> None:
+    """What does not fit is scrolled to, and a shadow at the side says that there is more."""
+    wide = tmp_path / "wide.html"
+    text = file.read_text(encoding="utf-8").replace("constant", "exponential")
+    wide.write_text(re.sub(r"<td([^>]*)>[\d.]+ to [\d.]+<", r"<td\1>0.1234 to 0.1345<", text), encoding="utf-8")
+    with opened(browser, wide, TELEPHONE) as page:
+        box = page.locator("#finalists > .scroll")
+        for name in ("decide_loss", "95 %", "n"):
+            place = box.get_by_role("columnheader", name=name, exact=True).first.bounding_box()
+            assert place is not None
+            assert place["x"] + place["width"] <= TELEPHONE
+        assert "local, local, scroll, scroll" in box.evaluate("(each) => getComputedStyle(each).backgroundAttachment")
+        assert box.evaluate("(each) => each.scrollWidth > each.clientWidth")
+
+
+def test_a_log_axis_has_labels_near_its_points(browser: Browser, tmp_path: Path) -> None:
+    """Three at least, though all values lie within one decade."""
+    report = a_report()
+    values = [point for point in report.peaks if point.value is not None]
+    peaks = tuple(replace(each, value=0.13 + 0.17 * place / len(values)) for place, each in enumerate(values))
+    file = tmp_path / "narrow.html"
+    file.write_text(written(replace(report, peaks=peaks)), encoding="utf-8")
+    for width in (TELEPHONE, 1280):
+        with opened(browser, file, width) as page:
+            chart = page.locator("[data-chart=peaks]")
+            chart.get_by_role("button", name="log scale").click()
+            labels = [float(each) for each in chart.locator("svg text[text-anchor=end]").all_text_contents()]
+            assert len(labels) >= 3
+            assert labels == sorted(labels)
+            assert min(labels) <= 0.16
 
 
 def test_a_family_is_switched_off_in_all_charts_and_on_again(browser: Browser, file: Path) -> None:

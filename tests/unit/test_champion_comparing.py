@@ -114,6 +114,20 @@ def test_the_terminal_shows_the_table_what_to_make_of_it_and_both_curves() -> No
     assert "b other linear, peak 0.2, sgd, 300 steps" in text
 
 
+def test_the_mean_is_named_by_the_metric_of_the_finals_and_not_by_the_searchs() -> None:
+    """A provenance has a metric too: what the search went by."""
+    by_loss = {"provenance": {"study": "digits", "meaning": "m", "metric": "val_loss"}}
+    text = shown(choice(**by_loss), choice(**{**by_loss, "peak_lr": 0.2}))
+    assert re.search(r"mean decide_loss +0\.0748 ", text)
+    assert "val_loss" not in text
+    by_accuracy = {**by_loss, "provenance": {**by_loss["provenance"], "metric": "val_acc"}}
+    evidence = {"evidence": "recommended", "metric": "decide_acc", "n": 3, "choice": STANDING}
+    text = shown(choice(**by_loss), choice(**by_accuracy, evidence=evidence))
+    assert re.search(r"\nmean +0\.0748 ", text)
+    assert re.search(r"\nmetric +decide_loss +decide_acc", text)
+    assert re.search(r"\nmetric of the search +val_loss +val_acc", text)
+
+
 def test_the_same_training_is_said_to_be_the_same() -> None:
     """Two promotions often differ in their evidence alone."""
     text = shown(choice(), choice(evidence={}))

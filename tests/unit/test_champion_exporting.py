@@ -146,7 +146,7 @@ def test_the_command_writes_to_standard_output_or_to_a_file(file: Path) -> None:
     assert found.stdout == exported(choice(), "python")
     out = file.parent / "rates.csv"
     found = CliRunner().invoke(app, ["export", str(file), "--to", "csv", "--out", str(out)])
-    assert (found.exit_code, found.stdout) == (0, "")
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "", f"written: {out}\n")
     assert out.read_text() == exported(choice(), "csv")
     assert sorted(each.name for each in file.parent.iterdir()) == ["digits.json", "rates.csv"]
 
@@ -163,8 +163,10 @@ def test_the_command_refuses_what_it_cannot_write(file: Path) -> None:
     found = CliRunner().invoke(app, ["export", "digits", "--to", "kears"])
     assert isinstance(found.exception, SettingsError)
     assert "Did you mean 'keras'?" in str(found.exception)
-    found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--out", "none/x.csv"])
-    assert "--out none/x.csv: there is no folder none" in str(found.exception)
+    found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--out", "../none/x.csv"])
+    assert "--out ../none/x.csv: there is no folder ../none" in str(found.exception)
+    found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--steps", "0"])
+    assert str(found.exception) == "--steps must be a whole number of 1 or more, not 0: the number of updates."
     found = CliRunner().invoke(app, ["export", "digits", "--to", "csv", "--out", "."])
     assert str(found.exception) == "--out . is a folder; wanted a file."
 

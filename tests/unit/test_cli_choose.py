@@ -24,7 +24,7 @@ from lrsweep.errors import SettingsError
 from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, TrainingRow
 from lrsweep.selection.deciding import Evidence
 from lrsweep.selection.results import Point, Result
-from lrsweep.store import Store
+from lrsweep.store import Store, open_store
 from lrsweep.study import SelectionSpec
 from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.race import RACE_KEY
@@ -295,6 +295,18 @@ def test_every_problem_of_a_table_is_told_with_its_line(run: Typed) -> None:
         assert expected in text
 
 
+def test_a_line_that_ends_too_soon_has_not_diverged(run: Typed) -> None:
+    """A cell that is not there is a fault with its line; an empty one says that the training diverged."""
+    header = "family,peak_lr,horizon,seed,value"
+    whole = [f"cosine,0.1,10,{seed},{1 + by}" for seed, by in enumerate(SPREAD)]
+    text = refused(run, "--from", written(*whole, "cosine,0.1,10,7", "cosine,0.1", header=header))
+    assert text.startswith("results.csv: 2 problems\n")
+    assert "line 7 ends before value; wanted as many fields as the file has columns, an empty one where" in text
+    assert "line 8 ends before horizon, seed, value; wanted" in text
+    [cosine] = answered(run, "--from", written(*whole, "cosine,0.1,10,7,", header=header))["finalists"]
+    assert (cosine["n"], cosine["diverged"]) == (5, 1)
+
+
 def test_of_very_many_problems_the_first_twenty_are_told(run: Typed) -> None:
     """And how many more there are."""
     text = refused(run, "--from", written(*["a,,0.1,900,0,much," for _ in range(25)]))
@@ -306,7 +318,18 @@ def test_of_very_many_problems_the_first_twenty_are_told(run: Typed) -> None:
     ("text", "said"),
     [
         ("", "has no column family, horizon, seed, value; it has none."),
-        ("family,horizon,seed,val\n", "has no column value; it has family, horizon, seed, val. Did you mean 'val'?"),
+        (
+            "family,horizon,seed,val\n",
+            "has no column value; it has family, horizon, seed, val. Write 'value' for 'val'.",
+        ),
+        (
+            "FAMILY,Horizon,seed,value\n",
+            "seed, value. Write 'family' for 'FAMILY', 'horizon' for 'Horizon'. Wanted are",
+        ),
+        (
+            "family;horizon;seed;value\n",
+            "Its cells are separated by semicolons: write it with commas. Wanted are family",
+        ),
         ("family,horizon,seed,value,value\n", "has several columns value: keep one of each"),
         ("family,horizon,seed,value\n", "has no rows: one for each training is wanted."),
     ],
@@ -350,11 +373,15 @@ def test_a_table_in_which_all_diverged_is_refused(run: Typed) -> None:
         (("--from", "results.csv", "--metric", "loss"), "--metric is of MLflow's runs"),
         (("--from", "results.csv", "--target", "good"), "--target is 'good'; wanted is such as 'value >= 0.94'"),
         (("--from", "results.csv", "--target", "loss <= 1"), "and what is compared is value: write 'value …'."),
+        (("--from", "results.csv", "--target", "x", "--direction", "minimize"), "such as 'value <= 0.31'."),
+        (("--from", "results.csv", "--target", "x", "--direction", "maximize"), "such as 'value >= 0.94'."),
+        (("--from", "results.csv", "--target", "x <= 1", "--direction", "minimize"), "write 'value <= …'."),
         (
             ("--from", "results.csv", "--target", "value >= 1", "--direction", "minimize"),
             "and value is to minimize: write 'value <= …', or another direction.",
         ),
         (("digits", "--direction", "maximize", "--horizon", "9"), "--direction, --horizon: a study has its own"),
+        (("digits", "--baseline", "cosine"), "Name what is used today in the study's file, as [baseline], and run it"),
         (("--from-mlflow", "theirs", "--metric", "loss"), "there is no MLflow in "),
         (("digits",), "there are no results in "),
     ],
@@ -408,9 +435,22 @@ def test_a_studys_finals_decide(
     assert "The search's best value, 0.1" in text
     fresh = r"whose fresh seeds come to 0\.1\d+ by the same measure: [\d.e-]+ (too good|worse than they are)\."
     assert re.search(fresh, text)
-    assert " s in all." in text
+    trainings = sum(row.status is not Status.QUEUED for row in results_rows(tmp_path / "home"))
+    spent = rf"{found['trainings']} trainings of {found['points']} points; all {trainings} of the sweep took"
+    assert trainings > found["trainings"]
+    assert re.search(rf"{spent} [\d.]+ s, added up\.", text)
+    assert re.search(r"seeds?, [\d.e-]+ s a training\), the cheapest", text)
+    assert "wanted is such as 'decide_loss <= 0.31'." in refused(run, "quick", "--target", "good")
     assert "decide_loss <= 1.2 is shown to be reached by cosine" in text
     assert "what is compared is decide_loss" in refused(run, "quick", "--target", "val_loss <= 1.2")
+
+
+def results_rows(home: Path) -> Sequence[TrainingRow]:
+    store = open_store(f"sqlite:///{home}/results.db")
+    try:
+        return store.trainings("quick")
+    finally:
+        store.close()
 
 
 def test_the_studys_own_worth_counts_unless_another_is_given(
@@ -444,7 +484,7 @@ def test_a_race_of_finals_is_judged_by_its_looks() -> None:
     assert "have not ended" not in choice.next_step
 
 
-def test_in_the_middle_of_a_race_nothing_is_claimed() -> None:
+def test_in_the_middle_of_a_race_nothing_is_claimed(tmp_path: Path) -> None:
     """This look is none of those that the race was planned with; the same rows show a winner once it has ended."""
     bench = a_driven_bench(STUDY, noisy)
     [sweep] = bench.store.sweeps("quick")
@@ -453,12 +493,16 @@ def test_in_the_middle_of_a_race_nothing_is_claimed() -> None:
     bench.store.update_sweep(bench.lease, sweep.sweep_id, settings={RACE_KEY: race})
     _, choice = choose_in(bench.store, "quick", worth=None)
     assert (choice.winner, choice.recommended.point.family, choice.evidence) == (None, "cosine", "undecided")
-    assert choice.next_step == "the finals have not ended: `lrsweep run quick` goes on with them"
+    assert choice.next_step == "the finals have not ended: `lrsweep run` with the study's file goes on with them"
+    file = tmp_path / "there.toml"
+    file.write_text('[study]\nname = "quick"\n')
+    _, choice = choose_in(bench.store, str(file), worth=None)
+    assert choice.next_step == f"the finals have not ended: `lrsweep run {file}` goes on with them"
     bench.store.update_sweep(bench.lease, sweep.sweep_id, status=SweepStatus.CANCELLED)
     _, choice = choose_in(bench.store, "quick", worth=None)
     assert (choice.winner, choice.evidence) == (None, "undecided")
     assert choice.next_step == (
-        "the sweep was cancelled before its finals had ended: `lrsweep run quick` starts another one"
+        "the sweep was cancelled before its finals had ended: `lrsweep run` with the study's file starts another one"
     )
 
 

@@ -347,7 +347,7 @@ def test_finals_that_have_not_ended_are_waited_for(begin: Begin, tmp_path: Path)
     ("words", "said"),
     [
         (("promote", "quik"), "Did you mean 'quick'?"),
-        (("demote", "quick"), "'quick' has no champion in force. `lrsweep promote STUDY` puts one in force."),
+        (("demote", "quick"), "nothing was promoted yet. `lrsweep promote STUDY` puts a study's choice in force."),
         (("history",), "nothing was promoted yet. `lrsweep promote STUDY`"),
     ],
 )
@@ -358,7 +358,7 @@ def test_what_is_not_there_is_told(begin: Begin, words: tuple[str, ...], said: s
     assert said in ran.err
 
 
-@pytest.mark.parametrize("file", [".", "home", "taken/quick.json"])
+@pytest.mark.parametrize("file", [".", "home", "taken/quick.json", "../no/such/quick.json"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_test_set_is_read(
     begin: Begin, tmp_path: Path, executor: type[OnTestSet], file: str
 ) -> None:
@@ -461,6 +461,16 @@ def test_a_demotion_says_what_is_in_force_then(begin: Begin, tmp_path: Path) -> 
     found = answer(run("demote", "quick", "--as", "candidate", "--json"))
     assert (found["choice"], found["was"]["schedule"]["family"]) == (None, "cosine")
     assert [row.note for row in rows(tmp_path)] == [None, "to try", "worse in use", None]
+
+
+def test_a_name_that_nobody_promoted_is_told_with_those_there_are(begin: Begin) -> None:
+    """`demote`, `history` and `diff` alike."""
+    run = begin()
+    run("promote", "quick", "--no-test")
+    for words in (("demote", "quik"), ("history", "quik"), ("diff", "quick", "quik")):
+        ran = run(*words)
+        assert ran.code == 64
+        assert "nothing was promoted under the name 'quik'. Did you mean 'quick'? There are: quick." in ran.err
 
 
 def test_a_demotion_after_a_test_set_was_made_up_for_leaves_another_training_or_none(begin: Begin) -> None:

@@ -89,8 +89,8 @@ def test_open_shows_the_page_in_a_browser(run: Typed, monkeypatch: pytest.Monkey
     [
         (("quik",), "there are no results of a study 'quik'. Did you mean 'quick'?"),
         (("quick", "--out", "."), "--out . is a folder; wanted a file"),
-        (("quick", "--out", "no/such/r.html"), "there is no folder no/such; make it, or name a file in another one."),
-        (("quick", "--markdown", "--out", "no/such/r.md"), "--out no/such/r.md: there is no folder no/such; make it"),
+        (("quick", "--out", "../no/r.html"), "there is no folder ../no; make it, or name a file in another one."),
+        (("quick", "--markdown", "--out", "../no/r.md"), "--out ../no/r.md: there is no folder ../no; make it"),
         (("quick", "--markdown", "--open"), "--markdown and --open are both given"),
         (("quick", "--markdown", "--json"), "--markdown and --json are both given"),
     ],

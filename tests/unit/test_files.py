@@ -64,7 +64,8 @@ def test_a_pipe_gets_the_text_and_stays_a_pipe() -> None:
         ("..", "--out .. is a folder"),
         ("/", "--out / is a folder"),
         ("", "--out . is a folder"),
-        ("no/such/a", "--out no/such/a: there is no folder no/such; make it, or name a file in another one."),
+        ("../no/such/a", "--out ../no/such/a: there is no folder ../no/such; make it, or name a file in another one."),
+        ("out/new/a", "--out out/new/a: there is no folder out/new; make it"),
         ("taken/a", "--out taken/a: cannot be written ("),
         (f"{'x' * 300}", "cannot be written (File name too long)"),
         ("circle", "--out circle: cannot be written (Symlink loop from"),
@@ -74,23 +75,28 @@ def test_what_cannot_be_a_file_is_refused_before_and_when_it_is_written(file: st
     """The same sentence, with the option's name; nothing is left."""
     Path("taken").write_text("")
     Path("circle").symlink_to("circle")
+    Path("out").symlink_to("..")
     with pytest.raises(SettingsError) as before:
         check_target(Path(file), "--out")
     assert said in str(before.value)
     with pytest.raises(SettingsError) as written:
         write_whole(Path(file), "x", "--out")
     assert str(written.value) == str(before.value)
-    assert there() == ["circle", "taken"]
+    assert there() == ["circle", "out", "taken"]
+    assert not Path("../no").exists()
 
 
-def test_folders_are_made_where_that_is_asked_for() -> None:
-    """Not by the check, and not below a file."""
-    check_target(Path("a/b/c"), "--to", makes_folders=True)
+def test_folders_are_made_below_the_working_folder() -> None:
+    """Where a relative path names them; not by the check, and not below a file."""
+    check_target(Path("a/b/c"), "--to")
     assert there() == []
-    write_whole(Path("a/b/c"), "x", "--to", makes_folders=True)
+    write_whole(Path("a/b/c"), "x", "--to")
     assert Path("a/b/c").read_text() == "x"
+    named = Path("new/a").absolute()
+    with pytest.raises(SettingsError, match=f"--to {named}: there is no folder {named.parent}; make it"):
+        write_whole(named, "x", "--to")
     with pytest.raises(SettingsError, match=r"--to a/b/c/d/e: cannot be written \(.* is no folder"):
-        check_target(Path("a/b/c/d/e"), "--to", makes_folders=True)
+        check_target(Path("a/b/c/d/e"), "--to")
 
 
 def test_a_folder_of_somebody_else_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,28 @@ def test_a_study_may_be_named_by_its_file(run: Typed, tmp_path: Path) -> None:
     assert "does not say the name of a study" in refused.err
 
 
+def test_a_file_that_names_no_study_is_refused_with_the_reason(run: Typed, tmp_path: Path) -> None:
+    """In a sentence, with the line of what is no TOML; a mark before UTF-8 is none."""
+    file = tmp_path / "other.toml"
+    for text, said in (
+        (b"[study]\n", "it has no `name` in [study]. Give the name of the study itself, as `lrsweep list` shows it"),
+        (b"[study]\nname = quick\n", "other.toml is not TOML: in line 2, column 8: Invalid value."),
+        (b'[study]\nname = "quick', "is not TOML: "),
+        (b'[study]\nname = "\xff"\n', "other.toml is not UTF-8, which TOML asks for."),
+    ):
+        file.write_bytes(text)
+        refused = run("status", str(file))
+        assert refused.code == 64
+        assert said in refused.err
+        assert "Error" not in refused.err
+    assert "there is no file none.toml. Give the name of the study itself" in run("status", "none.toml").err
+    folder = tmp_path / "folder.toml"
+    folder.mkdir()
+    assert f"{folder} cannot be read (Is a directory)." in run("status", str(folder)).err
+    file.write_bytes(b'\xef\xbb\xbf[study]\nname = "quick"\n')
+    assert json.loads(run("status", str(file), "--json").out)["study"] == "quick"
+
+
 def test_looking_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     """A home that is not there is refused in a sentence, and is not there afterwards either."""
     run = typed(capsys, monkeypatch, tmp_path / "none", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -16,20 +17,22 @@ import numpy as np
 import pytest
 
 from lrsweep.cli.reporting import curves
-from lrsweep.records import Outcome, TrainingPlan
+from lrsweep.cli.reporting.gathering import gather
+from lrsweep.records import Outcome, SweepStatus, TrainingPlan
 from lrsweep.report import using
 from lrsweep.report.answer import answer
-from lrsweep.report.charts import charts, sensitivity
+from lrsweep.report.charts import Chart, Series, charts, sensitivity
 from lrsweep.report.content import Report
-from lrsweep.report.drawing import ticks, whiskers
+from lrsweep.report.drawing import drawn, ticks, whiskers
 from lrsweep.report.html import page
-from lrsweep.report.markdown import markdown
+from lrsweep.report.markdown import markdown, quoted
 from lrsweep.report.numbers import NOTHING
 from lrsweep.report.tables import tables
 from lrsweep.report.thinning import MOST_POINTS, averaged, thinned
 from lrsweep.schedules import schedule, schedule_from_json
 from lrsweep.selection.rates import Rates
 from lrsweep.study.spaces import SEARCHABLE
+from tests.looked import a_driven_bench
 from tests.reported import (
     A_SCRIPT,
     NOW,
@@ -106,7 +109,7 @@ def test_finalists_come_with_intervals_and_the_recommended_is_marked(finished: R
     assert table.rows[0][0] == "cosine"
     assert (table.marked, rows[0][""]) == (0, "recommended")
     assert {str(row["family"]) for row in rows if "baseline" in str(row[""])} == {"constant"}
-    assert all(re.fullmatch(r"[\d.]+ to [\d.]+", str(row[4])) for row in table.rows)
+    assert all(re.fullmatch(r"[\d.]+ to [\d.]+", str(row[2])) for row in table.rows)
 
 
 def test_curves_are_strong_for_bests_finalists_and_the_baseline(finished: Report) -> None:
@@ -276,6 +279,54 @@ def test_a_sweep_that_still_runs_says_so() -> None:
     assert f"The finals are not over ({report.finals_left} trainings left): this may change." in page(report)
 
 
+@pytest.mark.parametrize("after", [9, 15, 22, 28])
+def test_nothing_is_to_be_used_before_the_finals_are_over(after: int) -> None:
+    """In bold stands who leads so far, and the table says what is shown."""
+    report = a_report_in_the_middle(after=after)
+    if report.choice is None:
+        pytest.skip("no training of the full horizon yet")
+    found, table = answer(report), tables(report)["finalists"]
+    assert re.fullmatch(r"\w+ with sgd leads so far, at a peak rate of [\d.]+\.", found.headline)
+    assert table.title == ("Finalists" if report.has_finals else "The search's best")
+    assert f"## {table.title}" in markdown(report)
+    state = "The finals are under way, " if report.are_finals_open else "No finals so far: shown are "
+    assert table.notes[0].startswith(state)
+    assert "trials stand for themselves" not in markdown(report)
+
+
+def test_finals_without_a_result_show_the_search_and_say_so(finished: Report) -> None:
+    """Also between two rounds, when no training is left; of a cancelled sweep they are not under way."""
+    between = replace(finished, has_finals=False, are_finals_open=True, finals_left=0, state="stopped")
+    said = "The finals are under way: shown are the search's trials, with the one seed that each of them has."
+    assert tables(between)["finalists"].notes[0] == f"{said} Nothing is claimed yet."
+    assert "The finals are not over: this may change." in answer(between).sentences
+    cancelled = replace(between, state="cancelled", finals_left=2)
+    assert "under way" not in markdown(cancelled)
+    assert "The sweep was cancelled before its finals were over (2 trainings left)." in answer(cancelled).sentences
+    assert re.match(r"cosine with sgd leads, at", answer(cancelled).headline)
+
+
+def test_a_race_between_its_rounds_is_not_over() -> None:
+    """No training of it is left, and it has not ended."""
+    bench = a_driven_bench(WITH_FINALS, noisy)
+    sweep = bench.store.sweeps("quick")[-1]
+    race = {**sweep.settings.get("race", {"alpha": 0.05, "looks": 2}), "ended": None}
+    bench.store.update_sweep(bench.lease, sweep.sweep_id, settings={"race": race})
+    assert gather(bench.store, "quick", now=NOW).are_finals_open == (sweep.status is not SweepStatus.FINISHED)
+    assert not gather(bench.store, "quick", now=NOW, state="finished").are_finals_open
+
+
+def test_trainings_side_by_side_are_told_where_their_time_is_more_than_the_clocks(finished: Report) -> None:
+    """One after the other they take no more than the sweep."""
+    added = sum(each.seconds for each in finished.cost.lines)
+    assert added > 0
+    told = [
+        "side by side" in " ".join(tables(replace(finished, cost=cost))["cost"].notes)
+        for cost in (replace(finished.cost, wall_seconds=share * added) for share in (0.5, 1.2))
+    ]
+    assert told == [True, False]
+
+
 def test_where_all_diverged_that_is_the_answer() -> None:
     """With the smallest rate, and without anything to use."""
     report = a_report(WITHOUT_FINALS, diverged)
@@ -414,15 +465,48 @@ def test_ticks_are_round_and_inside() -> None:
     assert ticks(0.0, 90.0) == [0.0, 20.0, 40.0, 60.0, 80.0]
     assert ticks(1.501, 1.512) == pytest.approx([1.502, 1.504, 1.506, 1.508, 1.51, 1.512])
     assert ticks(0.001, 0.1, is_log=True) == [0.001, 0.01, 0.1]
-    assert ticks(0.2, 0.9, is_log=True) == [0.2, 0.5]
+    assert ticks(0.2, 0.9, is_log=True) == [0.2, 0.3, 0.5, 0.7]
     assert ticks(5.0, 5.0) == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.12, 0.33), (0.11, 2.5), (0.4, 0.6), (0.201, 0.209), (2e-4, 0.9), (1, 9e5)]
+)
+def test_a_log_axis_has_three_ticks_and_one_near_each_end(low: float, high: float) -> None:
+    """Also where all points lie within one decade: none is far from a label."""
+    found = ticks(low, high, is_log=True)
+    shares = [np.log(each / low) / np.log(high / low) for each in found]
+    assert 3 <= len(found) <= 12
+    assert 0 <= min(shares) < 0.3
+    assert 0.7 < max(shares) <= 1 + 1e-9
+    assert ticks(0.11, 2.5, is_log=True) == [0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2]
+
+
+def test_labels_of_an_axis_do_not_touch() -> None:
+    """Long ones on a log axis are left out where the one before is nearer than 10 units; a sign takes 7."""
+    rates = ((0.00012, 0.5), (0.0021, 0.6))
+    chart = Chart("peaks", "peak rate", "val_loss", (Series("cosine", "", rates, abouts=("", "")),), x_log=True)
+    labels = re.findall(r'<text x="([\d.]+)" y="278" text-anchor="middle">([\d.]+)<', drawn(chart, {"cosine": 0}))
+    places = [(float(x), 7 * len(label) / 2) for x, label in labels]
+    assert len(places) >= 3
+    assert all(left + half + 10 <= right - other for (left, half), (right, other) in itertools.pairwise(places))
+
+
+def test_code_in_a_sentence_is_code_in_markdown(finished: Report) -> None:
+    """A backtick in a name is text."""
+    assert finished.choice is not None
+    step = "the finals have not ended: `lrsweep run three` goes on with them"
+    text = markdown(replace(finished, choice=replace(finished.choice, next_step=step)))
+    assert "`lrsweep run three` goes on" in text
+    assert "\\`" not in text
+    assert quoted("a`b and `*x*`") == r"a\`b and \`\*x\*\`"
 
 
 def test_an_interval_is_drawn_where_it_lies() -> None:
     """From 25 % to 75 % of its cell with the mean in the middle; what lies outside ends at the edge."""
-    drawn = whiskers(1.0, 2.0, 3.0, (0.0, 4.0))
-    assert 'x1="25.00%" x2="75.00%"' in drawn
-    assert 'cx="50.00%"' in drawn
+    found = whiskers(1.0, 2.0, 3.0, (0.0, 4.0))
+    assert 'x1="25.00%" x2="75.00%"' in found
+    assert 'cx="50.00%"' in found
     assert 'x1="0.00%" x2="100.00%"' in whiskers(-9.0, 2.0, 9.0, (0.0, 4.0))
 
 

@@ -30,12 +30,14 @@ def read_target(given: str, metric: str, direction: Direction | None) -> tuple[T
     Raises SettingsError for another metric, and for another direction than the one that is known already.
     """
     aim = read_aim(given)
+    sign = {"maximize": ">=", "minimize": "<=", None: ""}[direction]
+    examples = [f"'{metric} {each} {value}'" for each, value in ((">=", "0.94"), ("<=", "0.31")) if sign in each]
     if aim is None or aim.objective.target is None or aim.direction is None:
-        raise SettingsError(f"--target is {given!r}; wanted is such as '{metric} >= 0.94' or '{metric} <= 0.31'.")
+        raise SettingsError(f"--target is {given!r}; wanted is such as {' or '.join(examples)}.")
     if aim.metric != metric:
-        raise SettingsError(f"--target is {given!r}, and what is compared is {metric}: write '{metric} …'.")
+        start = " ".join(filter(None, [metric, sign]))
+        raise SettingsError(f"--target is {given!r}, and what is compared is {metric}: write '{start} …'.")
     if direction not in (None, aim.direction):
-        sign = ">=" if direction == "maximize" else "<="
         raise SettingsError(
             f"--target is {given!r}, and {metric} is to {direction}: write '{metric} {sign} …', or another direction."
         )

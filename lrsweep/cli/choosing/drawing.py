@@ -19,12 +19,13 @@ MOST_ROWS = 20
 STYLES = {Evidence.PROVEN: "bold green", Evidence.RECOMMENDED: "green", Evidence.UNDECIDED: "yellow"}
 
 
-def show_choice(console: Console, choice: Choice, metric: str) -> None:
+def show_choice(console: Console, choice: Choice, metric: str, of_sweep: int | None = None) -> None:
+    """``of_sweep``: of how many trainings of a sweep, its search's too, the cost is; by default of those compared."""
     for sentence in _answer(choice, metric):
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print()
     console.print(_table(choice, metric))
-    for sentence in _beside(choice, metric):
+    for sentence in _beside(choice, metric, of_sweep):
         console.print(escape(sentence), style="dim", highlight=False, soft_wrap=True)
 
 
@@ -35,7 +36,7 @@ def _answer(choice: Choice, metric: str) -> list[str]:
     if best.point.schedule:
         lines.append(f"  lrsweep.schedule_from_json({escape(repr(best.point.schedule))})")
     if choice.targeted is not None:
-        lines += [escape(line) for line in _of_target(choice.targeted, metric)]
+        lines += [escape(line) for line in _of_target(choice.targeted, choice, metric)]
     if (missing := next((each for each in choice.left_out if each.is_baseline), None)) is not None:
         lines.append(
             f"The baseline, {escape(missing.point.family)}, is not compared: it has {counted(missing.seeds, 'seed')}, "
@@ -98,7 +99,7 @@ def _marks(choice: Choice, each: Standing) -> str:
     return ", ".join(filter(None, marks))
 
 
-def _beside(choice: Choice, metric: str) -> list[str]:
+def _beside(choice: Choice, metric: str, of_sweep: int | None) -> list[str]:
     lines = [] if len(choice.standings) <= MOST_ROWS else [f"… and {len(choice.standings) - MOST_ROWS} more."]
     lines.append(_luck(choice.argmin, metric))
     if isinstance(choice.rates, Rates):
@@ -109,9 +110,18 @@ def _beside(choice: Choice, metric: str) -> list[str]:
         )
     lines += [_at(each, choice) for each in choice.by_horizon if each.horizon != choice.horizon]
     lines += _not_compared(choice)
-    spent = "" if choice.search_cost is None else f", {_cost(choice.search_cost, choice)} in all"
-    lines.append(f"{counted(choice.trainings, 'training')} of {counted(choice.points, 'point')}{spent}.")
+    lines.append(
+        f"{counted(choice.trainings, 'training')} of {counted(choice.points, 'point')}{_spent(choice, of_sweep)}."
+    )
     return lines
+
+
+def _spent(choice: Choice, of_sweep: int | None) -> str:
+    """Seconds of trainings that ran side by side are more than the clock has seen."""
+    if choice.search_cost is None:
+        return ""
+    cost = _cost(choice.search_cost, choice)
+    return f", {cost} in all" if of_sweep is None else f"; all {of_sweep:,} of the sweep took {cost}, added up"
 
 
 def _luck(argmin: Argmin, metric: str) -> str:
@@ -153,24 +163,23 @@ def _not_compared(choice: Choice) -> list[str]:
     return lines
 
 
-def _of_target(found: Targeted, metric: str) -> list[str]:
+def _of_target(found: Targeted, choice: Choice, metric: str) -> list[str]:
     aim = f"{metric} {found.target}"
     if found.measured is None:
         return [f"Nothing that was trained reaches {aim} on the mean."]
     if found.shown is None:
-        return [
-            f"{aim} is reached by {_reaching(found.measured)} on the mean, the cheapest to do so; it is shown for none."
-        ]
-    lines = [f"{aim} is shown to be reached by {_reaching(found.shown)}, the cheapest to do so."]
+        reaching = _reaching(found.measured, choice)
+        return [f"{aim} is reached by {reaching} on the mean, the cheapest to do so; it is shown for none."]
+    lines = [f"{aim} is shown to be reached by {_reaching(found.shown, choice)}, the cheapest to do so."]
     if found.measured != found.shown:
-        lines.append(f"On the mean, and not shown, a cheaper one does: {_reaching(found.measured)}.")
+        lines.append(f"On the mean, and not shown, a cheaper one does: {_reaching(found.measured, choice)}.")
     return lines
 
 
-def _reaching(each: Reaching) -> str:
+def _reaching(each: Reaching, choice: Choice) -> str:
     within = "" if each.interval is None else f", {_interval(each.interval)}"
     diverged = f", {each.diverged} diverged" if each.diverged else ""
-    cost = "" if each.cost is None else f", {each.cost:.3g} a training"
+    cost = "" if each.cost is None else f", {_cost(each.cost, choice)} a training"
     name = point_named(each.point)
     return f"{name} at {each.horizon} steps ({each.mean:.4g}{within}, {counted(each.n, 'seed')}{diverged}{cost})"
 

@@ -40,7 +40,9 @@ class Studied:
     """the finals by the search's metric, on the half of validation that it saw"""
     baseline: Point | None
     seconds: float
-    """of all trainings of the sweep"""
+    """of all trainings of the sweep, added up: those that ran side by side too"""
+    trainings: int
+    """how many these are; those that wait have not begun"""
     worth: float | None
     """the smallest gain that the study says is worth a change"""
     alpha: float = ALPHA
@@ -58,7 +60,8 @@ def results_of(store: Store, given: str) -> Studied:
     sweep = chosen_sweep(store, given)
     study = resolved_from(generation_of(store, sweep), sweep)
     trials = {trial.number: trial for trial in store.trials(sweep.study, sweep_id=sweep.sweep_id)}
-    rows = [row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.horizon == study.horizon]
+    everything = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    rows = [row for row in everything if row.horizon == study.horizon]
     points = _points(study, trials.values())
     finals = [row for row in rows if row.purpose is Purpose.FINAL]
     metric, _ = deciding(study, finals)
@@ -83,7 +86,8 @@ def results_of(store: Store, given: str) -> Studied:
         searched_again=tuple(_results(finals, points, study.value_key)) if has_finals else (),
         baseline=baselines[-1] if baselines else None,
         worth=study.selection.worth,
-        seconds=sum(row.seconds for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id)),
+        seconds=sum(row.seconds for row in everything),
+        trainings=sum(row.status is not Status.QUEUED or row.seconds > 0 for row in everything),
         alpha=race.get("alpha", ALPHA),
         looks=race.get("looks", 1),
         # of a finished sweep no look is to come: this one is among those that were planned
@@ -128,6 +132,11 @@ def _results(rows: Iterable[TrainingRow], points: Mapping[int, Point], metric: s
 def choose_in(store: Store, given: str, *, worth: float | None, target: str | None = None) -> tuple[str, Choice]:
     """The metric that decides, and the choice. Raises SettingsError for a target of another metric or direction."""
     found = results_of(store, given)
+    return found.metric, choose_of(found, given, worth=worth, target=target)
+
+
+def choose_of(found: Studied, given: str, *, worth: float | None, target: str | None = None) -> Choice:
+    """As ``choose_in``, of what a study's rows say; ``given`` is how the study was named."""
     choice = choose(
         found.finals or found.searched,
         direction=found.direction,
@@ -142,10 +151,12 @@ def choose_in(store: Store, given: str, *, worth: float | None, target: str | No
     )
     if found.is_racing:
         choice = replace(choice, next_step=_to_end_the_race(found, given))
-    return found.metric, replace(choice, search_cost=found.seconds, cost_unit="s")
+    return replace(choice, search_cost=found.seconds, cost_unit="s")
 
 
 def _to_end_the_race(found: Studied, given: str) -> str:
+    """Where the file of a study is that was named by its name, nobody knows."""
+    how = f"`lrsweep run {given}`" if given.endswith(".toml") else "`lrsweep run` with the study's file"
     if found.is_cancelled:
-        return f"the sweep was cancelled before its finals had ended: `lrsweep run {given}` starts another one"
-    return f"the finals have not ended: `lrsweep run {given}` goes on with them"
+        return f"the sweep was cancelled before its finals had ended: {how} starts another one"
+    return f"the finals have not ended: {how} goes on with them"

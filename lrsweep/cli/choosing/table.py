@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from lrsweep.cli.choosing.asked import Asked, read_target
@@ -23,6 +24,10 @@ NOTHING = ("", "nan", "none", "null", "na", "n/a")
 """How tools write a value that is not there."""
 _BEYOND = "\0"
 """No name of a column."""
+_ABSENT = "\0"
+"""Where a line ends too soon: an empty cell says that a training diverged, one that is not there says nothing."""
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What other programs write between cells."""
 
 
 def read_table(file: Path) -> list[Result]:
@@ -30,10 +35,9 @@ def read_table(file: Path) -> list[Result]:
     rows, columns = _rows(file)
     missing = [name for name in NEEDED if name not in columns]
     if missing:
-        near = "".join(did_you_mean(name, columns) for name in missing)
         raise SettingsError(
-            f"{file} has no column {_listed(missing)}; it has {_listed(columns)}.{near} Wanted are {_listed(NEEDED)}, "
-            f"and where they are known {_listed(OPTIONAL)}."
+            f"{file} has no column {_listed(missing)}; it has {_listed(columns)}.{_to_rename(missing, columns)} Wanted "
+            f"are {_listed(NEEDED)}, and where they are known {_listed(OPTIONAL)}."
         )
     if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
         raise SettingsError(
@@ -53,13 +57,27 @@ def read_table(file: Path) -> list[Result]:
     return [each for _, each in results]
 
 
+def _to_rename(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """What to write in the header, with a leading blank; nothing where no column is near.
+
+    >>> _to_rename(["family"], ["FAMILY", "seed"])
+    " Write 'family' for 'FAMILY'."
+    """
+    if len(columns) == 1 and (other := next((each for each in SEPARATORS if each in columns[0]), None)) is not None:
+        return f" Its cells are separated by {SEPARATORS[other]}: write it with commas."
+    others = {name.lower(): name for name in columns if name not in (*NEEDED, *OPTIONAL)}
+    near = {name: found[0] for name in missing if (found := get_close_matches(name, others, n=1))}
+    renamed = ", ".join(f"{name!r} for {others[found]!r}" for name, found in near.items())
+    return f" Write {renamed}." if renamed else ""
+
+
 def _rows(file: Path) -> tuple[list[tuple[int, Mapping[str, object]]], list[str]]:
     """With their lines; a Parquet file's rows count from 1."""
     try:
         if file.suffix.lower() in (".parquet", ".pq"):
             return _parquet(file)
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened, restkey=_BEYOND)
+            reader = csv.DictReader(opened, restkey=_BEYOND, restval=_ABSENT)
             columns = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             return [(reader.line_num, row) for row in reader], columns
@@ -85,6 +103,12 @@ def _parquet(file: Path) -> tuple[list[tuple[int, Mapping[str, object]]], list[s
 
 
 def _result(line: int, row: Mapping[str, object], problems: list[str]) -> Result | None:
+    if absent := [name for name, cell in row.items() if cell == _ABSENT]:
+        problems.append(
+            f"line {line} ends before {_listed(absent)}; wanted as many fields as the file has columns, an empty one "
+            "where there is nothing"
+        )
+        return None
     wrong: list[str] = []
 
     def number(name: str, wanted: str, is_right: Callable[[float], bool], *, may_lack: bool = True) -> float | None:

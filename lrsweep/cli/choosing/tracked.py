@@ -211,7 +211,7 @@ def choose_tracked(
         choice = replace(
             choice,
             next_step=f"the finals of {_named(level.racing)} have not ended, so that nothing is claimed: `lrsweep run` "
-            "goes on with them, where the sweep was not cancelled",
+            "with the study's file goes on with them, where the sweep was not cancelled",
         )
     return metric, replace(choice, cost_unit="s"), found.left_out, _notes(level)
 

@@ -25,6 +25,15 @@ class Better(StrEnum):
     MAXIMIZE = "maximize"
 
 
+IN_THE_FILE = {
+    "--direction": "Which way a metric is better, the study's file says: study.direction.",
+    "--horizon": "Of a study the full horizon decides: study.horizon of its file.",
+    "--baseline": "Name what is used today in the study's file, as [baseline], and run it: it is trained as the others "
+    "are.",
+}
+"""What to do instead of giving an option with a study."""
+
+
 def choose(
     study: Annotated[str | None, typer.Argument(help="A study's name, or its file.")] = None,
     table: Annotated[
@@ -67,7 +76,10 @@ def choose(
     target: Annotated[
         str | None,
         typer.Option(
-            "--target", metavar="AIM", help="Such as 'value >= 0.94': also names the cheapest that is trained to it."
+            "--target",
+            metavar="AIM",
+            help="Such as 'value >= 0.94': also names the cheapest that is trained to it. Of a study by its metric, "
+            "as the table shows it.",
         ),
     ] = None,
     as_json: ObjectOption = False,
@@ -86,9 +98,11 @@ def choose(
         of_others = {"--direction": direction, "--horizon": horizon, "--baseline": baseline}
         if given := [name for name, value in of_others.items() if value is not None]:
             raise SettingsError(
-                f"{', '.join(given)}: a study has its own; such options are for --from and --from-mlflow."
+                f"{', '.join(given)}: a study has its own; such options are for --from and --from-mlflow. "
+                f"{' '.join(IN_THE_FILE[name] for name in given)}"
             )
-        _show(*_of_study(study, worth, target), {}, as_json=as_json)
+        metric, choice, of_sweep = _of_study(study, worth, target)
+        _show(metric, choice, {}, of_sweep=of_sweep, as_json=as_json)
         return
     from lrsweep.cli.choosing.asked import Asked
 
@@ -105,16 +119,26 @@ def choose(
     _show(*choose_tracked(experiment, read_settings(os.environ), metric, asked), as_json=as_json)
 
 
-def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str, Choice]:
-    from lrsweep.cli.choosing.studied import choose_in
+def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str, Choice, int]:
+    """The metric, the choice, and how many trainings its sweep has begun."""
+    from lrsweep.cli.choosing.studied import choose_of, results_of
     from lrsweep.cli.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
-        return choose_in(store, study, worth=worth, target=target)
+        found = results_of(store, study)
+        return found.metric, choose_of(found, study, worth=worth, target=target), found.trainings
 
 
-def _show(metric: str, choice: Choice, unread: Mapping[str, int], notes: Sequence[str] = (), *, as_json: bool) -> None:
+def _show(
+    metric: str,
+    choice: Choice,
+    unread: Mapping[str, int],
+    notes: Sequence[str] = (),
+    *,
+    of_sweep: int | None = None,
+    as_json: bool,
+) -> None:
     """``unread``: how many runs say nothing, by reason; ``notes``: what is to be known of the others."""
     from lrsweep.cli.choosing.drawing import show_choice
     from lrsweep.cli.counting import counted
@@ -125,7 +149,7 @@ def _show(metric: str, choice: Choice, unread: Mapping[str, int], notes: Sequenc
         typer.echo(json.dumps(found, allow_nan=False))
         return
     console = console_for_tables()
-    show_choice(console, choice, metric)
+    show_choice(console, choice, metric, of_sweep)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     for reason, count in unread.items():

@@ -55,6 +55,8 @@ def export(
         raise SettingsError(f"--to is {to!r}; wanted is one of {', '.join(FORMS)}.{did_you_mean(to, FORMS)}")
     if out is not None:
         check_target(out, "--out")
+    if steps is not None and steps < 1:
+        raise SettingsError(f"--steps must be a whole number of 1 or more, not {steps}: the number of updates.")
     choice = load_choice(what)
     text = exported(choice, to, steps)
     if said := another_horizon(choice, steps):
@@ -63,6 +65,7 @@ def export(
         typer.echo(text, nl=False)
     else:
         write_whole(out, text, "--out")
+        typer.echo(f"written: {out}", err=True)  # standard output may be that file
 
 
 def diff(

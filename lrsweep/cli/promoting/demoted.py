@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsweep.champion.history import version_of
+from lrsweep.champion.loading import not_promoted
 from lrsweep.cli.promoting.held_out import Say
 from lrsweep.cli.reading import generation_of
 from lrsweep.errors import SettingsError, did_you_mean
@@ -59,6 +60,9 @@ def _who(store: Store, study: str) -> str | None:
 
 
 def _nothing(rows: Sequence[ChampionRow], name: str, alias: Alias) -> str:
+    if name not in (known := sorted({row.name for row in rows})):
+        more = "" if known else " `lrsweep promote STUDY` puts a study's choice in force."
+        return f"{not_promoted(name, known)}{more}"
     names = sorted({row.name for row in rows if in_force(rows, row.name, alias) is not None})
     other = next((each for each in Alias if each is not alias and in_force(rows, name, each) is not None), None)
     if other is not None:

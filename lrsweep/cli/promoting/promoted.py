@@ -82,7 +82,7 @@ class Promotion:
 def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecutor, say: Say) -> Promotion:
     """Raises SettingsError where there is nothing to promote, and TryAgain while the sweep is not over."""
     if wanted.file is not None:
-        check_target(wanted.file, "--to", makes_folders=True)  # before the trainings for the test set
+        check_target(wanted.file, "--to")  # before the trainings for the test set
     sweep = chosen_sweep(store, wanted.study)
     _refuse_unfinished(store, sweep)
     metric, choice = choose_in(store, wanted.study, worth=None)
@@ -203,7 +203,7 @@ def _write(file: Path, text: str) -> None:
         if file.is_file() and file.read_bytes() == text.encode():
             return
     try:
-        write_whole(file, text, "--to", makes_folders=True)
+        write_whole(file, text, "--to")
     except SettingsError as error:
         raise SettingsError(
             f"the choice is promoted, but {error} The same command with another --to writes it."

@@ -11,13 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from lrsweep.champion.history import Entry, reads_told, version_of
-from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.champion.loading import NOTHING_YET, not_promoted
+from lrsweep.errors import SettingsError
 from lrsweep.records import Json
 from lrsweep.store import Store
 from lrsweep.store.champions import ChampionRow, TestRead
 from lrsweep.sweep.held_out import data_named
-
-NOTHING_YET = "nothing was promoted yet."
 
 
 def history_of(store: Store, name: str | None) -> tuple[Sequence[ChampionRow], Sequence[TestRead]]:
@@ -28,9 +27,7 @@ def history_of(store: Store, name: str | None) -> tuple[Sequence[ChampionRow], S
     if not names:
         raise SettingsError(f"{NOTHING_YET} `lrsweep promote STUDY` puts a study's choice in force.")
     if name is not None and name not in names:
-        raise SettingsError(
-            f"nothing was promoted under the name {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}."
-        )
+        raise SettingsError(not_promoted(name, names))
     if name is None:
         return rows, reads
     rows = [row for row in rows if row.name == name]

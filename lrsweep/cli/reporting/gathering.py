@@ -12,7 +12,7 @@ from lrsweep.cli.reporting.curves import curve_lines, peak_points, shown_horizon
 from lrsweep.cli.reporting.origins import provenance, workload_named
 from lrsweep.cli.reporting.spent import cost_of, divergence_lines
 from lrsweep.errors import SettingsError
-from lrsweep.records import Purpose, Status, SweepRow, TrainingRow, TrialRow
+from lrsweep.records import Purpose, Status, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.redaction import public
 from lrsweep.report.content import FamilyLine, Importance, Report, RungLine, Use
 from lrsweep.schedules import schedule_from_json
@@ -27,6 +27,7 @@ from lrsweep.sweep.exponents import FITTED_KEY, Fit
 from lrsweep.sweep.finals import deciding
 from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.importances import importances
+from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.sweep.trust import DROPPED_KEY, calibrating, rung_trusts
 
@@ -56,6 +57,7 @@ def gather(
     has_finals = choice is not None and any(each.status is Status.COMPLETED for each in finals)
     horizon = shown_horizon(study, trainings)
     finalists = {each.trial for each in finals}
+    finals_left = sum(not each.status.is_outcome for each in finals)
     curves, left_out = curve_lines(store, study, own, trainings, horizon, finalists)
     others = OtherRules(study, [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation])
     dropped = sweep.settings.get(DROPPED_KEY, [])
@@ -75,7 +77,8 @@ def gather(
         choice=choice,
         why_none=why_none,
         has_finals=has_finals,
-        finals_left=sum(not each.status.is_outcome for each in finals),
+        finals_left=finals_left,
+        are_finals_open=finals_left > 0 or _is_racing(sweep, state),
         failed=sum(each.status is Status.FAILED for each in trainings),
         families=_families(own, study),
         curves=curves,
@@ -114,6 +117,13 @@ def _choice(store: Store, study: str) -> tuple[str | None, Choice | None, str | 
         sentence = str(error)
         return None, None, f"{sentence[:1].upper()}{sentence[1:]}"
     return metric, choice, None
+
+
+def _is_racing(sweep: SweepRow, state: str | None) -> bool:
+    """Between two rounds of a race no training of it is left, and yet it has not ended."""
+    is_finished = sweep.status is SweepStatus.FINISHED or state == "finished"
+    race = sweep.settings.get(RACE_KEY, {})
+    return bool(race) and race.get("ended") is None and not is_finished
 
 
 def _families(trials: Sequence[TrialRow], study: ResolvedStudy) -> tuple[FamilyLine, ...]:

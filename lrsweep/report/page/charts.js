@@ -37,7 +37,8 @@
   const ticks = (low, high, isLog, wanted) => {
     if (isLog) {
       let found = [];
-      for (const parts of [[1], [1, 3], [1, 2, 5]]) {
+      const reach = (high / low) ** 0.125;
+      for (const parts of [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]]) {
         found = [];
         for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
           for (const part of parts) {
@@ -45,10 +46,10 @@
             if (at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9)) found.push(at);
           }
         }
-        if (found.length >= 3) break;
+        if (found.length >= 3 && found[0] <= low * reach && found[found.length - 1] >= high / reach) break;
       }
-      while (found.length > 2 * wanted) found = found.filter((_, place) => place % 2 === 0);
-      return found.length ? found : [low, high];
+      if (found.length >= 3) return found;
+      wanted = Math.max(6, wanted); // so narrow that it is all but linear
     }
     const rough = (high - low) / wanted;
     const power = 10 ** Math.floor(Math.log10(rough));
@@ -56,6 +57,16 @@
     const found = [];
     for (let at = Math.ceil(low / step - 1e-9); at <= high / step + 1e-9; at += 1) found.push(at * step);
     return found;
+  };
+
+  // those whose labels do not touch the one before
+  const apart = (found, at, room) => {
+    let last = null;
+    return found.filter((each) => {
+      if (last !== null && Math.abs(at(each) - at(last)) < room(each)) return false;
+      last = each;
+      return true;
+    });
   };
 
   const limits = (values, isLog) => {
@@ -118,11 +129,14 @@
       fresh.setAttribute("aria-label", `${chart.y_label} over ${chart.x_label}`);
       const clip = make("clipPath", { id: `clip-${chart.key}` }, make("defs", {}, fresh));
       make("rect", { x: left, y: 0, width: width - left - right, height: height - bottom + 3 }, clip);
-      for (const at of ticks(yLow, yHigh, yLog, 5)) {
+      const yTicks = ticks(yLow, yHigh, yLog, 5);
+      for (const at of yTicks) {
         make("line", { class: "grid", x1: left, x2: width - right, y1: y(at), y2: y(at) }, fresh);
+      }
+      for (const at of apart(yTicks, y, () => 14)) {
         make("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end" }, fresh, figure(at));
       }
-      for (const at of ticks(xLow, xHigh, xLog, width < 480 ? 4 : 8)) {
+      for (const at of apart(ticks(xLow, xHigh, xLog, width < 480 ? 4 : 8), x, (each) => 7 * (2 + figure(each).length))) {
         make("text", { x: x(at), y: height - bottom + 16, "text-anchor": "middle" }, fresh, figure(at));
       }
       make("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }, fresh);
