@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +13,7 @@ from lrsweep.errors import LeaseHeld, LeaseLost
 from lrsweep.records import Curve, Outcome, Purpose, Status, StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import Lease, Store
 from tests.contract.readers import everything
+from tests.racers import raced
 
 STUDY = StudyRow("digits", meaning="m1", generation="g1", spec={"trials": 60})
 SWEEP = SweepRow("sweep-1", study="digits", generation="g1")
@@ -178,22 +177,5 @@ store.close()
 
 def test_of_processes_that_race_for_a_lease_one_wins(database_url: str) -> None:
     """Three processes open the same new database and take the same leases: each goes to exactly one of them."""
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, database_url, f"racer-{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    won = [int(line) for racer in racers for line in racer.communicate(timeout=60)[0].split()]
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    won = [int(line) for written in raced(RACE, database_url) for line in written.split()]
     assert sorted(won) == list(range(20))

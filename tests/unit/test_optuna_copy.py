@@ -5,8 +5,6 @@ And how it is written anew: somebody else's trials in it are in no store of ours
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from lrsweep.store import open_store
 from lrsweep.study import Objective
 from lrsweep.sweep.optuna_copy import add_copy, close_copy, copied_numbers, copy_name, open_copy, without_trials
 from lrsweep.sweep.search import TRIAL_ATTRIBUTE
+from tests.racers import raced
 from tests.sweeps import a_study
 
 URL = "postgresql+psycopg://ann:s%40cret-1@db/lrsweep"
@@ -141,25 +140,7 @@ open_copy(sys.argv[1], replace(a_study(), name=sys.argv[2]))
 def test_studies_that_begin_together_make_their_copies_in_one_new_database(database_url: str) -> None:
     """Optuna lets all but one fail over the tables that the first is making."""
     open_store(database_url).close()  # SQLite's folder
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, database_url, f"racer-{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        racer.communicate(timeout=60)
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    raced(RACE, database_url)
     storage = optuna.storages.RDBStorage(database_url)
     assert len(optuna.get_all_study_names(storage)) == 3
     storage.remove_session()
