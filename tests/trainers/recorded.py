@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import time
@@ -19,6 +20,11 @@ from torch.utils.data import TensorDataset
 from lrsweep.scripts.plan_file import STOP, VARIABLE
 
 FOLDER = Path(os.environ.get(VARIABLE, "plan.json")).parent
+
+atexit.register(time.sleep, 0.3)
+"""gloo's threads let go of the last tensors a moment after the last update, also where the process group is destroyed.
+One that does so while the interpreter is ending aborts the process (pytorch#190489): seen on a machine with more to do
+than two cores can."""
 
 
 class RecordedSGD(SGD):
