@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lrsweep.executors.local import LocalExecutor
@@ -11,8 +11,8 @@ from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, Outcome, Record, TrainingPlan
 from tests.trainings import PLAN
 
-PATIENCE = 120.0
-"""A child imports torch first, which takes half a minute where others use the machine too."""
+PATIENCE = 300.0
+"""A child imports torch first, which takes a minute where others use the machine too."""
 
 SHORT = replace(PLAN, horizon=20)
 ENDLESS = replace(PLAN, horizon=100_000, evaluations=1_000, peak_lr=0.01)
@@ -31,22 +31,29 @@ def submit(executor: LocalExecutor, plans: Sequence[TrainingPlan]) -> None:
         executor.submit(plan)
 
 
-def until_idle(executor: LocalExecutor, messages: Messages) -> Messages:
+def until(
+    executor: LocalExecutor, is_enough: Callable[[Messages], bool], messages: Sequence[Record | Lost] = ()
+) -> Messages:
+    """These messages, and all that come up to the one that is enough."""
     give_up = time.monotonic() + PATIENCE
-    while executor.in_flight:
-        assert time.monotonic() < give_up, messages
-        messages += executor.poll(0.05)
-    return messages
+    heard = [*messages]
+    while not is_enough(heard):
+        assert time.monotonic() < give_up, heard
+        heard += executor.poll(0.05)
+    return heard
+
+
+def until_idle(executor: LocalExecutor, messages: Messages) -> Messages:
+    return until(executor, lambda _: not executor.in_flight, messages)
 
 
 def until_running(executor: LocalExecutor, names: str) -> Messages:
     """Until each of these has made a step."""
-    give_up = time.monotonic() + PATIENCE
-    messages: Messages = []
-    while not set(names) <= {each.training_id for each in messages if isinstance(each, Record) and each.first_step}:
-        assert time.monotonic() < give_up, messages
-        messages += executor.poll(0.05)
-    return messages
+
+    def run(heard: Messages) -> bool:
+        return set(names) <= {each.training_id for each in heard if isinstance(each, Record) and each.first_step}
+
+    return until(executor, run)
 
 
 def ends(messages: Messages) -> dict[str, Outcome]:

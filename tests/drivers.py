@@ -30,7 +30,7 @@ from lrsweep.executors.messages import Lost
 from lrsweep.records import Record, TrainingPlan, WorkloadFacts
 from lrsweep.tracking import Tracker
 from tests.agreement import assert_agreement, mlflow_client, results
-from tests.commands import Ran, wait_for
+from tests.commands import LONGEST_SECONDS, Ran, wait_for
 from tests.scripted import Dies, End, ScriptedExecutor, completed, diverged, value_of
 from tests.sweeps import FACTS
 
@@ -147,7 +147,7 @@ class Driver:
     def is_stopped(self) -> bool:
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
-    def wait(self, seconds: float = 120) -> Ran:
+    def wait(self, seconds: float = LONGEST_SECONDS) -> Ran:
         self.process.join(seconds)
         assert self.process.exitcode is not None, "it did not end in time"
         return Ran(self.process.exitcode, (self.folder / "out").read_text(), (self.folder / "err").read_text())
@@ -188,7 +188,7 @@ class Home:
         atexit.register(process.kill)  # a stopped one that a failed test leaves would be waited for
         return Driver(process, folder)
 
-    def run(self, *options: str, fault: str = "", seconds: float = 120, **environ: str) -> Ran:
+    def run(self, *options: str, fault: str = "", seconds: float = LONGEST_SECONDS, **environ: str) -> Ran:
         return self.start(*options, fault=fault, **environ).wait(seconds)
 
     def shrink(self) -> None:
@@ -224,5 +224,5 @@ def _empty_mlflow() -> Path:
 
 def until(condition: Callable[[], bool], driver: Driver) -> None:
     """Waits for what a driver does; it must not end before."""
-    wait_for(lambda: condition() or driver.process.exitcode is not None, seconds=200)
+    wait_for(lambda: condition() or driver.process.exitcode is not None)
     assert driver.process.exitcode is None, driver.wait().err

@@ -38,7 +38,7 @@ def a_gate(behind: str, keeper: Keeper) -> Iterator[str]:
                 self.reply(found.status, found.body)
                 return
             kept = {name: value for name, value in headers.items() if name not in ("Host", "Authorization")}
-            line = HTTPConnection(urlsplit(behind).netloc, timeout=30)
+            line = HTTPConnection(urlsplit(behind).netloc, timeout=120)
             line.request(self.command, self.path, body, {**kept, **found})
             answer = line.getresponse()
             self.reply(answer.status, answer.read())

@@ -51,7 +51,7 @@ def a_guarded_server() -> Iterator[Guarded]:
 
         def control(*words: str) -> None:
             arguments = ("-w", "-D", str(folder), "-l", str(server.log), "-m", "immediate", *words)
-            pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=20)
+            pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=120)
 
         control("-o", f"-h 127.0.0.1 -p {port} -k {sockets} -c fsync=off", "restart")
         try:

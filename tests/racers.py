@@ -27,6 +27,6 @@ def raced(script: str, url: str, count: int = 3) -> list[str]:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    written = [racer.communicate(timeout=60)[0] for racer in racers]
+    written = [racer.communicate(timeout=300)[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * count
     return written

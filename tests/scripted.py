@@ -239,6 +239,16 @@ def in_turn(*ends: Script) -> Script:
     return script
 
 
+def late(stop: Stop) -> Script:
+    """A training that goes on for ever, and the deadline passes as it begins."""
+
+    def script(_: TrainingPlan) -> End:
+        stop._deadline = 0.0
+        return Stays()
+
+    return script
+
+
 def only_sgd(**changes: Any) -> ResolvedStudy:
     """One family, one optimizer: rung 0 is trained at √3 times the peak rate."""
     return a_study(families=("cosine",), optimizers=("sgd",), **changes)

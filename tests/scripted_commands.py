@@ -18,7 +18,7 @@ from lrsweep.schedules import Schedule, schedule
 from lrsweep.scripts.command import OPTIMIZER, Command
 
 SCRIPTS = Path(__file__).with_name("scripts")
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def python(script: str, *arguments: object) -> str:

@@ -100,7 +100,7 @@ def test_a_driver_that_is_killed_as_its_sweep_is_cancelled_leaves_it_cancelled(t
 def test_a_driver_of_two_fused_processes_is_killed_and_loses_nothing(tmp_path: Path) -> None:
     """Killed from outside with trainings in the slots of both: its processes end by themselves, what had a result
     keeps it in the attempt that gave it, and the same command trains the rest."""
-    study, home = write_study(tmp_path, trials=8, horizon=600), tmp_path / "home"
+    study, home = write_study(tmp_path, trials=16, horizon=600), tmp_path / "home"
     command = ("run", str(study), "--engine", "fused:4x2")
     driver = start_lrsweep(*command, home=home)
     wait_for(lambda: query(home, f"SELECT count(*) {OUTCOMES}") >= 2 and query(home, RUNNING) >= 2)
@@ -109,15 +109,15 @@ def test_a_driver_of_two_fused_processes_is_killed_and_loses_nothing(tmp_path: P
     driver.communicate()
 
     assert len(engines) == 2
-    wait_for(lambda: not any(map(runs, engines)), seconds=20)
+    wait_for(lambda: not any(map(runs, engines)))
     results = query(home, f"SELECT group_concat(training_id || attempt) {OUTCOMES}").split(",")
     assert query(home, RUNNING) >= 1  # one may have ended since it was asked
     again = lrsweep(*command, "--json", home=home)
 
     assert again.code == 0, again.err
-    assert (again.answer["trials"], again.answer["status"]) == (8, "finished")
+    assert (again.answer["trials"], again.answer["status"]) == (16, "finished")
     assert again.answer["engine"].startswith("fused:")  # fewer slots where less is left
     assert 0 < again.answer["occupancy"] <= 1
     assert set(results) < set(query(home, f"SELECT group_concat(training_id || attempt) {OUTCOMES}").split(","))
     assert query(home, "SELECT count(*) FROM lrs_training WHERE engine NOT LIKE 'fused/%'") == 0
-    assert_agreement(home, "tiny", trials=8)
+    assert_agreement(home, "tiny", trials=16)

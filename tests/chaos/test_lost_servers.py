@@ -52,7 +52,7 @@ def test_a_tracking_server_that_is_killed_stops_no_training(tmp_path: Path) -> N
     """Trials are told while it is away; when it is back the same driver sends what it lacks, every curve whole."""
     served = MlflowServer(f"sqlite:///{tmp_path / 'server.db'}", str(tmp_path / "served"), port=0)
     with served as server:
-        home = Home(tmp_path, {"MLFLOW_TRACKING_URI": server.url}, trials=30)
+        home = Home(tmp_path, {"MLFLOW_TRACKING_URI": server.url}, trials=60)
         driver = home.start(**SLOW)
         until(lambda: told(home) >= 2, driver)
         assert server.pid is not None

@@ -21,7 +21,8 @@ from lrsweep.errors import InvalidInput
 from lrsweep.records import Record, Status
 from lrsweep.schedules import schedule
 from lrsweep.scripts.command import Command, command_of
-from tests.scripted_commands import SCRIPTS, Bench, a_plan, inline, python, run, wait_until
+from tests.patience import in_time
+from tests.scripted_commands import PATIENCE, SCRIPTS, Bench, a_plan, inline, python, run, wait_until
 
 QUADRATIC = Command(python("quadratic.py"))
 PRINTING = python("printing.py", "--seed {seed} --steps {steps}")
@@ -131,10 +132,15 @@ def test_a_program_that_is_not_there_fails_with_its_name(tmp_path: Path) -> None
 
 def test_a_script_beyond_its_time_is_failed(tmp_path: Path) -> None:
     """With the limit, and how far it came."""
-    command = Command(a_print(said(10, "0.5"), "import time", "time.sleep(3600)"), time_limit=0.5)
-    outcome = run(command, tmp_path / "t").outcome
-    assert outcome.status is Status.FAILED
-    assert outcome.error == "it took longer than time_limit, 0.5 s, and was killed after 10 of 40 updates"
+
+    def limited(times: float) -> None:
+        limit = 0.5 * times
+        command = Command(a_print(said(10, "0.5"), "import time", "time.sleep(3600)"), time_limit=limit)
+        outcome = run(command, tmp_path / f"{limit}").outcome
+        assert outcome.status is Status.FAILED
+        assert outcome.error == f"it took longer than time_limit, {limit:g} s, and was killed after 10 of 40 updates"
+
+    in_time(limited)
 
 
 def test_a_silent_script_is_killed_and_counted(tmp_path: Path) -> None:
@@ -151,19 +157,29 @@ def test_the_engine_says_that_it_lives_while_a_script_is_silent(
     """How long a script may be silent is the study's affair, and not that of those who watch the engine."""
     monkeypatch.setattr(engine_module, "ALIVE_EVERY", 0.1)
     bench = Bench()
-    bench.engine.submit(a_plan(Command(inline("import time; time.sleep(1)")), tmp_path / "t"))
-    said = [bench.said.get(timeout=60)]
+    go = tmp_path / "go"
+    script = tmp_path / "silent.py"
+    script.write_text(f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)")
+    bench.engine.submit(a_plan(Command(f"{sys.executable} -I -S {script}"), tmp_path / "t"))
+    said = [bench.said.get(timeout=PATIENCE)]
     while not (isinstance(said[-1], Record) and said[-1].outcome is not None):
-        said.append(bench.said.get(timeout=60))
-    assert said.count(None) >= 3
+        said.append(bench.said.get(timeout=PATIENCE))
+        if said.count(None) >= 3:
+            go.touch()
+    assert go.exists()
 
 
 def test_output_alone_is_a_sign_of_life(tmp_path: Path) -> None:
     """A bar of progress that never ends its line, for longer than the limit."""
-    lines = ["import time", 'exec("for _ in range(30): print(1, end=str(), flush=True); time.sleep(0.1)")']
-    ran = run(Command(a_print(*lines, said(40, "0.5")), stall_after=2.0), tmp_path / "t")
-    assert ran.cut is None
-    assert ran.outcome.status is Status.FAILED  # the report is on the line that never ended
+
+    def longer_than(times: float) -> None:
+        limit, prints = 2.0 * times, round(30 * times)
+        bar = f'exec("for _ in range({prints}): print(1, end=str(), flush=True); time.sleep(0.1)")'
+        ran = run(Command(a_print("import time", bar, said(40, "0.5")), stall_after=limit), tmp_path / f"{limit}")
+        assert ran.cut is None
+        assert ran.outcome.status is Status.FAILED  # the report is on the line that never ended
+
+    in_time(longer_than)
 
 
 def test_a_killed_script_is_counted_with_the_signal(tmp_path: Path) -> None:
@@ -192,14 +208,14 @@ def test_a_preempted_script_goes_on_and_keeps_its_curve(tmp_path: Path) -> None:
 def test_a_script_that_is_asked_to_stop_saves_and_leaves(tmp_path: Path) -> None:
     """A file in its folder asks; exit code 0 before the last update is then no failure."""
     bench = Bench()
-    plan = a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.1})
+    plan = a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.1}, horizon=400)
     bench.engine.submit(plan)
     reports = tmp_path / "t" / "reports.jsonl"
     wait_until(lambda: reports.exists() and '"step": 10' in reports.read_text(), "no report came")
     (tmp_path / "t" / "stop").touch()
     cut = None
     while cut is None:
-        message = bench.said.get(timeout=60)
+        message = bench.said.get(timeout=PATIENCE)
         cut = message[1] if isinstance(message, tuple) else None
     assert cut.reason.startswith("it was asked to stop and left after ")
     assert not cut.is_death

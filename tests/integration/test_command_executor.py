@@ -159,22 +159,26 @@ def test_a_script_that_was_lost_with_its_engine_goes_on_where_it_was(
     tmp_path: Path, started: Callable[..., LocalExecutor]
 ) -> None:
     """It is asked to stop and saves; the next attempt waits for that, and then reports the rest of the same curve."""
-    plan = a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.05})
+    plan = a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.05}, horizon=400)
     executor = started()
     executor.submit(plan)
     messages: list[Record | Lost] = []
-    while not any(isinstance(each, Record) and len(each.rates) for each in messages):
-        messages += executor.poll(0.05)
+
+    def reports() -> bool:
+        messages.extend(executor.poll(0.05))
+        return any(isinstance(each, Record) and len(each.rates) for each in messages)
+
+    wait_until(reports, "no report came")
     assert executor.pid is not None
     os.kill(executor.pid, signal.SIGKILL)
     until_idle(executor)
-    executor.submit(a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.0}, attempt=2))
+    executor.submit(a_plan(QUADRATIC, tmp_path / "t", extra={"pause": 0.0}, horizon=400, attempt=2))
     again = until_idle(executor)
     assert ends(again) == {"t": Status.COMPLETED}
-    reports = (tmp_path / "t" / "reports.jsonl").read_text()
-    assert reports.count('"step": 10,') == 1  # not begun anew
+    reported = (tmp_path / "t" / "reports.jsonl").read_text()
+    assert reported.count('"step": 10,') == 1  # not begun anew
     steps = np.concatenate([each.evaluation_steps for each in again if isinstance(each, Record)])
-    assert steps.tolist() == [10, 20, 30, 40]
+    assert steps.tolist() == list(range(10, 401, 10))
 
 
 def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: Callable[..., LocalExecutor]) -> None:
@@ -183,7 +187,7 @@ def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: C
     command = Command(QUADRATIC.command, steps=40, concurrency=2, stop_grace=PATIENCE)
     executor = started()
     for name in "ab":
-        executor.submit(a_plan(command, tmp_path / name, training_id=name, extra={"pause": 0.1}))
+        executor.submit(a_plan(command, tmp_path / name, training_id=name, extra={"pause": 0.1}, horizon=400))
     reports = [tmp_path / name / "reports.jsonl" for name in "ab"]
     wait_until(lambda: all(each.exists() and '"step": 10' in each.read_text() for each in reports), "no report came")
     ticks: list[int] = []
@@ -201,7 +205,7 @@ def test_scripts_save_and_leave_when_they_are_drained(tmp_path: Path, started: C
 def _trained_on(executor: LocalExecutor, command: Command, folder: Path) -> list[Record | Lost]:
     """A new process takes the same trainings again."""
     for name in "ab":
-        executor.submit(a_plan(command, folder / name, training_id=name, attempt=2))
+        executor.submit(a_plan(command, folder / name, training_id=name, attempt=2, horizon=400))
     return until_idle(executor)
 
 

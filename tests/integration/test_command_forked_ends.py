@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lrsweep.engines.command.process import Ended, Guarded
 from lrsweep.records import Status
 from lrsweep.scripts.command import Command
 from tests.forked_commands import ENVIRON, a_script, begun, end_of, forked, server_of
+from tests.patience import in_time
 from tests.scripted_commands import SCRIPTS, Bench, a_plan, lives, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there anything is forked")
@@ -63,13 +65,18 @@ def test_two_at_once_and_a_kill_ends_one_alone(forks: Forks, tmp_path: Path) -> 
 
 def test_a_stop_is_heard_by_a_fork(forks: Forks, tmp_path: Path) -> None:
     """The file `stop`, and SIGTERM after its grace, with Python's own handling of it."""
-    text = "import os, time\nwhile not os.path.exists('stop'): time.sleep(0.01)\n"
-    text += "print('saved', flush=True); time.sleep(99)"
-    argv = a_script(tmp_path, f"import os; os.chdir({str(tmp_path)!r})\n{text}")
-    script = begun(tmp_path, argv, forks.start(Command(" ".join(argv))), stop_grace=0.5)
-    wait_until(lambda: (script.wait(0.1), script._pid)[1], "it did not say that it has started")
-    script.stop()
-    assert end_of(script) == Ended(-signal.SIGTERM, "saved\n", "")
+    text = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\n"
+    script = a_script(tmp_path, text + "print('saved', flush=True); time.sleep(99)")
+
+    def stopped(times: float) -> None:
+        folder = tmp_path / f"{times}"
+        argv = [*script, str(folder / "stop")]
+        one = begun(folder, argv, forks.start(Command(" ".join(argv))), stop_grace=0.5 * times)
+        wait_until(lambda: (one.wait(0.1), one._pid)[1], "it did not say that it has started")
+        one.stop()
+        assert end_of(one) == Ended(-signal.SIGTERM, "saved\n", "")
+
+    in_time(stopped)
 
 
 def test_a_fork_that_was_forked_by_the_script_dies_with_its_guard(forks: Forks, tmp_path: Path) -> None:
@@ -91,7 +98,9 @@ def test_a_script_outlives_the_server_and_the_next_has_a_new_one_once(
     forks: Forks, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A guard hears the engine by its own pipes. After the second death scripts are started plainly, which is said."""
-    argv = a_script(tmp_path, "import time; time.sleep(4.0); print('trained')")
+    go = tmp_path / "go"
+    text = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint('trained')"
+    argv = a_script(tmp_path, text)
     start = forks.start(Command(" ".join(argv)))
     scripts, pids = [], []
     for place in range(2):
@@ -106,19 +115,25 @@ def test_a_script_outlives_the_server_and_the_next_has_a_new_one_once(
     scripts[0].wait(0.0)
     assert scripts[0].ended is None, "the end of a server is not heard while a guard of its lives"
     assert pids[0] != pids[1]
+    go.touch()
     assert [end_of(script) for script in scripts] == [Ended(0, "trained\n", "")] * 3
 
 
-def test_a_server_that_hangs_is_given_up(forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An import may wait for ever, such as for a network; the training is started by another."""
-    monkeypatch.setattr("lrsweep.engines.command.forks.PATIENCE", 0.5)
     argv = a_script(tmp_path, "print('trained')")
-    assert forked(forks, tmp_path, argv).code == 0
-    first = server_of(forks).pid
-    os.kill(first, signal.SIGSTOP)
-    assert forked(forks, tmp_path, argv) == Ended(0, "trained\n", "")
-    assert not lives(first)
-    assert server_of(forks).pid != first
+
+    def hangs(times: float) -> None:
+        monkeypatch.setattr("lrsweep.engines.command.forks.PATIENCE", 0.5 * times)
+        with closing(Forks(ENVIRON)) as forks:
+            assert forked(forks, tmp_path, argv).code == 0
+            first = server_of(forks).pid
+            os.kill(first, signal.SIGSTOP)
+            assert forked(forks, tmp_path, argv) == Ended(0, "trained\n", "")
+            assert not lives(first)
+            assert server_of(forks).pid != first
+
+    in_time(hangs)
 
 
 ENGINE = """
@@ -167,8 +182,12 @@ def test_the_server_keeps_no_children_and_no_pipes(forks: Forks, tmp_path: Path)
     argv = a_script(tmp_path, "")
     forked(forks, tmp_path, argv)
     pid = server_of(forks).pid
-    before = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    before = descriptors()
     for _ in range(10):
         forked(forks, tmp_path, argv)
-    assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == before
+    wait_until(lambda: descriptors() <= before, "pipes are left")  # it closes the last ones when it comes to it
     wait_until(lambda: not Path(f"/proc/{pid}/task/{pid}/children").read_text().strip(), "zombies are left")

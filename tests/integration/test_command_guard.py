@@ -17,6 +17,7 @@ from lrsweep.engines.command import training
 from lrsweep.engines.command.process import GUARD, Ended, Guarded
 from lrsweep.scripts.command import Command
 from tests.forked_commands import begun, end_of
+from tests.patience import in_time
 from tests.scripted_commands import SCRIPTS, Bench, a_plan, lives, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who left the process group is found by /proc")
@@ -77,17 +78,22 @@ def test_what_a_script_leaves_behind_is_ended_with_it(tmp_path: Path, impatient:
 
 def test_a_script_may_save_what_it_has_when_its_engine_is_gone(tmp_path: Path) -> None:
     """The pipe closes: the file `stop` asks it to leave, and it has its time for that without any signal."""
-    code = (
-        "import os, time\n"
-        f"while not os.path.exists({str(tmp_path / 'stop')!r}): time.sleep(0.01)\n"
-        f"time.sleep(0.3); open({str(tmp_path / 'saved')!r}, 'w').close(); time.sleep(600)\n"
-    )
-    script = begun(tmp_path, [sys.executable, "-I", "-S", "-c", code], stop_grace=2.0)
-    wait_until(lambda: (script.wait(0.1), script._pid)[1], "the script did not start")
-    assert script._process.stdin is not None
-    script._process.stdin.close()
-    assert end_of(script).code == -signal.SIGTERM  # it did not leave by itself after it had saved
-    assert (tmp_path / "saved").exists()
+
+    def saved(times: float) -> None:
+        folder = tmp_path / f"{times}"
+        code = (
+            "import os, time\n"
+            f"while not os.path.exists({str(folder / 'stop')!r}): time.sleep(0.01)\n"
+            f"time.sleep(0.3); open({str(folder / 'saved')!r}, 'w').close(); time.sleep(600)\n"
+        )
+        script = begun(folder, [sys.executable, "-I", "-S", "-c", code], stop_grace=1.0 * times)
+        wait_until(lambda: (script.wait(0.1), script._pid)[1], "the script did not start")
+        assert script._process.stdin is not None
+        script._process.stdin.close()
+        assert end_of(script).code == -signal.SIGTERM  # it did not leave by itself after it had saved
+        assert (folder / "saved").exists()
+
+    in_time(saved)
 
 
 ENGINE = """

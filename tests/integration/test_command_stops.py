@@ -43,7 +43,7 @@ def test_a_script_that_is_stopped_saves_and_ends_as_stopped(tmp_path: Path, exec
     """With what it reported so far; the other one goes on to its end, and the place is free for a later attempt."""
     command = Command(QUADRATIC.command, steps=40, concurrency=2, stop_grace=PATIENCE)
     executor.describe(command.spec())
-    executor.submit(a_plan(command, tmp_path / "a", training_id="a", extra={"pause": 0.1}))
+    executor.submit(a_plan(command, tmp_path / "a", training_id="a", extra={"pause": 0.1}, horizon=400))
     executor.submit(a_plan(command, tmp_path / "b", training_id="b", extra={"pause": 0.02}))
     reports = tmp_path / "a" / "reports.jsonl"
     wait_until(lambda: reports.exists() and '"step": 10' in reports.read_text(), "no report came")
@@ -51,10 +51,10 @@ def test_a_script_that_is_stopped_saves_and_ends_as_stopped(tmp_path: Path, exec
     executor.stop("nobody")
     ended = ends_of(executor)
     assert {name: end.status for name, end in ended.items()} == {"a": Status.STOPPED, "b": Status.COMPLETED}
-    assert 10 <= ended["a"].steps < 40
+    assert 10 <= ended["a"].steps < 400
     assert ended["a"].metrics["val_loss"] < 0.5
     assert (tmp_path / "a" / "checkpoint" / "saved.json").exists()
-    executor.submit(a_plan(command, tmp_path / "a", training_id="a", attempt=2))
+    executor.submit(a_plan(command, tmp_path / "a", training_id="a", attempt=2, horizon=400))
     assert ends_of(executor)["a"].status is Status.COMPLETED
     assert executor.free == 2
 
@@ -74,9 +74,9 @@ def test_a_script_that_does_not_hear_a_stop_is_ended_after_its_grace(tmp_path: P
 
 
 def test_what_was_stopped_says_nothing_of_what_a_script_can_hear(tmp_path: Path) -> None:
-    """Its schedule reacts from update 20 on, and it is stopped after the report at 10: the next one is started."""
+    """Its schedule reacts from update 200 on, and it is stopped after the report at 10: the next one is started."""
     bench = Bench()
-    late = {"extra": {"pause": 0.1}, "schedule": schedule("plateau", warmup=0.5)}
+    late = {"extra": {"pause": 0.1}, "schedule": schedule("plateau", warmup=0.5), "horizon": 400}
     for name in ("first", "next"):
         bench.engine.submit(a_plan(QUADRATIC, tmp_path / name, training_id=name, **late))
         while not (isinstance(heard := bench.said.get(timeout=PATIENCE), Record) and len(heard.rates)):

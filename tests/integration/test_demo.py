@@ -19,7 +19,7 @@ from lrsweep.schedules import core_names
 from tests.agreement import assert_agreement
 from tests.browser import chromium_page
 from tests.checks.watched import Watched, run_watched
-from tests.commands import query, start_lrsweep
+from tests.commands import LONGEST_SECONDS, query, start_lrsweep, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,6 @@ def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watche
         assert process.stdout is not None
         link = next(word for line in process.stdout for word in line.split() if word.startswith("http"))
         with chromium_page() as page:
-            page.context.set_default_timeout(60_000)
             page.goto(link)
             page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
             page.get_by_text("one_cycle (lr)").first.wait_for()
@@ -91,7 +90,7 @@ def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watche
             )
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=LONGEST_SECONDS)
     assert "demo: by family" in text
     drawn = query(demo[0], "SELECT group_concat(DISTINCT family) FROM lrs_trials WHERE state = 'complete'").split(",")
     assert len(drawn) >= 4  # a family that lags far behind at its rung trains no trial at the full horizon
@@ -99,5 +98,9 @@ def test_lrsweep_ui_opens_on_the_curves_of_all_families(demo: tuple[Path, Watche
     assert all(width >= 350 and height >= 300 for width, height in sizes)
     port = urlsplit(link).port
     assert port is not None
+    wait_for(lambda: not takes_connections(port))  # what is killed is gone a moment later
+
+
+def takes_connections(port: int) -> bool:
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+        return probe.connect_ex(("127.0.0.1", port)) == 0

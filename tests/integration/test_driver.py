@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tests.scripted import (
     diverged,
     failed,
     in_turn,
+    late,
     only_sgd,
 )
 from tests.sweeps import a_record, a_study
@@ -275,9 +275,9 @@ def test_a_long_curve_is_committed_before_its_training_ends(monkeypatch: pytest.
     """Ten of 30 steps are there while it runs, and the mirror is woken for them."""
     monkeypatch.setattr("lrsweep.sweep.driver.COMMIT_CURVES_EVERY", -1.0)
     bench = Bench(only_sgd(trials=1))
-    stop = Stop(deadline=time.monotonic() + 0.05)
+    stop = Stop()
     with pytest.raises(DeadlinePassed):
-        bench.drive(lambda _: Stays(), stop=stop)
+        bench.drive(late(stop), stop=stop)
     [row] = bench.trainings()
     curve = bench.store.curve(row.training_id)
     assert curve is not None

@@ -18,7 +18,7 @@ from lrsweep.records import Status, SweepStatus, TrainingPlan, TrialState
 from lrsweep.scripts.command import Command
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
 from lrsweep.sweep.stopping import Stop
-from tests.scripted import Bench, Dies, End, ManyAtOnce, ScriptedExecutor, Stays, completed, in_turn, only_sgd
+from tests.scripted import Bench, Dies, End, ManyAtOnce, ScriptedExecutor, Stays, completed, in_turn, late, only_sgd
 from tests.sweeps import a_record, a_study, a_training, a_trial
 
 ID = "a" * 32
@@ -158,11 +158,7 @@ def test_scripts_are_given_the_time_to_save_and_it_is_said() -> None:
     bench = Bench(replace(only_sgd(trials=30), workload=command.spec()))
     stop = Stop()
 
-    def passes(plan: TrainingPlan) -> End:
-        stop._deadline = 0.0
-        return Stays()
-
-    executor = ManyAtOnce(passes)
+    executor = ManyAtOnce(late(stop))
     with pytest.raises(DeadlinePassed):
         bench.driver(executor, stop=stop).run()
     assert len(executor.drained) == 16
@@ -271,7 +267,7 @@ def test_a_large_folder_does_not_hold_up_its_driver(tmp_path: Path, monkeypatch:
     goes_on, removed = threading.Event(), shutil.rmtree
 
     def slow(*args: Any, **options: Any) -> None:
-        goes_on.wait(5)
+        goes_on.wait(120)
         removed(*args, **options)
 
     monkeypatch.setattr("lrsweep.sweep.checkpoints.shutil.rmtree", slow)

@@ -12,7 +12,7 @@ from lrsweep.errors import DeadlinePassed, Interrupted
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Record, Status, TrainingPlan, TrialState
 from lrsweep.sweep.stopping import Cancelled, Stop
-from tests.scripted import Bench, End, ScriptedExecutor, Stays, completed, in_turn, only_sgd
+from tests.scripted import Bench, End, ScriptedExecutor, Stays, completed, in_turn, late, only_sgd
 from tests.sweeps import a_record
 
 
@@ -75,7 +75,7 @@ def test_a_sweep_that_is_cancelled_drains_within_seconds(monkeypatch: pytest.Mon
         return Stays()
 
     executor = ScriptedExecutor(in_turn(completed, completed, cancels))
-    driver = bench.driver(executor, stop=Stop(deadline=time.monotonic() + 30))
+    driver = bench.driver(executor, stop=Stop(deadline=time.monotonic() + 300))
     with pytest.raises(Cancelled):
         driver.run()
     assert len(executor.drained) == 2
@@ -85,9 +85,10 @@ def test_a_sweep_that_is_cancelled_drains_within_seconds(monkeypatch: pytest.Mon
 def test_a_deadline_drains_too() -> None:
     """As a signal does."""
     bench = Bench(only_sgd(trials=3))
-    executor = ScriptedExecutor(lambda _: Stays())
+    stop = Stop()
+    executor = ScriptedExecutor(late(stop))
     with pytest.raises(DeadlinePassed):
-        bench.driver(executor, stop=Stop(deadline=time.monotonic() + 0.05)).run()
+        bench.driver(executor, stop=stop).run()
     assert len(executor.drained) == 2
     [row] = [row for row in bench.trainings() if row.status is Status.RUNNING]
     curve = bench.store.curve(row.training_id)

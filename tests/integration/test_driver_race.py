@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lrsweep.records import Outcome, Purpose, Status, TrainingPlan
 from lrsweep.selection.racing import planned_alpha
 from lrsweep.study import BudgetSpec, ResolvedStudy, SelectionSpec
 from lrsweep.sweep.finals import standings
+from lrsweep.sweep.phases import Phase
 from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.stopping import Stop
 from tests.scripted import Bench, End, Script, ScriptedExecutor, completed, diverged, value_of
@@ -108,6 +110,45 @@ def test_a_finalist_that_diverges_is_no_reason_to_go_on_without_end() -> None:
     assert {row.status for row in finals_of(bench)} == {Status.COMPLETED, Status.DIVERGED}
     assert standings(bench.study, bench.trials, finals_of(bench))[-1].family == "rex"
     assert sum(row.steps for row in bench.trainings()) <= 60 * 90
+
+
+def test_the_time_that_is_left_does_not_rise_at_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the pace so far it is what the race may still order, too: the whole of the budget for equal finalists, whose
+    looks change nothing of it; where some are sent home it falls."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    for gaps in ({}, {"rex": 100.0}):
+        bench = Bench(a_race(trainings=60))
+        driver = bench.driver(ScriptedExecutor(with_gaps(bench, **gaps)))
+        driver.run()
+        driver.show()
+        looks = [look for look in bench.seen if look.phase is Phase.FINALS and look.seconds_left is not None]
+        to_come = [(look.seconds_left or 0.0) * look.steps_done / look.seconds / 90 for look in looks]
+        spent = sum(row.steps for row in bench.trainings() if row.purpose is not Purpose.FINAL) / 90
+        assert to_come[0] == pytest.approx(60 - spent, abs=1.5)
+        assert all(after < before + 0.5 for before, after in pairwise(to_come))
+        assert looks[-1].seconds_left == 0.0
+
+
+def test_a_driver_that_starts_in_the_middle_of_a_race_knows_what_is_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From what is kept of it: a training has ended since, and the rest of forty is left."""
+    monkeypatch.setattr("lrsweep.sweep.driver.SHOW_EVERY", -1.0)
+    bench = Bench(a_race())
+    stop = Stop()
+    script = with_gaps(bench)
+
+    def stopped(plan: TrainingPlan) -> End:
+        if sum(row.status.is_outcome for row in finals_of(bench)) == 5:
+            stop.signum = signal.SIGTERM
+        return script(plan)
+
+    with pytest.raises(Interrupted):
+        bench.drive(stopped, stop=stop)
+    steps = sum(row.steps for row in bench.trainings())
+    bench.seen.clear()
+    bench.drive(script)
+    look = next(each for each in bench.seen if each.seconds_left is not None and each.steps_done)
+    to_come = (look.seconds_left or 0.0) * look.steps_done / look.seconds
+    assert to_come == pytest.approx(40 * 90 - steps - look.steps_done, abs=2 * 90)
 
 
 def test_finals_that_all_fail_are_not_trained_again_and_again() -> None:

@@ -20,7 +20,7 @@ import lrsweep as package
 from lrsweep.store import open_store
 from lrsweep.tracking.server import MlflowServer
 from tests.agreement import assert_agreement, mlflow_client, runs_of
-from tests.commands import lrsweep, query, start_lrsweep, wait_for, write_study
+from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for, write_study
 
 LONG_STUDY = """\
 [study]
@@ -36,7 +36,8 @@ trials = 2
 """
 """Two trials, each trained for 2,000 steps and then for 6,000; at these rates none diverges."""
 
-AMID = "status = 'running' AND horizon = 6000 AND mirrored_steps > 0"
+RUNNING = "status = 'running' AND horizon = 6000"
+AMID = f"{RUNNING} AND mirrored_steps > 0"
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     study, home, twin = folder / "long.toml", folder / "home", folder / "twin"
     study.write_text(LONG_STUDY)
     driver = start_lrsweep("run", str(study), home=home)
-    wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training WHERE status = 'running' AND horizon = 6000") > 0)
-    # as long as a third of its steps took before: at the first evaluation it has a curve, and it is far from its end
-    time.sleep(query(home, "SELECT seconds FROM lrs_training WHERE status = 'completed'"))
-    [engine] = engines_of(driver)
-    os.kill(engine, signal.SIGSTOP)
     try:
-        wait_for(lambda: query(home, f"SELECT count(*) FROM lrs_training WHERE {AMID}") > 0)
+        hold_amid_a_training(driver, home)
     finally:
+        engines = engines_of(driver)
         driver.kill()
         driver.communicate()
-        os.kill(engine, signal.SIGKILL)
+        for engine in engines:
+            os.kill(engine, signal.SIGKILL)
     shutil.copytree(home, twin)
     return Killed(
         study,
@@ -77,6 +75,24 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
         training_id=query(home, f"SELECT training_id FROM lrs_training WHERE {AMID}"),
         sweep_id=query(home, "SELECT sweep_id FROM lrs_sweep"),
     )
+
+
+def hold_amid_a_training(driver: subprocess.Popen[str], home: Path) -> None:
+    """Stops the engine. A machine that is many times as fast, or as slow, as a moment ago spoils a try: the next one is
+    of the same training, or of the other trial's."""
+    for _ in range(4):
+        wait_for(lambda: query(home, f"SELECT count(*) FROM lrs_training WHERE {RUNNING}") > 0)
+        # half of what a third of its steps took: at its first evaluation it has a curve, and it is far from its end
+        time.sleep(query(home, "SELECT seconds FROM lrs_training WHERE status = 'completed'") / 2)
+        engines = engines_of(driver)
+        for engine in engines:
+            os.kill(engine, signal.SIGSTOP)
+        with suppress(AssertionError):
+            wait_for(lambda: query(home, f"SELECT count(*) FROM lrs_training WHERE {AMID}") > 0, seconds=60)
+            return
+        for engine in engines:
+            os.kill(engine, signal.SIGCONT)
+    raise AssertionError("no training was held with a part of its curve")
 
 
 def engines_of(driver: subprocess.Popen[str]) -> list[int]:
@@ -145,7 +161,7 @@ def statuses_of_the_killed(killed: Killed) -> dict[str, str]:
 
 def test_a_sweep_in_which_every_training_fails_says_so(tmp_path: Path) -> None:
     """Exit code 70 with the cause: the engine is killed whenever it begins, three times for each of two trainings."""
-    study, home = write_study(tmp_path, trials=2, horizon=60_000), tmp_path / "home"
+    study, home = write_study(tmp_path, trials=2, horizon=600_000), tmp_path / "home"
     driver = start_lrsweep("run", str(study), home=home)
     wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training") > 0)
 
@@ -173,7 +189,7 @@ def test_ctrl_c_ends_a_sweep_in_order(tmp_path: Path) -> None:
     driver = start_lrsweep("run", str(study), home=home)
     wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training WHERE status = 'completed'") > 0)
     driver.send_signal(signal.SIGINT)
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=LONGEST_SECONDS)
     assert driver.returncode == 130, err
     assert "interrupted; what was finished is kept, and the same command continues" in err
     assert query(home, "SELECT count(*) FROM lrs_training WHERE status = 'running'") == 0
@@ -185,9 +201,13 @@ def test_ctrl_c_ends_a_sweep_in_order(tmp_path: Path) -> None:
         assert [run.info.status for run in runs if run.data.tags["lrsweep.kind"] == "sweep"] == ["KILLED"]
 
 
+TRIALS = 16
+"""Enough that the sweep is far from its end when somebody has seen its second trial."""
+
+
 def test_a_tracking_server_that_is_away_at_the_end_gets_its_runs_from_the_same_command(tmp_path: Path) -> None:
     """Killed midway: exit code 0 and how many trainings MLflow lacks. The sweep is finished once they are delivered."""
-    study, home = write_study(tmp_path, trials=10, horizon=300), tmp_path / "home"
+    study, home = write_study(tmp_path, trials=TRIALS, horizon=300), tmp_path / "home"
 
     def served(port: int) -> MlflowServer:
         return MlflowServer(f"sqlite:///{tmp_path / 'server.db'}", str(tmp_path / "served"), port=port)
@@ -198,10 +218,10 @@ def test_a_tracking_server_that_is_away_at_the_end_gets_its_runs_from_the_same_c
         wait_for(lambda: query(home, "SELECT count(*) FROM lrs_trial WHERE state <> 'running'") >= 2)
         assert server.pid is not None
         os.killpg(server.pid, signal.SIGKILL)
-    out, err = driver.communicate(timeout=120)
+    out, err = driver.communicate(timeout=LONGEST_SECONDS)
     assert driver.returncode == 0, err
     answer = json.loads(out.splitlines()[-1])
-    assert (answer["status"], answer["trials"]) == ("running", 10)
+    assert (answer["status"], answer["trials"]) == ("running", TRIALS)
     assert answer["not_mirrored"] > 0
     assert f"MLflow still lacks {answer['not_mirrored']} of {answer['trainings']} trainings: " in err
     assert f"to send what is missing: LRSWEEP_HOME={home} lrsweep run {study}" in err
@@ -211,7 +231,7 @@ def test_a_tracking_server_that_is_away_at_the_end_gets_its_runs_from_the_same_c
         assert again.code == 0, again.err
         assert (again.answer["sweep"], again.answer["status"]) == (answer["sweep"], "finished")
         assert (again.answer["not_mirrored"], again.answer["trainings"]) == (0, answer["trainings"])
-        assert_agreement(home, "tiny", trials=10, environ=environ)
+        assert_agreement(home, "tiny", trials=TRIALS, environ=environ)
 
 
 def test_a_file_that_goes_back_to_an_earlier_space_gets_the_earlier_result(tmp_path: Path) -> None:

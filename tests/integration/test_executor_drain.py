@@ -14,6 +14,7 @@ from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Crew, Status, TrainingPlan, WorkloadSpec
 from tests.crews import ENDLESS, SHORT, Messages, curve_of, ends, named, submit, until_idle, until_running
+from tests.patience import in_time
 from tests.trainings import assert_same_curve, digits, trained
 
 
@@ -43,22 +44,27 @@ def test_a_drained_training_is_continued_by_another_process_at_its_step(
 ) -> None:
     """Not at the last minute's checkpoint, for there is none; the whole curve is the undisturbed one to the bit. What
     waited behind it was never begun."""
-    plan = replace(ENDLESS, horizon=8_000, evaluations=100)
-    plans = in_folders(named(plan, "ab"), tmp_path)
-    before, ticks = drained(executor, plans, "a")
-    done = curve_of("a", before).steps
-    assert 0 < done < plan.horizon
-    assert ticks
-    assert [path.name.split("-")[1] for path in (tmp_path / "a").iterdir()] == [str(done)]
-    assert not (tmp_path / "b").exists()
 
-    submit(executor, [replace(plans[0], attempt=2)])
-    messages = until_idle(executor, [])
+    def continued(times: float) -> None:
+        folder = tmp_path / f"{times}"
+        plan = replace(ENDLESS, horizon=round(8_000 * times), evaluations=100)
+        plans = in_folders(named(plan, "ab"), folder)
+        before, ticks = drained(executor, plans, "a")
+        done = curve_of("a", before).steps
+        assert 0 < done < plan.horizon
+        assert ticks
+        assert [path.name.split("-")[1] for path in (folder / "a").iterdir()] == [str(done)]
+        assert not (folder / "b").exists()
 
-    first = next(each for each in messages if not isinstance(each, Lost))
-    assert len(first.rates) == done
-    assert set(ends(messages)) == {"a"}
-    assert_same_curve(curve_of("a", messages), trained(replace(plans[0], checkpoint_url=None), digits())[0])
+        submit(executor, [replace(plans[0], attempt=2)])
+        messages = until_idle(executor, [])
+
+        first = next(each for each in messages if not isinstance(each, Lost))
+        assert len(first.rates) == done
+        assert set(ends(messages)) == {"a"}
+        assert_same_curve(curve_of("a", messages), trained(replace(plans[0], checkpoint_url=None), digits())[0])
+
+    in_time(continued)  # else it may have ended before it is drained
 
 
 def test_every_slot_is_continued_at_its_step(executor: LocalExecutor, tmp_path: Path) -> None:

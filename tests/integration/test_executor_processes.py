@@ -40,9 +40,11 @@ from tests.crews import (
     engines,
     named,
     submit,
+    until,
     until_idle,
     until_running,
 )
+from tests.patience import in_time
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +71,20 @@ def test_a_crew_is_measured(executor: LocalExecutor, crew: Crew) -> None:
     ticks: list[int] = []
     plans = named(replace(SHORT, horizon=2), "ab")
     plans.append(replace(SHORT, training_id="c", peak_lr=1e6))  # it diverges
-    answers = executor.measure(crew, plans, 0.5, lambda: ticks.append(1))
-    assert len(answers) == crew.processes
-    assert ticks
-    for answer in answers:
-        assert answer.reason is None
-        assert answer.updates > 2 + 2  # what has ended is replaced
-        assert answer.seconds >= 0.5
-        assert answer.device == "cpu"
-        assert answer.peak_bytes > 10**7
-        assert answer.free_bytes > 0
+
+    def measured(times: float) -> None:
+        answers = executor.measure(crew, plans, 0.5 * times, lambda: ticks.append(1))
+        assert len(answers) == crew.processes
+        assert ticks
+        for answer in answers:
+            assert answer.reason is None
+            assert answer.updates > 2 + 2  # what has ended is replaced
+            assert answer.seconds >= 0.5 * times
+            assert answer.device == "cpu"
+            assert answer.peak_bytes > 10**7
+            assert answer.free_bytes > 0
+
+    in_time(measured)
     executor.submit(SHORT)
     assert ends(until_idle(executor, []))["t"].status is Status.COMPLETED
 
@@ -109,9 +115,7 @@ def test_two_processes_train_beside_each_other_and_die_alone(executor: LocalExec
     first, second = executor.pids
     assert first == executor.pid
     os.kill(second, signal.SIGKILL)
-    messages: Messages = []
-    while not any(isinstance(each, Lost) for each in messages):
-        messages += executor.poll(0.05)
+    messages = until(executor, lambda heard: any(isinstance(each, Lost) for each in heard))
     lost = [each for each in messages if isinstance(each, Lost)]
     assert [(each.training_id, each.was_running) for each in lost] == [("b", True), ("d", False)]
     assert executor.in_flight == ("a", "c")
@@ -230,9 +234,9 @@ def test_trainings_run_at_once_and_two_wait_in_the_process(executor: LocalExecut
     executor.use(Crew(1, 4))
     assert executor.busy is None
     assert executor.free == 6
-    plans = named(SHORT, "abcdef")
-    plans[2] = replace(plans[2], peak_lr=0.05, horizon=60)
-    plans[5] = replace(plans[5], workload=WorkloadSpec("digits", {"model": "cnn"}))
+    plans = named(replace(SHORT, horizon=400), "abcdef")  # so long that none ends while the others are submitted
+    plans[2] = replace(plans[2], peak_lr=0.05, horizon=1200)
+    plans[5] = replace(plans[5], horizon=20, workload=WorkloadSpec("digits", {"model": "cnn"}))
     submit(executor, plans)
     messages = until_idle(executor, [])
     found = ends(messages)
@@ -247,7 +251,7 @@ def test_trainings_run_at_once_and_two_wait_in_the_process(executor: LocalExecut
     busy = executor.busy
     assert busy is not None
     assert busy.slots == 4
-    assert busy.slot_steps == 5 * 20 + 60
+    assert busy.slot_steps == 4 * 400 + 1200 + 20
     assert 0.4 < busy.slot_steps / (busy.slots * busy.steps) <= 1.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -267,16 +266,13 @@ def test_optuna_dashboard_opens_our_copy(tmp_path: Path) -> None:
     add_copy(copy, frozen_trial(a_complete_trial(0, 0.25), [], study))
     beside = {"family": "tanh", "optimizer": "sgd", "peak_lr": 9.0, "schedule": "{}", "settings": {}, "extra": {}}
     add_copy(copy, frozen_trial(a_complete_trial(1, 0.5, params=beside, distributions={}), [], study))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = make_server("127.0.0.1", port, dashboard.wsgi(copy._storage), handler_class=Quiet)
+    server = make_server("127.0.0.1", 0, dashboard.wsgi(copy._storage), handler_class=Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
 
         def asked(path: str) -> Any:
-            with urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{server.server_port}/api/{path}", timeout=60) as answer:
                 return json.load(answer)
 
         [summary] = asked("studies")["study_summaries"]

@@ -41,7 +41,7 @@ def run_script(name: str, folder: Path, *arguments: str, plan: Path | None = Non
     """Runs it in an empty folder and reads what it prints, without the seconds."""
     environ = ENVIRON | ({} if plan is None else {VARIABLE: str(plan)})
     command = [sys.executable, str(EXAMPLE / name), *arguments]
-    ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     return Printed(REPORT.findall(ran.stdout), ran.stdout.splitlines()[-1].rpartition(" in ")[0])
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from lrsweep.report.html import page as written
-from tests.browser import chromium_page
+from tests.browser import PATIENCE_MS, chromium_page
 from tests.reported import WITHOUT_FINALS, a_report
 from tests.scripted import completed, diverged
 
@@ -51,6 +51,7 @@ def browser() -> Iterator[Browser]:
 def opened(browser: Browser, file: Path, width: int = 1280, *, scripts: bool = True) -> Iterator[Page]:
     """A page in a profile of its own that says nothing on its console and asks for nothing but itself."""
     context = browser.new_context(viewport={"width": width, "height": 844}, java_script_enabled=scripts)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     seen = Seen(page)
     page.goto(file.as_uri())

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 import lrsweep as package
 from lrsweep.tracking.server import MlflowServer
 from tests.agreement import assert_agreement
-from tests.commands import lrsweep, query, start_lrsweep, wait_for, write_study
+from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for, write_study
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> 
 
     wait_for(lambda: query(home, "SELECT count(*) FROM lrs_training WHERE status = 'completed'") > 0)
     first.send_signal(signal.SIGTERM)
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=LONGEST_SECONDS)
     assert first.returncode == 143
     assert "the same command continues" in err
     assert query(home, "SELECT count(*) FROM lrs_training WHERE status = 'running'") == 0
@@ -136,10 +136,14 @@ def test_the_deadline_ends_a_sweep_in_order(tmp_path: Path) -> None:
     first = lrsweep("run", str(write_study(tmp_path, trials=1, horizon=600)), "--json", home=home).answer
     # A start that may take twice as long, and several trials, by this machine's own measure.
     deadline = f"{2 * first['startup_seconds'] + 5 * first['seconds']:.1f}s"
-    ran = lrsweep("run", str(write_study(tmp_path, trials=2000, horizon=600)), "--deadline", deadline, home=home)
-    assert ran.code == 124, ran.err
-    assert "the deadline passed" in ran.err
-    told = query(home, "SELECT count(*) FROM lrs_trial WHERE state <> 'running'")
+    study, told = str(write_study(tmp_path, trials=2000, horizon=600)), 1
+    for _ in range(5):  # it may be slower now than it was; the same command goes on with what the one before has left
+        ran = lrsweep("run", study, "--deadline", deadline, home=home)
+        assert ran.code == 124, ran.err
+        assert "the deadline passed" in ran.err
+        told = query(home, "SELECT count(*) FROM lrs_trial WHERE state <> 'running'")
+        if told > 1:
+            break
     assert 1 < told < 2000
     again = lrsweep("run", str(write_study(tmp_path, trials=told, horizon=600)), "--json", home=home)
     assert again.code == 0, again.err
@@ -159,10 +163,10 @@ def test_a_bad_study_is_refused_with_all_its_problems(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--nope"], ["rnu"], ["ui", "--port", "x"]])
 def test_a_wrong_command_or_option_is_an_input_like_others(tmp_path: Path, arguments: list[str]) -> None:
-    """Exit code 64, with the usage; help alone is no error."""
+    """Exit code 64, with the command that says what there is; help alone is no error."""
     ran = lrsweep(*arguments, home=tmp_path / "home")
     assert ran.code == 64
-    assert "Usage:" in ran.err
+    assert "--help` says what there is." in ran.err
     assert lrsweep(home=tmp_path / "home").code == 0
 
 
@@ -201,13 +205,13 @@ def test_one_postgresql_database_holds_it_all(tmp_path: Path, postgres_url: str)
 def test_a_database_that_goes_away_is_said_and_the_same_command_continues(tmp_path: Path, postgres_url: str) -> None:
     """Exit code 75 with the remedy when PostgreSQL drops the driver midway; later the same command ends the sweep."""
     environ = {"LRSWEEP_DATABASE_URL": postgres_url}
-    study, home = write_study(tmp_path, trials=200), tmp_path / "home"
+    study, home = write_study(tmp_path, trials=2000), tmp_path / "home"
     driver = start_lrsweep("run", str(study), home=home, environ=environ)
     with administrator(postgres_url) as (execute, database):
         wait_for(lambda: "lrs_trial" in tables(postgres_url) and count_of_told_trials(postgres_url) >= 2)
         execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
         execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
-        _, err = driver.communicate(timeout=60)
+        _, err = driver.communicate(timeout=LONGEST_SECONDS)
         execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
     assert driver.returncode == 75, err
     assert "the same command" in err

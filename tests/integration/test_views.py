@@ -197,7 +197,6 @@ def page() -> Iterator[Page]:
     """One browser for all: starting it and loading MLflow's scripts is most of the time of these tests."""
     with chromium_page() as page:
         # a first visit opens MLflow's side panel, which has nothing to do with us
-        page.context.set_default_timeout(60_000)  # both tabs; a machine that tests in parallel is slow
         page.context.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
         yield page
 
