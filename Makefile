@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Making $(VENV) with Python $(PYTHON_VERSION)"; $(PYTHON) -m venv --clear $(VENV); } || { \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): about 7 GB and 3 minutes the first time; progress is in $(VENV)/install.log"
-	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,service]'
 	@rm -f $(VENV)/.installed-with-*
 	@touch $@
 

@@ -1,0 +1,59 @@
+"""What the service says: the same as ``choose``, ``promote``, ``status``, ``report`` and ``families``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+
+from lrsweep.champion.making import Origins, made
+from lrsweep.champion.value import ChampionChoice
+from lrsweep.cli.choosing.studied import choose_in
+from lrsweep.cli.families import families_json
+from lrsweep.cli.look import standing_of
+from lrsweep.cli.promoting.promoted import rate_rule
+from lrsweep.cli.reading import generation_of
+from lrsweep.engines.versions import kept_versions
+from lrsweep.records import Json, SweepRow
+from lrsweep.service.sources import Sources
+from lrsweep.store import Store
+from lrsweep.sweep.stored import resolved_from
+
+
+def sources() -> Sources:
+    return Sources(recommended=recommended, standing=standing, page=report_page, families=families_json)
+
+
+def recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
+    """As ``lrsweep promote`` would put it in force, without the test set's word. Raises SettingsError where nothing has
+    come to a value."""
+    metric, choice = choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)
+    study = resolved_from(generation_of(store, sweep), sweep)
+    best = json.loads(choice.recommended.point.beside or "{}")
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id, trial=best.get("trial"))
+    ended = [row for row in trainings if row.horizon == choice.horizon and row.device]
+    kept = kept_versions(sweep.settings)
+    origins = Origins(
+        device=ended[-1].device if ended else None,
+        engine=ended[-1].engine if ended else None,
+        versions=kept[-1] if kept else None,
+    )
+    rule = rate_rule(store, study, sweep, str(best.get("optimizer")))
+    return made(choice, metric, study=study, sweep=sweep, rate_rule=rule, origins=origins)
+
+
+def standing(store: Store, sweep: SweepRow) -> Mapping[str, Json]:
+    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
+    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    holder = store.holders().get(sweep.study)
+    is_newest = store.sweeps(sweep.study)[-1].sweep_id == sweep.sweep_id
+    found = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder if is_newest else None)
+    return found.to_json()
+
+
+def report_page(store: Store, sweep: SweepRow) -> str:
+    """Loads what it needs when the first page is asked for: most of the time that a start would take."""
+    from lrsweep.cli.reporting.gathering import gather
+    from lrsweep.report.html import page
+
+    return page(gather(store, sweep.study, now=time.time(), sweep_id=sweep.sweep_id))

@@ -1,0 +1,166 @@
+"""Who may ask: a token with a scope, and so many requests a second for each.
+
+On a loopback address no token is needed until the first one is made. A browser on that machine may be led there by a
+foreign page whose name was pointed at 127.0.0.1, so without tokens the request has to name the machine itself. From the
+first token on, revoked or not, every request needs one: revoking the last locks the door and does not take it off.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+
+from lrsweep.service.problems import Refused, quoted
+from lrsweep.store import Store
+from lrsweep.store.tokens import Scope, TokenRow, found
+
+BELIEVED = 1.0
+"""Seconds for which the tokens in the store are remembered: a revoked one opens nothing after that."""
+MOST_CALLERS = 10_000
+FAILURES_PER_SECOND = 5.0
+"""Of wrong tokens, from one address."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    name: str
+    """of the token; of the address where no token is needed"""
+    scope: Scope
+
+
+class Buckets:
+    """So many requests a second for each caller, and twice that at once. Safe in threads."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_for(self, caller: str, cost: float = 1.0) -> float:
+        """Takes the cost and gives 0.0; or takes nothing, and gives the seconds until there is enough."""
+        most = max(2 * self._per_second, cost)
+        with self._lock:
+            now = self._clock()
+            left, at = self._left.pop(caller, (most, now))
+            left = min(most, left + (now - at) * self._per_second)
+            is_enough = left >= cost
+            self._left[caller] = (left - cost if is_enough else left, now)
+            while len(self._left) > MOST_CALLERS:
+                self._left.popitem(last=False)
+        return 0.0 if is_enough else (cost - left) / self._per_second
+
+
+class Guard:
+    """``is_local``: whether the service listens on loopback alone."""
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        *,
+        is_local: bool,
+        per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._is_local = is_local
+        self._clock = clock
+        self._asked = Buckets(per_second, clock)
+        self._failed = Buckets(FAILURES_PER_SECOND, clock)
+        self._per_second = per_second
+        self._known: tuple[float, Sequence[TokenRow]] | None = None
+
+    def admit(self, token: str | None, wanted: Scope, *, address: str, host: str | None, cost: float = 1.0) -> Caller:
+        """Raises Refused: 401 without a token that is in force, 403 where its scope is too small, 429 where the caller
+        asks too often."""
+        rows = self._rows()
+        is_open = self._is_local and not rows  # whatever is sent as a token, too: none was made yet
+        if is_open:
+            caller = _of_this_machine(address, host)
+        elif token is None:
+            raise _unauthorized("a token is needed, as the header `Authorization: Bearer TOKEN`.")
+        else:
+            caller = self._of_token(rows, token, address)
+        if not caller.scope.allows(wanted):
+            raise Refused(
+                HTTPStatus.FORBIDDEN,
+                f"the token {caller.name!r} has the scope {caller.scope.value}; wanted is {wanted.value}. `lrsweep "
+                f"token create NAME --scope {wanted.value}` makes one.",
+            )
+        if seconds := self._asked.wait_for(caller.name, cost):
+            raise _too_many(seconds, f"more than {self._per_second:g} requests a second")
+        return caller
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether ``admit`` would answer without a look into the store."""
+        return self._known is not None and self._clock() - self._known[0] < BELIEVED
+
+    def _rows(self) -> Sequence[TokenRow]:
+        now = self._clock()
+        known = self._known
+        if known is None or now - known[0] >= BELIEVED:
+            known = self._known = (now, self._store().tokens.rows())
+        return known[1]
+
+    def _of_token(self, rows: Sequence[TokenRow], token: str, address: str) -> Caller:
+        row = found(rows, token)
+        if row is not None:
+            return Caller(f"token {row.name}", row.scope)
+        if seconds := self._failed.wait_for(address):
+            raise _too_many(seconds, "too many wrong tokens from this address")
+        raise _unauthorized("the token is not in force: it is wrong, or was revoked.")
+
+
+def _of_this_machine(address: str, host: str | None) -> Caller:
+    if is_loopback_name(host_of(host)):
+        return Caller(f"address {address}", Scope.ADMIN)
+    raise Refused(
+        HTTPStatus.FORBIDDEN,
+        f"the request is for the host {quoted(host or '')}, and without tokens this service answers to localhost "
+        "alone. `lrsweep token create NAME` makes a token; then every request needs one.",
+    )
+
+
+def is_loopback_name(host: str) -> bool:
+    """
+    >>> is_loopback_name("localhost"), is_loopback_name("127.0.0.2"), is_loopback_name("::1"), is_loopback_name("box")
+    (True, True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(header: str | None) -> str:
+    """The name in a Host header, without its port.
+
+    >>> host_of("localhost:8000"), host_of("[::1]:8000"), host_of(None)
+    ('localhost', '::1', '')
+    """
+    given = header or ""
+    if given.startswith("["):
+        return given[1:].partition("]")[0]
+    return given.partition(":")[0]
+
+
+def _unauthorized(why: str) -> Refused:
+    return Refused(
+        HTTPStatus.UNAUTHORIZED,
+        f"{why} `lrsweep token create NAME` makes one, on the machine that has the results.",
+        headers={"WWW-Authenticate": 'Bearer realm="lrsweep"'},
+    )
+
+
+def _too_many(seconds: float, why: str) -> Refused:
+    wait = max(1, ceil(seconds))
+    return Refused(HTTPStatus.TOO_MANY_REQUESTS, f"{why}: ask again in {wait} s.", headers={"Retry-After": str(wait)})

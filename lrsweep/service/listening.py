@@ -1,0 +1,179 @@
+"""The socket, the server on it, and its end: on SIGTERM it takes no new request, ends those that it has, and leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lrsweep.errors import SettingsError, Unavailable
+from lrsweep.service.app import make_app
+from lrsweep.service.guard import is_loopback_name
+from lrsweep.service.results import Results
+from lrsweep.service.shield import PATIENCE
+from lrsweep.service.sources import Sources
+
+DRAIN_SECONDS = 10
+MOST_CONNECTIONS = 500
+LARGEST_HEADERS = 16 * 1024
+Say = Callable[[str], None]
+
+
+def serve(url: str, sources: Sources, *, host: str, port: int, per_second: float, say: Say) -> None:
+    """Until a signal ends it. ``url`` is the results database.
+
+    Raises SettingsError for an address that it will not or cannot listen on, Unavailable where the port is in use,
+    StoreUnavailable for a database that cannot be read.
+    """
+    listening = _bound(host, port)
+    try:
+        results = Results(url)
+        try:
+            is_local = is_loopback_name(listening.getsockname()[0])
+            if not is_local:
+                _refuse_without_token(results, host)
+            app = make_app(results, sources, is_local=is_local, per_second=per_second)
+            _run(app, listening, say)
+        finally:
+            results.close()
+    finally:
+        listening.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port is {port}; wanted: 1 to 65535, or 0 for any free one.")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"--host is {host!r}, which is no address of this machine ({error}); wanted is 127.0.0.1, 0.0.0.0 for all "
+            "of them, or a name of this machine."
+        ) from error
+    # asyncio turns Nagle's algorithm off where the protocol is named; with it an answer waits 40 ms for an ACK
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # one that has just ended leaves its port waiting
+        listening.bind(address)
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise _not_bound(host, port, error) from error
+    return listening
+
+
+def _not_bound(host: str, port: int, error: OSError) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return Unavailable(
+            f"the port {port} of {host} is in use. Stop what listens there, or take another one: `lrsweep serve --port "
+            f"{port + 1 if port < 65535 else 8000}`, or --port 0 for any free one."
+        )
+    if error.errno == errno.EACCES:
+        return SettingsError(f"--port is {port}, which this user may not listen on; wanted is one from 1024 on.")
+    return SettingsError(
+        f"--host is {host!r}, on which this machine cannot listen ({error.strerror}); wanted is 127.0.0.1, or 0.0.0.0 "
+        "for all of its addresses."
+    )
+
+
+def _refuse_without_token(results: Results, host: str) -> None:
+    if not any(row.is_in_force for row in results.store().tokens.rows()):
+        raise SettingsError(
+            f"--host is {host!r}, which others can reach, and there is no token in force: everybody could read the "
+            "results. `lrsweep token create NAME` makes one; 127.0.0.1 needs none."
+        )
+
+
+# ── the server ───────────────────────────────────────────────────────────────────────────────────────────────────────
+class Patient(H11Protocol):
+    """Ends a connection whose request does not come, or whose answer is not read. uvicorn waits for either for ever."""
+
+    waiting: asyncio.TimerHandle | None = None
+    unread = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        before = self.scope
+        super().data_received(data)
+        if self.scope is not before:  # a request's headers are whole
+            self._wait_no_more()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # else the next request had come already
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._wait_no_more()
+        self.waiting = self.loop.call_later(PATIENCE, self._end)
+
+    def _wait_no_more(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
+
+    def _end(self) -> None:
+        """One that still reads its answer, however slowly, goes on."""
+        left = self.transport.get_write_buffer_size()
+        if 0 < left != self.unread:
+            self.unread = left
+            self._wait()
+        else:
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, say: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say = say
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._say()
+
+
+def _run(app: Any, listening: socket.socket, say: Say) -> None:
+    config = uvicorn.Config(
+        app,
+        http=Patient,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,  # a line for each request would say who asks what
+        server_header=False,
+        proxy_headers=False,  # X-Forwarded-For is whatever somebody writes
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        limit_concurrency=MOST_CONNECTIONS,
+        h11_max_incomplete_event_size=LARGEST_HEADERS,
+    )
+    server = _Server(config, lambda: say(f"lrsweep serves at {_url(listening)}. Ctrl-C stops it."))
+    # uvicorn drains, puts back what was there before, and raises the signal once more
+    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asyncio.run(server.serve([listening]))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    say("stopped")
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (it is asked for what it means)
+    return f"http://{f'[{near}]' if ':' in near else near}:{port}"

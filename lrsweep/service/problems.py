@@ -1,0 +1,142 @@
+"""Every refusal, as ``application/problem+json`` (RFC 9457): what was given, what is wanted, what to do.
+
+Routes raise ``Refused``; what the rest of lrsweep raises becomes one here, and so does what FastAPI finds wrong. An
+error that nobody expected is logged under a number, and the answer has the number alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import traceback
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from reprlib import repr as shortened
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from lrsweep.errors import InvalidInput, LrsweepError, StoreUnavailable, TryAgain, Unavailable, did_you_mean
+from lrsweep.records import Json
+from lrsweep.redaction import masked, public_text
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+NAMES_TOLD = 50
+LONGEST_GIVEN = 100
+
+log = logging.getLogger("lrsweep.service")
+
+
+class Refused(Exception):
+    """An answer that is not what was asked for."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None, **more: Json
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+        super().__init__(detail)
+
+
+def unknown(kind: str, given: str, names: Sequence[str], remedy: str = "") -> Refused:
+    """404, with the names that exist."""
+    told = names[:NAMES_TOLD]
+    there = f"There are: {', '.join(told)}." if told else "There is none yet."
+    more = f" And {len(names) - NAMES_TOLD} more." if len(names) > NAMES_TOLD else ""
+    detail = (
+        f"there is no {kind} {quoted(given)}.{did_you_mean(given, told)} {there}{more}{f' {remedy}' if remedy else ''}"
+    )
+    return Refused(HTTPStatus.NOT_FOUND, detail)
+
+
+def quoted(given: str) -> str:
+    """What somebody sent, as far as a person wants to see it."""
+    return repr(given if len(given) <= LONGEST_GIVEN else f"{given[:LONGEST_GIVEN]}…")
+
+
+def refused_by(error: LrsweepError) -> Refused:
+    """What the store, a choice or a schedule raised. Of a path in it the last part stays: who asks is on another
+    machine."""
+    said = public_text(masked(str(error)))
+    if isinstance(error, StoreUnavailable | TryAgain | Unavailable):
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": str(RETRY_SECONDS)})
+    if isinstance(error, InvalidInput):
+        return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, said)
+    return Refused(HTTPStatus.CONFLICT, said)
+
+
+def body_of(refused: Refused) -> bytes:
+    problem = {
+        "type": "about:blank",
+        "title": refused.status.phrase,
+        "status": int(refused.status),
+        "detail": refused.detail,
+        **refused.more,
+    }
+    return json.dumps(problem, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def response_of(refused: Refused) -> Response:
+    return Response(body_of(refused), int(refused.status), refused.headers, MEDIA_TYPE)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Puts every kind of error into this one form."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return response_of(error)
+
+    async def raised(_: Request, error: Exception) -> Response:
+        assert isinstance(error, LrsweepError)
+        return response_of(refused_by(error))
+
+    async def by_routing(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        if status is HTTPStatus.BAD_REQUEST:  # of a body that FastAPI could not parse, and of nothing else here
+            said = "the body of the request cannot be read; wanted is one JSON object, in UTF-8."
+            return response_of(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, said))
+        said = {
+            HTTPStatus.NOT_FOUND: f"there is nothing at {quoted(request.url.path)}. /openapi.json lists what there is.",
+            HTTPStatus.METHOD_NOT_ALLOWED: f"{quoted(request.url.path)} does not take {quoted(request.method)}.",
+        }.get(status, str(error.detail))
+        return response_of(Refused(status, said, headers=error.headers))
+
+    async def not_as_wanted(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return response_of(invalid(error.errors()))
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        number = secrets.token_hex(4)
+        told = masked("".join(traceback.format_exception(error)))
+        log.error("error %s at %s %s\n%s", number, request.method, quoted(request.url.path), told)
+        detail = f"this is a fault of the service, not of the request; its log has it under {number}."
+        return response_of(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(LrsweepError, raised)
+    app.add_exception_handler(HTTPException, by_routing)
+    app.add_exception_handler(RequestValidationError, not_as_wanted)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def invalid(errors: Sequence[Any]) -> Refused:
+    """What FastAPI found wrong, each with its place and what was given."""
+    found = [
+        {
+            "where": ".".join(map(str, each.get("loc", ()))),
+            "what": str(each.get("msg", "")),
+            "given": shortened(each["input"])[:LONGEST_GIVEN] if "input" in each else None,
+        }
+        for each in errors[:NAMES_TOLD]
+    ]
+    told = "; ".join(f"{each['where']}: {each['what']}, not {each['given']}" for each in found)
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=found)

@@ -1,0 +1,101 @@
+"""The store that the service reads: opened once, and looked at again every second, for a database may go away, come
+back, or be migrated by a newer lrsweep while the service runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from lrsweep.errors import LrsweepError, StoreUnavailable
+from lrsweep.records import Json, SweepRow
+from lrsweep.service.problems import unknown
+from lrsweep.store import Store, open_store
+from lrsweep.store.champions import Alias, ChampionRow, in_force
+from lrsweep.store.models import SCHEMA_VERSION
+from lrsweep.store.probing import probe
+
+LOOK_EVERY = 1.0
+"""Seconds for which a look at the database is believed, a failure too: those who wait do not all knock."""
+
+
+class Results:
+    """Safe in threads. Opening raises StoreUnavailable, with the remedy, for a database of another version."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._clock = clock
+        self._store = open_store(url)
+        self._lock = threading.Lock()
+        self._looked_at = clock()
+        self._failure: LrsweepError | None = None
+
+    def store(self) -> Store:
+        """Raises StoreUnavailable where the database is away, or is no longer one that this release reads."""
+        with self._lock:
+            if self._clock() - self._looked_at >= LOOK_EVERY:
+                self._failure = self._look()
+                self._looked_at = self._clock()
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
+        return self._store
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _look(self) -> LrsweepError | None:
+        try:
+            found = probe(self._url)
+        except LrsweepError as error:
+            return error
+        if found.is_current:
+            return None
+        if not found.is_there:
+            return StoreUnavailable(
+                f"the results database {found.address} has no tables any more. Bring back a backup with `lrsweep db "
+                "restore`, or start the service again to begin a new one."
+            )
+        return StoreUnavailable(
+            f"the results database {found.address} has schema {found.schema_version}, and this service reads "
+            f"{SCHEMA_VERSION}: another release has migrated it. Start the service again with that release."
+        )
+
+
+# ── what is asked of it more than once ───────────────────────────────────────────────────────────────────────────────
+def study_names(store: Store) -> list[str]:
+    """In their order, those too of which a champion is all that is left."""
+    return sorted({row.name for row in store.studies()} | {row.name for row in store.champions.rows()})
+
+
+def champions_of(store: Store, name: str) -> dict[Alias, ChampionRow]:
+    rows = store.champions.rows(name)
+    return {alias: row for alias in Alias if (row := in_force(rows, name, alias)) is not None}
+
+
+def sweep_of_id(store: Store, given: str) -> SweepRow:
+    """Raises Refused (404) with the newest ids."""
+    try:
+        return store.sweep(given)
+    except KeyError:
+        pass
+    names = dict.fromkeys(row.name for row in store.studies())
+    sweeps = sorted((each for name in names for each in store.sweeps(name)), key=lambda each: -each.created_at)
+    raise unknown("sweep", given, [each.sweep_id for each in sweeps])
+
+
+def refuse_unknown(store: Store, name: str) -> None:
+    """Raises Refused (404) with the names that there are."""
+    if name not in (names := study_names(store)):
+        raise unknown("study", name, names, "`lrsweep run` with a study's file begins one.")
+
+
+def state_of(store: Store, study: str, sweeps: Sequence[SweepRow]) -> str:
+    """A text that is another one whenever anything about the study's sweeps has changed: every change of a trial or a
+    training leaves an event, and a sweep's settings are in its row."""
+    last = [(event.at, event.kind, event.sweep_id, dict(event.data)) for event in store.last_events(study, 1)]
+    of_sweeps: list[Json] = [
+        (each.sweep_id, each.status.value, each.is_cancelled, dict(each.settings)) for each in sweeps
+    ]
+    return hashlib.sha256(json.dumps([last, of_sweeps], sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,241 @@
+"""What is asked and answered, for OpenAPI: the parts that a program may rely on, each with an example.
+
+Answers are built elsewhere, and a model here says what is in them; more keys may come with a release.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.types import JsonValue
+
+MOST_STEPS = 100_000
+MOST_METRICS = 10_000
+
+CURVE: JsonValue = [0.4, 0.3, 0.2, 0.1]
+SUMMARY: dict[str, JsonValue] = {
+    "id": 3,
+    "at": "2026-11-20T02:00:00+00:00",
+    "summary": "linear at 0.4 with sgd, 600 steps",
+    "family": "linear",
+    "peak_lr": 0.4,
+    "evidence": "proven",
+}
+STANDING: dict[str, JsonValue] = {
+    "study": "digits",
+    "sweep": "3fa1c2d4e5b6a7980123456789abcdef",
+    "state": "finished",
+    "is_driven": False,
+    "trials_told": 60,
+    "trials_wanted": 60,
+    "best": 0.0802,
+    "family": "linear",
+    "metric": "val_loss",
+    "began_at": 1795000000.0,
+    "seconds": 23.6,
+}
+
+
+class Answered(BaseModel):
+    """An answer: more keys may come."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+class Problem(Answered):
+    """RFC 9457: what was given, what is wanted, what to do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no study 'digts'. Did you mean 'digits'? There are: digits, quick.",
+                }
+            ]
+        },
+    )
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class StudyLine(Answered):
+    name: str
+    newest_sweep: str | None
+    """None where results were removed, or no sweep has begun"""
+    began: str | None
+    is_finished: bool
+    champion: str | None
+    """what is in force, in short"""
+    evidence: str | None
+
+
+class StudyPage(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "studies": [
+                        {
+                            "name": "digits",
+                            "newest_sweep": STANDING["sweep"],
+                            "began": "2026-11-20T02:00:00+00:00",
+                            "is_finished": True,
+                            "champion": SUMMARY["summary"],
+                            "evidence": "proven",
+                        }
+                    ],
+                    "next": "ZGlnaXRz",
+                }
+            ]
+        },
+    )
+    studies: list[StudyLine]
+    next: str | None
+    """the cursor of the next page"""
+
+
+class StudyAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "digits",
+                    "standing": STANDING,
+                    "champion": SUMMARY,
+                    "candidate": None,
+                    "sweeps": [
+                        {"sweep": STANDING["sweep"], "status": "finished", "began": "2026-11-20T02:00:00+00:00"}
+                    ],
+                }
+            ]
+        },
+    )
+    name: str
+    standing: dict[str, Any] | None
+    """of the newest sweep, as `lrsweep status --json` says it"""
+    champion: dict[str, Any] | None
+    """as a row of `lrsweep history --json`"""
+    candidate: dict[str, Any] | None
+    sweeps: list[dict[str, Any]]
+    """the newest first, 100 at most"""
+
+
+class ScheduleAnswer(Answered):
+    """Which schedule to use, and how far that is shown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "study": "digits",
+                    "source": "champion",
+                    "sweep": STANDING["sweep"],
+                    "recommended": "linear",
+                    "evidence": "recommended",
+                    "n": 5,
+                    "horizon": 4,
+                    "found_on": 4,
+                    "peak_lr": 0.4,
+                    "rates": CURVE,
+                    "notes": [],
+                    "next_step": "5 more seeds each of linear and cosine",
+                    "choice": {"format": 1, "name": "digits", "schedule": {"version": 1, "family": "linear"}},
+                }
+            ]
+        },
+    )
+    study: str
+    source: Literal["champion", "sweep"]
+    """what was promoted; or, where nothing was, what the newest sweep that has come to a value recommends"""
+    sweep: str | None
+    recommended: str
+    """the family"""
+    evidence: str | None
+    """proven, recommended or undecided"""
+    n: int | None
+    """seeds"""
+    horizon: int
+    found_on: int
+    """the horizon on which it was found; on another one the measured exponent has moved the peak, as `notes` say"""
+    peak_lr: float
+    rates: list[float] | None
+    """one for each update; null where the schedule reacts to a metric, or has more steps than are given"""
+    notes: list[str]
+    next_step: str | None = None
+    """what would raise the evidence"""
+    choice: dict[str, Any]
+    """the whole of it, as a promoted file holds it: `lrsweep.load_choice` reads this"""
+
+
+class SweepAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**STANDING, "generation": "9b1d", "links": {"report": "/v1/sweeps/3fa1c2d4/report"}}]
+        },
+    )
+    study: str
+    sweep: str
+    generation: str
+    state: str
+    """running, ending, unfinished, finished, stopped or cancelled"""
+    is_driven: bool
+    trials_told: int
+    trials_wanted: int | None
+    links: dict[str, str]
+
+
+class FamiliesAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"families": [{"name": "linear", "kind": "time-driven", "formula": "1 - x", "settings": []}]}]
+        },
+    )
+    families: list[dict[str, Any]]
+    """as `lrsweep families --json` shows them: formula, settings with their ranges, when to use it"""
+
+
+class PreviewQuestion(BaseModel):
+    """A schedule, and how long and how high it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [{"family": "wsd", "settings": {"warmup": 0.1, "cooldown": 0.2}, "steps": 10, "peak_lr": 0.1}]
+        },
+    )
+    family: Annotated[str, Field(max_length=100)]
+    """a name of `GET /v1/families`; not `function`, which would run code"""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """by name, as in a schedule's JSON"""
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 1000
+    peak_lr: Annotated[float, Field(gt=0)] = 1.0
+    metrics: Annotated[list[float], Field(max_length=MOST_METRICS)] | None = None
+    """for a schedule that reacts to one, and for no other; evenly spaced"""
+
+
+class PreviewAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"schedule": {"version": 1, "family": "linear"}, "steps": 4, "peak_lr": 0.4, "rates": CURVE}]
+        },
+    )
+    schedule: dict[str, Any]
+    """with all its settings"""
+    steps: int
+    peak_lr: float
+    rates: list[float]
+
+
+class Alive(Answered):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "0.1.0"}]})
+    status: Literal["ok"]
+    version: str
