@@ -28,6 +28,7 @@ from lrsweep.schedules import Schedule
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
+Losses = NDArray[np.float32]
 Json = Any
 """What ``json.dumps`` takes."""
 
@@ -208,6 +209,9 @@ class TrainingPlan:
     reads_test: bool = False
     """whether its outcome says what the test set says too, as ``test_…``: at a promotion alone, by the sequential
     engine"""
+    keeps_examples: bool = False
+    """whether its outcome says the loss of each example of the *decide* half too, where the workload knows it: of
+    finals that are compared by this loss"""
 
 
 def training_id(sweep_id: str, trial: int, horizon: int, seed: int, rate_scale: float) -> str:
@@ -238,6 +242,9 @@ class Outcome:
     error: str | None = None
     reason: str | None = None
     """the rule by which it diverged, in a sentence with the step; None for the other outcomes"""
+    example_losses: Losses | None = field(default=None, compare=False, repr=False)
+    """of each example of the *decide* half, in the data's order; their mean is ``decide_loss``. None where the plan
+    does not ask, or the workload does not know"""
 
     def __post_init__(self) -> None:
         if not self.status.is_outcome:
@@ -351,6 +358,19 @@ class Curve:
                     if name.startswith("evaluation:")
                 },
             )
+
+
+def losses_to_bytes(losses: Losses) -> bytes:
+    """A compressed form for a database row: at most about 4 bytes an example.
+
+    >>> losses_from_bytes(losses_to_bytes(np.array([0.5, 2.0], dtype=np.float32))).tolist()
+    [0.5, 2.0]
+    """
+    return zlib.compress(losses.astype("<f4").tobytes(), level=6)
+
+
+def losses_from_bytes(data: bytes) -> Losses:
+    return np.frombuffer(zlib.decompress(data), dtype="<f4").astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from lrsweep.engines import divergence
-from lrsweep.records import SEQUENTIAL, Curve, Floats, Outcome, Record, Status, TrainingPlan
+from lrsweep.records import SEQUENTIAL, Curve, Floats, Losses, Outcome, Record, Status, TrainingPlan
 
 Emit = Callable[[Record], None]
 
@@ -81,8 +81,9 @@ class Recorder:
         *,
         reason: str | None = None,
         error: str | None = None,
+        example_losses: Losses | None = None,
     ) -> Outcome:
-        return Outcome(status, self.steps, self.seconds, metrics or {}, error, reason)
+        return Outcome(status, self.steps, self.seconds, metrics or {}, error, reason, example_losses)
 
     def end(self, outcome: Outcome) -> None:
         self._send(self.steps, np.empty(0), np.empty(0), outcome=outcome)

@@ -4,6 +4,7 @@ addresses.py ── which databases, which schema           rules.py ── what
 opening.py ──── engine, checks, migrations              memory.py ─ the contract in dictionaries
 faults.py ───── a database's errors in our words        sql.py ──── the contract in SQL, tables in models.py
 champions.py ── who was promoted: rows, rules, contract; champions_memory.py and champions_sql.py keep it
+tokens.py ───── who may ask the service: the same three
 """
 
 from lrsweep.store.addresses import normalised, with_schema

@@ -22,6 +22,7 @@ from typing import Protocol
 from lrsweep.records import (
     Curve,
     Json,
+    Losses,
     Outcome,
     Status,
     StudyRow,
@@ -32,6 +33,7 @@ from lrsweep.records import (
     TrialState,
 )
 from lrsweep.store.champions import Champions
+from lrsweep.store.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,10 @@ class Store(Protocol):
     def champions(self) -> Champions:
         """Who was promoted, and what the test sets were read for."""
 
+    @property
+    def tokens(self) -> Tokens:
+        """Who may ask the service."""
+
     def close(self) -> None:
         """Gives all connections back."""
 
@@ -100,7 +106,7 @@ class Store(Protocol):
         """Gives the lease back; does nothing when it is no longer held by this token."""
 
     def holders(self) -> Mapping[str, Holder]:
-        """The leases in force, by study."""
+        """The leases in force, by study; those under which test sets are read (``reading_lease``) are no study's."""
 
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
@@ -205,7 +211,8 @@ class Store(Protocol):
         tell: TrialEnd | None = None,
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
-        """The result, its whole curve, what the search is told, and the trial's next trainings: all or nothing.
+        """The result, its whole curve, the losses of examples where it has them, what the search is told, and the
+        trial's next trainings: all or nothing.
 
         ``engine`` is the one that ended it, where that may not be the one that began it; None leaves it as it is.
 
@@ -216,12 +223,16 @@ class Store(Protocol):
     def curve(self, training_id: str) -> Curve | None:
         """What is committed of the curve, or None before the first commit of the present attempt."""
 
+    def example_losses(self, sweep_id: str) -> Mapping[str, Losses]:
+        """What outcomes of the sweep's trainings told of single examples, by training; most tell nothing."""
+
     # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────
     def curve_bytes(self, sweep_id: str) -> Mapping[int, int]:
-        """What the curves of the sweep's trials take, by trial number; a trial without curves is not in it."""
+        """What the curves of the sweep's trials take, and their losses of examples, by trial number; a trial without
+        curves is not in it."""
 
     def remove_trials(self, lease: Lease, sweep_id: str, numbers: Collection[int]) -> None:
-        """Removes trials with their trainings and curves; the sweep with its last trial, its generation with the last
+        """Removes trials with all of their trainings; the sweep with its last trial, its generation with the last
         sweep of it. Numbers of the sweep that are gone already are skipped. The history stays, and a number is never
         used again.
         """

@@ -105,6 +105,25 @@ class Champions(Protocol):
         """Of one test set or of all, oldest first."""
 
 
+# ── who reads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+_READING = " (test set)"
+
+
+def reading_lease(name: str) -> str:
+    """Of the lease under which one promotion at a time reads a test set for choices of this name. It is no study's: a
+    study's name has no blank."""
+    return f"{name}{_READING}"
+
+
+def is_of_a_study(leased: str) -> bool:
+    """Whether who holds a lease of that name drives a study.
+
+    >>> is_of_a_study("digits"), is_of_a_study(reading_lease("digits"))
+    (True, False)
+    """
+    return not leased.endswith(_READING)
+
+
 # ── the rules ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def stacks(rows: Sequence[ChampionRow]) -> Mapping[tuple[str, Alias], Sequence[ChampionRow]]:
     """By name and alias, the promotions that are not taken back, the one in force last; of those that follow each other

@@ -12,11 +12,26 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from lrsweep.errors import LeaseHeld
-from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import (
+    Curve,
+    Json,
+    Losses,
+    Outcome,
+    Status,
+    StudyRow,
+    SweepRow,
+    SweepStatus,
+    TrainingRow,
+    TrialRow,
+    losses_from_bytes,
+    losses_to_bytes,
+)
 from lrsweep.store import rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
+from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_memory import MemoryChampions
 from lrsweep.store.rules import Holding
+from lrsweep.store.tokens_memory import MemoryTokens
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")
@@ -32,6 +47,7 @@ class _Tables:
     trials: dict[tuple[str, int], TrialRow] = field(default_factory=dict)
     trainings: dict[str, TrainingRow] = field(default_factory=dict)
     curves: dict[str, bytes] = field(default_factory=dict)
+    example_losses: dict[str, bytes] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     """the next one of a study that had trials removed"""
     events: dict[int, Event] = field(default_factory=dict)
@@ -62,6 +78,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._tables = _Tables()
         self.champions = MemoryChampions(clock)
+        self.tokens = MemoryTokens(clock)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -95,7 +112,8 @@ class MemoryStore:
     def holders(self) -> Mapping[str, Holder]:
         now = self._clock()
         leases = self._read().leases.items()
-        return {name: Holder(each.owner, each.expires_at - now) for name, each in leases if each.is_live(now)}
+        live = {name: Holder(each.owner, each.expires_at - now) for name, each in leases if each.is_live(now)}
+        return {name: holder for name, holder in live.items() if is_of_a_study(name)}
 
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
@@ -257,6 +275,8 @@ class MemoryStore:
             row = rules.ended(lease, _known(w.tables.trainings, "training", training_id), attempt, outcome, engine)
             w.tables.trainings[training_id] = row
             w.tables.curves[training_id] = curve.to_bytes()
+            if outcome.example_losses is not None:
+                _add(w.tables.example_losses, training_id, losses_to_bytes(outcome.example_losses))
             trial = w.tables.trials[row.study, row.trial]
             queued = self._queue(w, trial, queue)
             w.record("training_ended", row.sweep_id, rules.training_facts(row) | {"queued": queued})
@@ -269,13 +289,19 @@ class MemoryStore:
         data = self._read().curves.get(training_id)
         return None if data is None else Curve.from_bytes(data)
 
+    def example_losses(self, sweep_id: str) -> Mapping[str, Losses]:
+        tables = self._read()
+        kept = tables.example_losses.items()
+        return {key: losses_from_bytes(data) for key, data in kept if tables.trainings[key].sweep_id == sweep_id}
+
     # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────
     def curve_bytes(self, sweep_id: str) -> Mapping[int, int]:
         tables = self._read()
         sizes: dict[int, int] = {}
         for row in tables.trainings.values():
             if row.sweep_id == sweep_id and row.training_id in tables.curves:
-                sizes[row.trial] = sizes.get(row.trial, 0) + len(tables.curves[row.training_id])
+                size = len(tables.curves[row.training_id]) + len(tables.example_losses.get(row.training_id, b""))
+                sizes[row.trial] = sizes.get(row.trial, 0) + size
         return sizes
 
     def remove_trials(self, lease: Lease, sweep_id: str, numbers: Collection[int]) -> None:
@@ -290,6 +316,7 @@ class MemoryStore:
             for training in trainings:
                 del w.tables.trainings[training.training_id]
                 w.tables.curves.pop(training.training_id, None)
+                w.tables.example_losses.pop(training.training_id, None)
             for trial in gone:
                 del w.tables.trials[trial.study, trial.number]
             if gone:

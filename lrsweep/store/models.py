@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from lrsweep.records import Origin, Purpose, Status, SweepStatus, TrialState
 from lrsweep.store.champions import Action, Alias
+from lrsweep.store.tokens import Scope
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0009"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -119,6 +120,15 @@ curve = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
+example_losses = sa.Table(
+    "lrs_example_losses",
+    metadata,
+    sa.Column("training_id", sa.Text, sa.ForeignKey("lrs_training.training_id"), primary_key=True),
+    sa.Column("examples", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+"""Of finals that kept them; written with the outcome of a training that completed, which is never begun again."""
+
 numbers = sa.Table(
     "lrs_numbers",
     metadata,
@@ -179,4 +189,15 @@ test_read = sa.Table(
     sa.Column("trials", sa.JSON, nullable=False),
     sa.Column("trainings", sa.Integer, nullable=False),
     sa.Index(None, "data", "id"),
+)
+
+token = sa.Table(
+    "lrs_token",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scope", _choice(Scope), nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, unique=True),
+    sa.Column("revoked_at", sa.Double),
 )

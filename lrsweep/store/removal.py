@@ -29,7 +29,7 @@ def remove_trials(w: Writing, sweep: SweepRow, numbers: Collection[int]) -> None
     trainings = [row for row in _of_sweep(w, TrainingRow, models.training, sweep) if row.trial in wanted]
     if gone:
         _remember_numbers(w, sweep.study)
-        for table in (models.curve, models.training):
+        for table in (models.example_losses, models.curve, models.training):
             _delete(w, table, table.c.training_id, [row.training_id for row in trainings])
         c = models.trial.c
         _delete(w, models.trial, c.number, [trial.number for trial in gone], c.study == sweep.study)

@@ -15,13 +15,28 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from lrsweep.errors import LeaseHeld
-from lrsweep.records import Curve, Json, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import (
+    Curve,
+    Json,
+    Losses,
+    Outcome,
+    Status,
+    StudyRow,
+    SweepRow,
+    SweepStatus,
+    TrainingRow,
+    TrialRow,
+    losses_from_bytes,
+    losses_to_bytes,
+)
 from lrsweep.store import models, rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
+from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_sql import SqlChampions
 from lrsweep.store.faults import while_open
 from lrsweep.store.removal import next_number, remove_trials
 from lrsweep.store.rules import Holding
+from lrsweep.store.tokens_sql import SqlTokens
 from lrsweep.store.transactions import Row, Writing, clock, columns, select, writing
 
 
@@ -32,6 +47,7 @@ class SqlStore:
         self._engine = engine
         self._writer = writing(engine)
         self.champions = SqlChampions(engine)
+        self.tokens = SqlTokens(engine)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -74,7 +90,7 @@ class SqlStore:
 
     def holders(self) -> Mapping[str, Holder]:
         with self._transaction(self._engine) as connection:
-            return live_holders(connection)
+            return {name: holder for name, holder in live_holders(connection).items() if is_of_a_study(name)}
 
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
@@ -243,10 +259,14 @@ class SqlStore:
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
         data = curve.to_bytes()  # before the transaction, which holds up other writers
+        losses = outcome.example_losses
+        packed = None if losses is None else (len(losses), losses_to_bytes(losses))
         with self._writing(lease) as w:
             row = rules.ended(lease, w.training(training_id), attempt, outcome, engine)
             w.put(models.training, row, "training_id")
             w.put_curve(row, curve.steps, data)
+            if packed is not None:
+                w.add_example_losses(training_id, *packed)
             trial = w.trial_of(row)
             queued = w.queue(trial, queue)
             w.record("training_ended", row.sweep_id, rules.training_facts(row) | {"queued": queued})
@@ -260,12 +280,24 @@ class SqlStore:
             data = connection.scalar(sa.select(models.curve.c.data).filter_by(training_id=training_id))
         return None if data is None else Curve.from_bytes(data)
 
+    def example_losses(self, sweep_id: str) -> Mapping[str, Losses]:
+        kept, training = models.example_losses.c, models.training.c
+        query = (
+            sa.select(kept.training_id, kept.data)
+            .join(models.training, training.training_id == kept.training_id)
+            .where(training.sweep_id == sweep_id)
+        )
+        with self._transaction(self._engine) as connection:
+            return {training_id: losses_from_bytes(data) for training_id, data in connection.execute(query)}
+
     # ── removal ──────────────────────────────────────────────────────────────────────────────────────────────────
     def curve_bytes(self, sweep_id: str) -> Mapping[int, int]:
-        c, data = models.training.c, models.curve.c.data
+        c, kept = models.training.c, models.example_losses.c
+        size = sa.func.length(models.curve.c.data) + sa.func.coalesce(sa.func.length(kept.data), 0)
         query = (
-            sa.select(c.trial, sa.func.sum(sa.func.length(data)))
+            sa.select(c.trial, sa.func.sum(size))
             .join(models.curve, models.curve.c.training_id == c.training_id)
+            .outerjoin(models.example_losses, kept.training_id == c.training_id)
             .where(c.sweep_id == sweep_id)
             .group_by(c.trial)
         )
@@ -351,6 +383,7 @@ class SqlStore:
 
 
 def live_holders(connection: Connection) -> dict[str, Holder]:
+    """Whoever reads a test set included, for whom a schema does not change either."""
     now = clock(connection)
     c = models.lease.c
     rows = connection.execute(

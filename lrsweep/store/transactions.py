@@ -79,6 +79,10 @@ class Writing:
     def drop_curve(self, training_id: str) -> None:
         self.connection.execute(sa.delete(models.curve).filter_by(training_id=training_id))
 
+    def add_example_losses(self, training_id: str, examples: int, data: bytes) -> None:
+        values = {"training_id": training_id, "examples": examples, "data": data}
+        self.connection.execute(sa.insert(models.example_losses).values(values))
+
     def queue(self, trial: TrialRow, trainings: Sequence[TrainingRow]) -> list[str]:
         rows = rules.queued_trainings(trial, trainings)
         self.add(models.training, *rows)

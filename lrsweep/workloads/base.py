@@ -101,6 +101,18 @@ class Workload(ABC):
         del forward, half
         return None
 
+    # ── what finals ask beside it; a workload of your own may leave it as it is ─────────────────────────────────────
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        """The loss of each example of one part, ``[models, examples]``, always in the same order, whose means are the
+        models' ``loss``; as for ``evaluate_many``, whoever calls has put the models in evaluation mode.
+
+        None where nobody is to know: the loss is no mean over examples that are independent of each other, or they are
+        too many to be kept.
+        """
+        del forward, half
+        return None
+
 
 Maker = Callable[[Mapping[str, Json], torch.device, Path], Workload]
 

@@ -68,6 +68,9 @@ class Digits(Workload):
     def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
         return self._held_out.evaluate_many(forward, half)
 
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        return self._held_out.example_losses(forward, half)
+
     def _noisy(self, inputs: Tensor, seed: int | Sequence[int], step: int | Sequence[int]) -> Tensor:
         """Of one training, or of each of several its own."""
         if not self._noise:

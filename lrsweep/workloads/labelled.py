@@ -1,7 +1,8 @@
 """Examples with a label each, all of them on the device: how they are cut into parts, shuffled and evaluated.
 
 Parts.cut(inputs, targets, …) ──train──> Shuffled.batch(seed, step), and of many trainings at once Shuffled.feed()
-                              └─held out──> HeldOut.evaluate(model, half), HeldOut.evaluate_many(forward, half)
+                              └─held out──> HeldOut.evaluate(model, half), HeldOut.evaluate_many(forward, half),
+                                            HeldOut.example_losses(forward, half)
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ Orders = Callable[[Sequence[int], Sequence[int]], Tensor]
 
 CHUNK = 1000
 """Examples that are evaluated at once: enough to fill a device, few enough for its memory."""
+MOST_EXAMPLES = 50_000
+"""Of which the losses are kept one by one: 200 kB a training. Where there are more, what other examples would say
+differs less than what other seeds would."""
 
 
 def as_they_are(inputs: Tensor) -> Tensor:
@@ -179,6 +183,18 @@ class HeldOut:
             sums = found + (0.0 if sums is None else sums)
         assert sums is not None
         return [_metrics(each, classes) for each in sums.cpu().numpy()]
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        """Of each model and example; None where there are more than ``MOST_EXAMPLES``."""
+        inputs, targets = self._parts[half]
+        if len(targets) > MOST_EXAMPLES:
+            return None
+        chunks = []
+        for begin in range(0, len(targets), CHUNK):
+            outputs = forward(self._ready(inputs[begin : begin + CHUNK])).float()
+            labels = targets[begin : begin + CHUNK]
+            chunks.append(torch.stack([functional.cross_entropy(each, labels, reduction="none") for each in outputs]))
+        return torch.cat(chunks, dim=1)
 
 
 def _metrics(sums: NDArray[np.float64], classes: int) -> dict[str, float]:

@@ -63,3 +63,6 @@ class Logistic(Workload):
 
     def evaluate_many(self, forward: Forward, half: Half) -> list[dict[str, float]]:
         return self._held_out.evaluate_many(forward, half)
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        return self._held_out.example_losses(forward, half)

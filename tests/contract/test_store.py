@@ -88,8 +88,9 @@ def test_generations_come_oldest_first_and_keep_their_place(store: Store, lease:
 def test_a_sweep_is_created_at_the_stores_time_and_changed_in_parts(store: Store, lease: Lease) -> None:
     """``update_sweep`` changes what is given, adds the seconds and leaves the rest."""
     store.register_study(lease, STUDY)
+    before = time.time()
     first = store.create_sweep(lease, SWEEP)
-    assert abs(first.created_at - time.time()) < 5
+    assert before - 1 <= first.created_at <= time.time() + 1  # the clock is the store's
     assert first == replace(SWEEP, created_at=first.created_at)
     second = store.create_sweep(lease, replace(SWEEP, sweep_id="another"))
     assert store.sweeps("digits") == [first, second]
@@ -189,11 +190,12 @@ def test_an_attempt_starts_queued_trainings_and_drops_the_old_curve(store: Store
     store.create_sweep(lease, SWEEP)
     store.add_trial(lease, TRIAL, [TRAINING])
     assert store.queue_again(lease, "t0", reason="idle") == TRAINING
+    before = time.time()
     first = store.start_training(lease, "t0", device="cuda:0", engine="fused/32")
     assert (first.status, first.attempt, first.device, first.engine) == (Status.RUNNING, 1, "cuda:0", "fused/32")
     assert store.training("t0") == first
     assert first.started_at is not None
-    assert abs(first.started_at - time.time()) < 5
+    assert before - 1 <= first.started_at <= time.time() + 1  # the clock is the store's
     with pytest.raises(ValueError, match="only a queued one starts"):
         store.start_training(lease, "t0", device="cpu")
     assert store.curve("t0") is None
@@ -416,7 +418,7 @@ def test_a_driver_and_a_mirror_share_one_store(store: Store, lease: Lease, queue
         store.start_training(lease, training_id, device="cpu")
         store.save_curve(lease, training_id, 1, a_curve(2))
         store.end_training(lease, training_id, 1, DONE, a_curve(3), tell=TrialEnd(TrialState.COMPLETE, 0.25))
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     assert not errors
     rows = store.trainings("digits")
     assert [(row.status, row.metrics, row.is_mirrored) for row in rows] == [
@@ -442,7 +444,7 @@ def test_writes_in_memory_follow_one_another() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert sorted(row.generation for row in store.studies()) == list("abcdefghijklmnopqrst")
 
 

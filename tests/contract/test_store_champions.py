@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from lrsweep.errors import LeaseHeld
 from lrsweep.store import Store
-from lrsweep.store.champions import Action, Alias, ChampionRow, TestRead, in_force, stacks
+from lrsweep.store.champions import Action, Alias, ChampionRow, TestRead, in_force, reading_lease, stacks
 
 
 def text(family: str, **more: Any) -> str:
@@ -214,3 +215,15 @@ def test_what_was_promoted_outlives_its_results(store: Store) -> None:
     promote(store, "cosine", study="gone", sweep_id="gone")
     assert store.studies() == []
     assert family_in_force(store) == "cosine"
+
+
+def test_who_reads_a_test_set_drives_no_study(store: Store) -> None:
+    """The lease for it is held by one, beside the study's own, and only that one names a driver."""
+    reading = store.acquire_lease(reading_lease("digits"), "ann", seconds=60)
+    assert store.holders() == {}
+    store.acquire_lease("digits", "bob", seconds=60)
+    with pytest.raises(LeaseHeld, match="by ann"):
+        store.acquire_lease(reading_lease("digits"), "bob", seconds=60)
+    assert {study: holder.owner for study, holder in store.holders().items()} == {"digits": "bob"}
+    store.release_lease(reading)
+    store.acquire_lease(reading_lease("digits"), "bob", seconds=60)

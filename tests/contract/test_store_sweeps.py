@@ -59,12 +59,12 @@ def test_a_sweep_keeps_what_it_decided_and_more_is_merged_in(store: Store, lease
 
 def test_who_holds_which_study_is_seen_without_taking_anything(store: Store, lease: Lease) -> None:
     """Leases in force alone: one that was given back or has expired holds nothing."""
-    store.acquire_lease("faces", "bob", seconds=600)
+    store.acquire_lease("faces", "bob", seconds=6000)
     store.release_lease(store.acquire_lease("given-back", "cal", seconds=60))
     store.acquire_lease("expired", "dan", seconds=-1)
     holders = store.holders()
     assert {study: holder.owner for study, holder in holders.items()} == {"digits": "ann", "faces": "bob"}
-    assert 50 < holders["digits"].seconds_left <= 60 < holders["faces"].seconds_left
+    assert 60 < holders["digits"].seconds_left <= 600 < holders["faces"].seconds_left
 
 
 def test_anybody_may_ask_a_sweep_to_end_and_its_driver_cannot_undo_that(

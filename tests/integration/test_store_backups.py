@@ -12,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lrsweep.errors import SettingsError, StoreUnavailable
-from lrsweep.records import Status, TrialRow
+from lrsweep.records import Curve, Outcome, Status, TrialRow
 from lrsweep.store import open_store, upkeep, with_schema
 from lrsweep.store.backups import back_up, restore
 from lrsweep.store.probing import probe
@@ -52,10 +53,12 @@ def test_a_backup_goes_from_one_kind_of_database_to_the_other_and_back(
         "lrs_trial": 2,
         "lrs_training": 2,
         "lrs_curve": 1,
+        "lrs_example_losses": 0,
         "lrs_event": 4,
         "lrs_numbers": 0,
         "lrs_champion": 0,
         "lrs_test_read": 0,
+        "lrs_token": 0,
     }
     back_up(database_url, tmp_path / "again.zip")
     assert tables_of(tmp_path / "again.zip") == tables_of(saved)
@@ -68,6 +71,23 @@ def test_a_backup_goes_from_one_kind_of_database_to_the_other_and_back(
     found = check_store(database_url)
     assert found is not None
     assert found.problems == ()
+
+
+def test_a_backup_has_the_losses_of_examples(saved: Path, database_url: str, tmp_path: Path) -> None:
+    """To the bit, out of either kind of database and into another."""
+    restore(database_url, saved)
+    losses = np.array([0.1, 1e-9, 30.0], dtype=np.float32)
+    store = open_store(database_url)
+    lease = store.acquire_lease("old", "bob", seconds=60)
+    done = Outcome(Status.COMPLETED, 200, 1.0, {"decide_loss": 10.03}, example_losses=losses)
+    store.end_training(lease, "t1", 1, done, Curve.empty())
+    store.close()
+    assert back_up(database_url, tmp_path / "with-losses.zip").rows["lrs_example_losses"] == 1
+    other = f"sqlite:///{tmp_path}/other/results.db"
+    restore(other, tmp_path / "with-losses.zip")
+    store = open_store(other)
+    assert {name: found.tolist() for name, found in store.example_losses("s1").items()} == {"t1": losses.tolist()}
+    store.close()
 
 
 def test_a_backup_of_an_older_schema_comes_back_as_the_newest(database_url: str, tmp_path: Path) -> None:

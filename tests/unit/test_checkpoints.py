@@ -277,7 +277,7 @@ def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:
         "extra": {"depth": 2},
         "engine": EngineSettings(clip_norm=1.0),
     }
-    same: dict[str, object] = {"attempt": 2, "checkpoint_url": "elsewhere", "reads_test": True}
+    same: dict[str, object] = {"attempt": 2, "checkpoint_url": "elsewhere", "reads_test": True, "keeps_examples": True}
     assert {field.name for field in fields(TrainingPlan)} == changes.keys() | same.keys()
     model = Images().model(0)
     own = identity(SHORT, model)

@@ -15,7 +15,7 @@ import math
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -30,7 +30,7 @@ from lrsweep.engines.memory import failure, shortage
 from lrsweep.engines.optimizers import trained_groups
 from lrsweep.engines.recording import Emit
 from lrsweep.engines.sequential import Alive, checked, end_unbegun
-from lrsweep.records import EngineSettings, Floats, Outcome, Record, Status, TrainingPlan
+from lrsweep.records import EngineSettings, Floats, Losses, Outcome, Record, Status, TrainingPlan
 from lrsweep.workloads.base import Half, Workload
 
 LONGEST_STRETCH = 1024
@@ -314,10 +314,13 @@ class FusedEngine:
                 self._leave(slot)
             elif occupant.is_over:
                 ending.append(slot)
-        for slot, metrics in self._evaluated(ending, "decide"):
-            occupant = self._leave(slot)
-            decide = {f"decide_{name}": value for name, value in metrics.items()}
-            occupant.end(Status.COMPLETED, occupant.metrics | decide)
+        decided = dict(self._evaluated(ending, "decide"))
+        examples = self._losses_of_examples([slot for slot in decided if self._in(slot).plan.keeps_examples])
+        for slot, metrics in decided.items():
+            if self._occupants[slot]:
+                occupant = self._leave(slot)
+                decide = {f"decide_{name}": value for name, value in metrics.items()}
+                occupant.end(Status.COMPLETED, occupant.metrics | decide, example_losses=examples.get(slot))
         for slot in slots:
             if self._occupants[slot]:
                 self._save_if_due(slot)
@@ -370,6 +373,18 @@ class FusedEngine:
             if shortage(error, self._workload.device):
                 raise
             return None
+
+    def _losses_of_examples(self, slots: Sequence[int]) -> Mapping[int, Losses]:
+        """As the half was evaluated just now; where asking raises, all that ask have failed, and no other."""
+        try:
+            with self._alive():
+                return self._numbers.losses_of_examples(slots, together="decide" not in self._evaluated_alone)
+        except Exception as error:
+            if shortage(error, self._workload.device):
+                raise
+            for slot in slots:
+                self._fail(slot, traceback.format_exc())
+            return {}
 
     def _save_if_due(self, slot: int) -> None:
         if time.monotonic() >= self._in(slot).checkpoints.due:

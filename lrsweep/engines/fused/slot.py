@@ -13,7 +13,7 @@ from lrsweep.engines.applied import Applied
 from lrsweep.engines.checkpoints import Checkpoint, Checkpoints, generators, identity
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.engines.sequential import evaluation_steps
-from lrsweep.records import Curve, Status, TrainingPlan
+from lrsweep.records import Curve, Losses, Status, TrainingPlan
 
 
 class Occupant:
@@ -98,8 +98,17 @@ class Occupant:
             )
         )
 
-    def end(self, status: Status, metrics: Mapping[str, float] | None = None, **told: str | None) -> None:
-        self.recorder.end(self.recorder.outcome(status, metrics, **told))
+    def end(
+        self,
+        status: Status,
+        metrics: Mapping[str, float] | None = None,
+        *,
+        reason: str | None = None,
+        error: str | None = None,
+        example_losses: Losses | None = None,
+    ) -> None:
+        told = self.recorder.outcome(status, metrics, reason=reason, error=error, example_losses=example_losses)
+        self.recorder.end(told)
 
     def _goes_on(self, reason: str | None) -> bool:
         if reason is not None:
