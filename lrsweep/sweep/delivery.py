@@ -3,6 +3,9 @@
 Rows remember what was sent, and not to which MLflow. The sweep's own run says it: one that this MLflow never had, not
 even deleted, means that it has none of the trainings' runs either. They are then sent as if for the first time; the
 curves are in SQL. Runs that came there by other means are found by their tags and taken over.
+
+Once the first of several lost sweeps is sent, the others look like those that somebody has deleted there. So all are
+noted as lost before that, and are told of when all are sent: whoever is killed in between finds every one of them.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from lrsweep.sweep.mirror import PASSED_OVER
 from lrsweep.sweep.owner import LEASE_SECONDS
 from lrsweep.tracking import Tracker, is_sent
 
+LOST_KEY = "lost_in_mlflow"
+"""In a sweep's settings: how many of its trainings a sync has still to tell of as sent again; None: of none."""
 RENEW_AFTER = 500
 """Rows: each is a transaction of a few milliseconds, and a lease is short beside those of 10,000 trainings."""
 
@@ -21,6 +26,25 @@ RENEW_AFTER = 500
 def is_lost(tracker: Tracker, sweep: SweepRow) -> bool:
     """Whether this MLflow never had the sweep's run. Raises TrackingUnavailable where it does not answer."""
     return bool(sweep.mlflow_run_id) and not tracker.has(str(sweep.mlflow_run_id))
+
+
+def owed(sweep: SweepRow) -> int | None:
+    """What ``note_lost`` has noted and nobody was told of yet."""
+    noted = sweep.settings.get(LOST_KEY)
+    return None if noted is None else int(noted)
+
+
+def note_lost(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow) -> None:
+    """Before anything of this sweep, or of another one that was lost with it, is sent again."""
+    sent = {row.training_id: row for row in store.trainings(sweep.study, sweep_id=sweep.sweep_id) if row.mlflow_run_id}
+    rows = sent | {row.training_id: row for row in store.unmirrored(sweep.sweep_id)}
+    count = sum(is_sent(row.purpose, study.tracking.runs) for row in rows.values())
+    store.update_sweep(lease, sweep.sweep_id, settings={LOST_KEY: count})
+
+
+def note_told(store: Store, lease: Lease, sweep: SweepRow, *, left: int | None) -> None:
+    """Once all were sent that are sent today; ``left``: how many of these are not, None where that was all."""
+    store.update_sweep(lease, sweep.sweep_id, settings={LOST_KEY: left})
 
 
 def forget_lost(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> int | None:

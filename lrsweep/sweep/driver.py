@@ -305,9 +305,10 @@ class Driver:
         )
 
     def _seconds_left(self) -> float | None:
-        """By the pace so far: of the budget, finals included, and where the search has ended of what is queued. A clock
-        ends all, and a search goes on until its share is over. Before this driver's first trial has ended there is no
-        pace: its first updates take as long as the engine takes to start."""
+        """By the pace so far: of the budget, finals included, and in the finals of what is queued and a race may still
+        order, which is the most that is to come. A clock ends all, and a search goes on until its share is over. Before
+        this driver's first trial has ended there is no pace: its first updates take as long as the engine takes to
+        start."""
         tally = self._tally
         by_the_clock = self._budget.seconds_left(self.seconds)
         if by_the_clock is not None and self._phases.now is Phase.SEARCH:
@@ -319,8 +320,11 @@ class Driver:
         if not pace:
             return by_the_clock
         queued = sum(row.horizon for row in tally.unsearched.values() if not row.status.is_outcome)
-        to_come = self._study.total_steps - tally.steps if self._phases.now is Phase.SEARCH else 0
-        found = max(0, max(queued, to_come) - in_flight) / pace
+        if self._phases.now is Phase.FINALS:
+            to_come = queued + self._phases.to_order(tally, self._budget, self.seconds)
+        else:  # a design is followed by finals
+            to_come = max(queued, self._study.total_steps - tally.steps)
+        found = max(0, to_come - in_flight) / pace
         return found if by_the_clock is None else min(found, by_the_clock)
 
     def _best_so_far(self) -> Best | None:

@@ -112,6 +112,8 @@ class Phases:
         self._lease = lease
         self._say = say
         self._said: set[str] = set()
+        self._to_order: int | None = None
+        """updates, by the newest look; None where it is not worked out"""
         self.now = Phase.SEARCH
 
     def next(self, tally: Tally, budget: Budget, seconds: float) -> list[TrainingRow]:
@@ -138,6 +140,20 @@ class Phases:
             is_race = study.selection.racing and (state is not None or not tally.finals)
             rows = self._raced(study, tally, state, left) if is_race else self._planned(study, tally, state, left)
         return self._queued(rows)
+
+    def to_order(self, tally: Tally, budget: Budget, seconds: float) -> int:
+        """Updates that a race of finals orders at most, beside those that wait or run: the same until its next look."""
+        if self.now is not Phase.FINALS:
+            return 0
+        if self._to_order is None:
+            state = self._race_so_far() if self._study.selection.racing else None
+            trainings = list(tally.trainings.values())
+            left = budget.left_for_finals(tally, seconds)
+            more = (
+                0 if state is None else race.to_order(self._study, trainings, state, left=left, removed=tally.removed)
+            )
+            self._to_order = more * self._study.horizon
+        return self._to_order
 
     def _planned(
         self, study: ResolvedStudy, tally: Tally, state: RaceState | None, left: int | None
@@ -168,6 +184,7 @@ class Phases:
     def _taken(self, state: RaceState | None, found: race.Step) -> list[TrainingRow]:
         """A step's rows, once what they come from is kept."""
         self._keep_race(state, found.state)
+        self._to_order = None
         for sentence in found.said:
             self._say_once(sentence)
         return list(found.rows)

@@ -22,7 +22,6 @@ from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow
 from lrsweep.selection import cost
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.racing import Ended, next_seeds
-from lrsweep.selection.results import UNKNOWN, Point, complexity
 from lrsweep.store.rules import Removed
 from lrsweep.study import TIMED, ResolvedStudy
 from lrsweep.study.budgets import FIRST_LOOK, looks, raced
@@ -30,6 +29,7 @@ from lrsweep.sweep.finals import (
     NOTHING_REMOVED,
     Plan,
     block_of,
+    complexity_of,
     deciding,
     paid_steps,
     paid_trainings,
@@ -38,7 +38,6 @@ from lrsweep.sweep.finals import (
     to_queue,
 )
 from lrsweep.sweep.race_state import RaceState
-from lrsweep.sweep.stored import known_point
 
 RACE_KEY = "race"
 """Where a sweep's settings hold its race, ``RaceState.to_json()``: ``looks`` and ``alpha`` are what ``decide`` is to be
@@ -95,6 +94,25 @@ def step(
             state = longer
             rows = to_queue(state.rows(study, trials), trainings)
     return Step(state, tuple(rows), tuple(said))
+
+
+def to_order(
+    study: ResolvedStudy,
+    trainings: Sequence[TrainingRow],
+    state: RaceState,
+    *,
+    left: int | None = None,
+    removed: Removed = NOTHING_REMOVED,
+) -> int:
+    """The most trainings that it still orders, beside those that it has ordered: all that are in the race now come to
+    its last look, or the budget ends it before. What it will come to is less, for a look sends finalists home and may
+    end it; by how much, only their values say."""
+    if state.ended is not None:
+        return 0
+    have = sum(state.ordered.get(number, 0) for number in state.finalists)
+    paid = paid_trainings(study, trainings, state.finalists, paid_steps(study, trainings, left=left, removed=removed))
+    lacking = sum(max(0, state.at[-1] - state.ordered.get(number, 0)) for number in state.running)
+    return max(0, min(lacking, paid - have))
 
 
 def closed(
@@ -267,15 +285,11 @@ def arms_of(
                     costs=tuple(cost(value, study.sense) for value in values),
                     diverged=len(rows) - len(values),
                     is_baseline=trial.number == baseline,
-                    complexity=_complexity(study, trial),
+                    complexity=complexity_of(study, trial),
+                    order=trial.number,
                 )
             )
     return arms, Counter(block_of(row) for row in ended if row not in own)
-
-
-def _complexity(study: ResolvedStudy, trial: TrialRow) -> float:
-    point = known_point(trial.params, study)
-    return UNKNOWN if point is None else complexity(Point(point.schedule.family, point.schedule.to_json()))
 
 
 # ── sentences ────────────────────────────────────────────────────────────────────────────────────────────────────────

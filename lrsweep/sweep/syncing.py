@@ -3,7 +3,9 @@
 A sweep's own run that nobody has ended is ended too, with the best and the table of families, and a sweep whose driver
 had only the copies left to wait for is finished.
 
-Where this MLflow has none of a sweep's runs, as after a restore beside another one, all of them are sent again.
+Where this MLflow has none of a sweep's runs, as after a restore beside another one, all of them are sent again. Such
+sweeps are noted before the first is sent, and told of when the last one is: a sync that is killed in between sends the
+rest when it is called again, and tells of all.
 
 The store is the spool: rows that MLflow lacks are found in it, whichever process ended before they were sent. A sweep
 that is being driven sends its own; every other one is taken under its study's lease, so that no driver starts beside.
@@ -19,11 +21,11 @@ from dataclasses import dataclass
 from lrsweep.errors import LeaseHeld, LrsweepError, ScheduleError, Unavailable
 from lrsweep.records import Json, StudyRow, SweepRow, SweepStatus, TrainingRow
 from lrsweep.store import open_store
-from lrsweep.store.base import Store
+from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.beginning import is_driven_out, used_up
 from lrsweep.sweep.closing import MakeReport, close_parent, send_report
-from lrsweep.sweep.delivery import forget_lost, is_lost, shown_params
+from lrsweep.sweep.delivery import forget_lost, is_lost, note_lost, note_told, owed, shown_params
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.mirror import Mirror
@@ -102,8 +104,8 @@ def sync(
             for sweep in store.sweeps(name)
             if sweep_id is None or sweep.sweep_id == sweep_id
         ]
-        waiting = [each for each in sweeps if _is_waiting(store, *each)]
         driven = {name for name, holder in store.holders().items() if not is_dead(holder.owner)}
+        waiting = [each for each in sweeps if _is_waiting(store, *each, is_driven=each[0].name in driven)]
         sent = [
             each for each in sweeps if each not in waiting and each[1].mlflow_run_id and each[1].study not in driven
         ]
@@ -115,13 +117,42 @@ def sync(
             others = [each for each in sweeps if each not in lost and each[1].mlflow_run_id]
             has_none = not any(tracker.has(str(each[1].mlflow_run_id)) for each in others)
             if study is not None or has_none:
+                _under_leases(store, lost, lambda lease, row, sweep: _note(store, lease, row, sweep))
                 waiting += lost
             elif lost:  # it has others: these may have been deleted there for good
                 say(_of_lost(lost))
             waiting += [each for each in sent if each not in lost and _is_open(tracker, each[1])]
         except Unavailable as error:
             return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
-        return [_sync_one(homes, store, tracker, row, sweep, say, show, make_report) for row, sweep in waiting]
+        found = [_sync_one(homes, store, tracker, row, sweep, say, show, make_report) for row, sweep in waiting]
+        left = {each.sweep_id: None if each.outage is None else each.left for each in found if each.was_lost}
+        told = [each for each in waiting if each[1].sweep_id in left]
+        _under_leases(store, told, lambda lease, _, sweep: note_told(store, lease, sweep, left=left[sweep.sweep_id]))
+        return found
+
+
+def _under_leases(
+    store: Store,
+    sweeps: Sequence[tuple[StudyRow, SweepRow]],
+    write: Callable[[Lease, StudyRow, SweepRow], None],
+) -> None:
+    """A study that somebody has begun to drive meanwhile is left to its driver."""
+    for name in dict.fromkeys(row.name for row, _ in sweeps):
+        try:
+            lease = store.acquire_lease(name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
+        except LeaseHeld:
+            continue
+        try:
+            for row, sweep in sweeps:
+                if row.name == name:
+                    write(lease, row, sweep)
+        finally:
+            with suppress(LrsweepError):
+                store.release_lease(lease)
+
+
+def _note(store: Store, lease: Lease, row: StudyRow, sweep: SweepRow) -> None:
+    note_lost(store, lease, resolved_from(row, sweep), sweep)
 
 
 def _of_lost(lost: Sequence[tuple[StudyRow, SweepRow]]) -> str:
@@ -132,9 +163,10 @@ def _of_lost(lost: Sequence[tuple[StudyRow, SweepRow]]) -> str:
     )
 
 
-def _is_waiting(store: Store, row: StudyRow, sweep: SweepRow) -> bool:
-    """Whether MLflow is known to lack something of it."""
-    return is_driven_out(sweep, row.spec) or _lacking(store, row, sweep) > 0
+def _is_waiting(store: Store, row: StudyRow, sweep: SweepRow, *, is_driven: bool) -> bool:
+    """Whether MLflow is known to lack something of it, or nobody was told yet that it did."""
+    is_untold = owed(sweep) is not None and not is_driven
+    return is_untold or is_driven_out(sweep, row.spec) or _lacking(store, row, sweep) > 0
 
 
 def _is_open(tracker: Tracker, sweep: SweepRow) -> bool:
@@ -166,13 +198,16 @@ def _sync_one(
             renewed_at = time.monotonic()
 
     try:
-        study = resolved_from(row, sweep)
-        before = _lacking(store, row, sweep)
-        is_closed = is_finished = was_lost = False
+        sweep = store.sweep(sweep.sweep_id)
+        study, noted = resolved_from(row, sweep), owed(sweep)
+        before = _lacking(store, row, sweep) if noted is None else noted
+        is_closed = is_finished = has_begun = False
+        was_lost = noted is not None
         unknown = 0
         try:
-            was_lost = forget_lost(store, lease, tracker, study, sweep) is not None
-            before = _lacking(store, row, sweep)
+            was_lost = forget_lost(store, lease, tracker, study, sweep) is not None or was_lost
+            before = _lacking(store, row, sweep) if noted is None else noted
+            has_begun = True
             params = shown_params(study) if was_lost else {}
             parent = tracker.open_sweep(sweep, study, params=params, is_driven=False)
             sweep = store.update_sweep(lease, sweep.sweep_id, mlflow_run_id=parent)
@@ -207,11 +242,11 @@ def _sync_one(
                 is_finished = True
         except Unavailable as error:
             outage = str(error)
-        left = _lacking(store, row, sweep)
+        left = _lacking(store, row, sweep) if has_begun else before
         return Synced(
             row.name,
             sweep.sweep_id,
-            sent=before - left,
+            sent=max(0, before - left),
             left=left,
             outage=outage,
             is_closed=is_closed,

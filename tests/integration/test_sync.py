@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,12 +14,13 @@ from mlflow.entities import Run
 
 from lrsweep.cli.cancel import cancel, close_run
 from lrsweep.cli.sync import sync_results
-from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.errors import SettingsError, TrackingUnavailable, TryAgain
 from lrsweep.records import Curve, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrialState
 from lrsweep.settings import make_homes, read_settings
-from lrsweep.store import Store, TrialEnd, open_store
+from lrsweep.store import Lease, Store, TrialEnd, open_store
 from lrsweep.store.backups import back_up, restore
 from lrsweep.study import ResolvedStudy, TrackingSpec
+from lrsweep.sweep import syncing
 from lrsweep.sweep.beginning import FINISHED_KEY, driven_out
 from lrsweep.sweep.delivery import forget_lost
 from lrsweep.sweep.homes import Homes
@@ -359,6 +360,102 @@ def test_a_sweep_that_lacks_beside_others_is_told_and_sent_where_its_study_is_na
     )
     assert runs_of(other, "went") == []
     assert asked(other, "went", capsys)["sent"] == 2
+
+
+def with_a_run(homes: Homes, study: ResolvedStudy) -> None:
+    """The sweep's own, as its driver makes it: a study that wants no others in MLflow has nothing else to send."""
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease(study.name, "a driver", seconds=60)
+    [sweep] = store.sweeps(study.name)
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    run_id = tracker.open_sweep(sweep, study, params={}, is_driven=False)
+    store.update_sweep(lease, sweep.sweep_id, mlflow_run_id=run_id)
+    store.release_lease(lease)
+    store.close()
+
+
+class Killed(BaseException):
+    """As a signal that nobody catches."""
+
+
+@pytest.mark.parametrize(("moment", "runs"), [("between", "all"), ("within", "all"), ("between", "sweep")])
+def test_a_sync_that_was_killed_among_lost_sweeps_sends_the_rest_and_tells_of_all(
+    moment: str,
+    runs: Literal["all", "sweep"],
+    homes: Homes,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once the first is there the second would look as if somebody had deleted it; and of the first nobody has heard.
+    Also where trainings are not sent, so that no row says what is missing."""
+    names = [f"{each}-{moment}-{runs}" for each in ("first", "second")]
+    for name in names:
+        study = replace(STUDY, name=name, tracking=TrackingSpec(runs=runs))
+        left_behind(homes, name, study=study)
+        with_a_run(homes, study)
+        asked(homes, name, capsys)
+    other = restored(homes, tmp_path)
+    done = syncing._sync_one
+    calls = 0
+
+    def until_the_second(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Killed
+        return done(*given)
+
+    def before_it_ends(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        if moment == "between":
+            patched.setattr(syncing, "_sync_one", until_the_second)
+        else:  # it has its run, and perhaps some of its trainings
+            patched.setattr(syncing, "close_parent", before_it_ends)
+        with pytest.raises(Killed):
+            sync_results(other, None, as_json=False)
+    capsys.readouterr()
+    sync_results(other, None, as_json=False)
+    sent = 2 if runs == "all" else 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"study '{name}', sweep sweep-of: this MLflow had none of its runs; "
+        + (f"{sent} trainings sent" if sent or (name == names[0] and moment == "between") else "its run was ended")
+        for name in names
+    ]
+    for name in names:
+        assert points_of(other, name) == points_of(homes, name)
+        assert parent_of(other, name).info.status == "FAILED"
+    assert asked(other, None, capsys) == {"sweeps": [], "sent": 0, "left": 0}
+
+
+def test_a_server_that_goes_away_among_lost_sweeps_gets_the_rest_later(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be sent is left, counts as that, and is sent and told of by the next sync alone."""
+    for name in ("there", "not-there"):
+        left_behind(homes, name)
+        asked(homes, name, capsys)
+    other = restored(homes, tmp_path)
+
+    def of_the_first(store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow) -> int | None:
+        if sweep.study == "not-there":
+            raise TrackingUnavailable("it went away")
+        return forget_lost(store, lease, tracker, study, sweep)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(syncing, "forget_lost", of_the_first)
+        with pytest.raises(TryAgain, match="2 trainings are still to be sent"):
+            sync_results(other, None, as_json=True)
+    first = json.loads(capsys.readouterr().out)
+    assert [(each["study"], each["sent"], each["left"]) for each in first["sweeps"]] == [
+        ("there", 2, 0),
+        ("not-there", 0, 2),
+    ]
+    [found] = asked(other, None, capsys)["sweeps"]
+    assert (found["study"], found["sent"], found["left"], found["was_lost"]) == ("not-there", 2, 0, True)
+    assert asked(other, None, capsys)["sweeps"] == []
 
 
 def test_a_run_that_was_deleted_in_mlflow_is_not_made_again(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:

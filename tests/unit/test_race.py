@@ -16,7 +16,7 @@ from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.racing import OUT, Ended, planned_alpha
 from lrsweep.study import BudgetSpec, ResolvedStudy, SelectionSpec
 from lrsweep.sweep.finals import plan, standings
-from lrsweep.sweep.race import Step, closed, evened, step
+from lrsweep.sweep.race import Step, closed, evened, step, to_order
 from lrsweep.sweep.race_state import RaceState
 from tests.sweeps import a_complete_trial, a_study, a_training
 
@@ -261,6 +261,38 @@ def test_the_clock_ends_it_with_a_look_at_what_there_is() -> None:
     assert [row.training_id for row in again.rows] == [row.training_id for row in second[3:]]
     assert race.ended is None
     assert race.state.spent == pytest.approx(spent)
+
+
+@pytest.mark.parametrize("means", [{}, {"step": 50.0}, {"step": 50.0, "cosine": 50.0}, {"rex": -9.0}])
+def test_what_is_still_to_come_is_never_more_than_was_said_before(means: dict[str, float]) -> None:
+    """Of forty trainings the first twelve are ordered at once, and all others may be; each look orders some of these,
+    or sends who would have got them home."""
+    race = Played(40, with_means(**means))
+    to_come: list[int] = []
+    while rows := race.step().rows:
+        assert race.state is not None
+        searched = [a_training(0, value=0.5, steps=race.study.total_steps - 40 * 90)]
+        queued = [replace(row, status=Status.QUEUED, steps=0) for row in rows]
+        to_come.append(len(rows) + to_order(race.study, [*searched, *race.rows, *queued], race.state))
+        race.rows += [race._ended(row) for row in rows]
+        to_come.append(to_come[-1] - len(rows))  # once these have ended
+    assert to_come[0] == 40
+    assert to_come == sorted(to_come, reverse=True)
+    assert race.state is not None
+    assert race.state.ended is not None
+    assert to_order(race.study, race.rows, race.state) == 0
+
+
+def test_two_that_are_left_order_at_most_what_their_last_look_wants() -> None:
+    """Looks at 3, 5, 7, 11 and 17 seeds: after the first, two of four go on to 5, and may come to 17."""
+    race = Played(40, with_means(step=50.0, cosine=50.0))
+    race.rows += [race._ended(row) for row in race.step().rows]
+    assert len(race.step().rows) == 2 * 2
+    assert race.state is not None
+    assert race.state.at == (3, 5, 7, 11, 17)
+    searched = [a_training(0, value=0.5, steps=race.study.total_steps - 40 * 90)]
+    assert to_order(race.study, [*searched, *race.rows], race.state) == 2 * (17 - 5)
+    assert to_order(race.study, [*searched, *race.rows], race.state, left=20 * 90) == 20 - 12 - 4
 
 
 def test_finals_that_go_on_without_a_race_are_levelled_inside_the_budget_and_looked_at_once_more() -> None:

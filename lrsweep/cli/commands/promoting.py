@@ -26,6 +26,12 @@ NoteOption = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="
 
 def promote(
     study: Annotated[str, typer.Argument(help="A study's name, or its file.")],
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep", metavar="ID", help="An earlier sweep instead of the newest; the beginning of its id is enough."
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +74,7 @@ def promote(
 
     settings = read_settings(os.environ)
     console = Console(stderr=True)
-    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, test)
+    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, test, sweep)
     with results(settings) as store, console.status("choosing"):
         found = carry_out(
             store,

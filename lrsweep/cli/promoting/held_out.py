@@ -9,6 +9,7 @@ from lrsweep.champion.making import with_test
 from lrsweep.champion.reading import written
 from lrsweep.champion.scoring import scored
 from lrsweep.champion.value import ChampionChoice
+from lrsweep.cli.promoting.alone import Claim
 from lrsweep.errors import InvalidInput, SweepFailed
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.to_the_end import train
@@ -44,9 +45,15 @@ def why_not_yet(choice: Choice) -> str | None:
 
 
 def with_test_set(
-    store: Store, study: ResolvedStudy, sweep: SweepRow, value: ChampionChoice, make_executor: MakeExecutor, say: Say
+    claim: Claim,
+    study: ResolvedStudy,
+    sweep: SweepRow,
+    value: ChampionChoice,
+    make_executor: MakeExecutor,
+    say: Say,
 ) -> ChampionChoice:
     """Where it cannot be read the value comes back as it is, and ``say`` has heard why."""
+    store = claim.store
     if why := why_none(study):
         say(f"the test set is not read: {why}")
         return value
@@ -61,7 +68,7 @@ def with_test_set(
         if problem := _problem(study, executor):
             say(f"the test set is not read: {problem}")
             return value
-        return with_test(value, _read(store, study, sweep, read, executor, say))
+        return with_test(value, _read(claim, study, sweep, read, executor, say))
     finally:
         executor.close()
 
@@ -75,10 +82,11 @@ def _problem(study: ResolvedStudy, executor: LocalExecutor) -> str | None:
 
 
 def _read(
-    store: Store, study: ResolvedStudy, sweep: SweepRow, read: Reading, executor: LocalExecutor, say: Say
+    claim: Claim, study: ResolvedStudy, sweep: SweepRow, read: Reading, executor: LocalExecutor, say: Say
 ) -> Mapping[str, Json] | None:
+    claim.confirm()
     # counted first: a process that is killed while it reads has read
-    count = store.champions.read_test(
+    count = claim.store.champions.read_test(
         TestRead(read.data, sweep.study, sweep.sweep_id, tuple(read.trials), len(read.plans))
     )
     say(f"training {len(read.plans)} times for the test set: {' and '.join(read.trials.values())}")

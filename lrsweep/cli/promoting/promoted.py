@@ -1,10 +1,10 @@
-"""``lrsweep promote``: from the newest sweep of a study to a row, a file and a version."""
+"""``lrsweep promote``: from a sweep of a study, the newest or one that was named, to a row, a file and a version."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lrsweep.champion.making import Origins, hidden_settings, made, with_test
 from lrsweep.champion.reading import written
 from lrsweep.champion.value import ChampionChoice, RateRule
 from lrsweep.cli.choosing.studied import choose_in
+from lrsweep.cli.promoting.alone import reading_alone
 from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, why_not_yet, with_test_set
 from lrsweep.cli.reading import chosen_sweep, drivers, generation_of
 from lrsweep.engines.versions import kept_versions
@@ -43,6 +44,8 @@ class Wanted:
     note: str | None = None
     reads_test: bool | None = None
     """None: where it is time, see ``why_not_yet``"""
+    sweep: str | None = None
+    """the beginning of an id; None: the newest"""
 
 
 @dataclass(frozen=True)
@@ -83,35 +86,40 @@ def promote(store: Store, homes: Homes, wanted: Wanted, make_executor: MakeExecu
     """Raises SettingsError where there is nothing to promote, and TryAgain while the sweep is not over."""
     if wanted.file is not None:
         check_target(wanted.file, "--to")  # before the trainings for the test set
-    sweep = chosen_sweep(store, wanted.study)
+    sweep = chosen_sweep(store, wanted.study, wanted.sweep)
     _refuse_unfinished(store, sweep)
-    metric, choice = choose_in(store, wanted.study, worth=None)
+    metric, choice = choose_in(store, wanted.study, worth=None, sweep_id=sweep.sweep_id)
     study = resolved_from(generation_of(store, sweep), sweep)
     here = look_around(with_user=study.tracking.user)
     value = _value(store, study, sweep, choice, metric, here, say)
-    rows = store.champions.rows(value.name)
-    alias, why = _alias(rows, value, wanted.alias, choice)
-    was = in_force(rows, value.name, alias)
-    known = known_test(store, value)
-    if known is not None:
-        value = with_test(value, known)  # a choice is not tested twice
-    elif wanted.reads_test is None and (why_not := why_not_yet(choice)):
-        say(f"the test set is not read: {why_not}")
-    elif wanted.reads_test is not False:
-        value = with_test_set(store, study, sweep, value, make_executor, say)
-    row, is_new = store.champions.promote(
-        ChampionRow(
-            name=value.name,
-            alias=alias,
-            action=Action.PROMOTE,
-            choice=written(value),
-            study=sweep.study,
-            sweep_id=sweep.sweep_id,
-            trial=value.provenance.get("trial"),
-            note=wanted.note,
-            who=here.user,
+    with ExitStack() as reading:
+        known = known_test(store, value)
+        if known is None and wanted.reads_test is None and (why_not := why_not_yet(choice)):
+            say(f"the test set is not read: {why_not}")
+        elif known is None and wanted.reads_test is not False:
+            # until the row is there: whoever comes second finds in it what was read
+            claim = reading.enter_context(reading_alone(store, value.name, say))
+            known = known_test(store, value)
+            if known is None:
+                value = with_test_set(claim, study, sweep, value, make_executor, say)
+        if known is not None:
+            value = with_test(value, known)  # a choice is not tested twice
+        rows = store.champions.rows(value.name)
+        alias, why = _alias(rows, value, wanted.alias, choice)
+        was = in_force(rows, value.name, alias)
+        row, is_new = store.champions.promote(
+            ChampionRow(
+                name=value.name,
+                alias=alias,
+                action=Action.PROMOTE,
+                choice=written(value),
+                study=sweep.study,
+                sweep_id=sweep.sweep_id,
+                trial=value.provenance.get("trial"),
+                note=wanted.note,
+                who=here.user,
+            )
         )
-    )
     assert row.choice is not None
     if wanted.file is not None:
         _write(wanted.file, row.choice)
@@ -133,15 +141,19 @@ def _refuse_unfinished(store: Store, sweep: SweepRow) -> None:
     if left := sum(not row.status.is_outcome for row in finals):
         raise TryAgain(
             f"{left} of the {len(finals)} finals of study {sweep.study!r} have not ended, and nobody trains them: "
-            "`lrsweep run` with the study's file goes on, and then it can be promoted. `lrsweep cancel` ends the sweep "
-            "as it is."
+            f"{_goes_on(store, sweep)}"
         )
     if not is_driven_out(sweep, generation_of(store, sweep).spec):
         raise TryAgain(
             f"the sweep {sweep.sweep_id[:8]} of study {sweep.study!r} has not come to its end, and nobody drives it: "
-            "`lrsweep run` with the study's file goes on, and then it can be promoted. `lrsweep cancel` ends the sweep "
-            "as it is."
+            f"{_goes_on(store, sweep)}"
         )
+
+
+def _goes_on(store: Store, sweep: SweepRow) -> str:
+    found = "`lrsweep run` with the study's file goes on, and then it can be promoted."
+    is_newest = store.sweeps(sweep.study)[-1].sweep_id == sweep.sweep_id
+    return f"{found} `lrsweep cancel` ends the sweep as it is." if is_newest else found
 
 
 def _value(
