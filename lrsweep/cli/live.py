@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsweep.cli.counting import counted
+from lrsweep.cli.following import next_commands
 from lrsweep.cli.sweep_drawing import (
     baseline_line,
     budget_of,
@@ -37,7 +36,8 @@ from lrsweep.schedules import Schedule
 from lrsweep.scripts import command
 from lrsweep.scripts.command_line import filled
 from lrsweep.selection import FamilyStanding
-from lrsweep.settings import DEFAULT_HOME, HOME
+from lrsweep.selection.choice import Choice
+from lrsweep.selection.deciding import Evidence
 from lrsweep.space import peak_of
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes
@@ -108,8 +108,9 @@ class Display:
             self._plain_line_at = time.monotonic()
             self._console.print(_plain_line(progress), highlight=False, soft_wrap=True)
 
-    def report(self, result: SweepResult, *, again: str) -> None:
-        """The table by family, the best schedule as a line to paste, and what to type next."""
+    def report(self, result: SweepResult, *, again: str, choice: Choice | None = None) -> None:
+        """The table by family, the best schedule as a line to paste, and what to type next. ``choice`` is what
+        ``lrsweep choose`` would say of it, where that is known."""
         self._console.print(families_table(result.families, result.best))
         ended = len(result.trainings)
         to_start = f" (and {result.startup_seconds:.1f} s to start)" if result.startup_seconds else ""
@@ -132,28 +133,12 @@ class Display:
                 f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage} "
                 f"Nothing is lost; to send what is missing: {again}"
             )
-        self._console.print(
-            f"\nNext:\n{escape(next_commands(result.sweep.study, self._homes.folder))}", highlight=False, soft_wrap=True
-        )
-
-
-def next_commands(study: str, home: Path) -> str:
-    """What to type after a sweep, with the home where it is not the one that the commands would find."""
-    commands = {
-        retyped(f"ui {study}", home): "rate and loss curves of all trainings, by family, in MLflow",
-        retyped(f"choose {study}", home): "which schedule to use, by what is shown",
-        retyped("run STUDY.toml", home): "a study of your own",
-    }
-    width = max(map(len, commands))
-    return "\n".join(f"  {command:<{width}}   {about}" for command, about in commands.items())
-
-
-def retyped(arguments: str, home: Path) -> str:
-    """A command to paste: with the home, and with the path of ``lrsweep``, where the shell would not find them."""
-    prefix = "" if home == Path(DEFAULT_HOME).absolute() else f"{HOME}={shlex.quote(str(home))} "
-    typed = Path(sys.argv[0])
-    known = typed.name != "lrsweep" or shutil.which("lrsweep") == str(typed.absolute())
-    return f"{prefix}{'lrsweep' if known else shlex.quote(sys.argv[0])} {arguments}"
+        is_decided = choice is not None and choice.evidence is not Evidence.UNDECIDED
+        if choice is not None and not is_decided and choice.next_step is not None:
+            told = f"\nWhich schedule is best is undecided. To know more: {choice.next_step}."
+            self._console.print(escape(told), highlight=False, soft_wrap=True)
+        commands = next_commands(result.sweep.study, self._homes.folder, is_decided=is_decided)
+        self._console.print(f"\nNext:\n{escape(commands)}", highlight=False, soft_wrap=True)
 
 
 def sparkline(

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
 from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
-from lrsweep.selection import best_trial
+from lrsweep.selection import Ends, best_trial, by_family
 from lrsweep.store.base import Event, Holder, Store
 from lrsweep.study import BUDGETS, TIMED
 from lrsweep.sweep.finals import Finalist
@@ -86,8 +86,10 @@ class Look:
     since: float | None
     """when the driver that runs took the study over"""
     trials_running: int
+    trials_ended: Ends
+    """as the families of ``lrsweep show`` count them, added up"""
     trainings: Mapping[str, int]
-    """by status"""
+    """by status; several may be of one trial"""
     purposes: Mapping[str, int]
     """by what they are for"""
     pace: Pace | None
@@ -129,6 +131,7 @@ def look_at(store: Store, given: str | None) -> Look:
         generation=sweep.generation,
         since=since,
         trials_running=sum(not trial.is_told for trial in trials),
+        trials_ended=Ends.of(by_family(trials)),
         trainings=_counted([row.status.value for row in trainings], list(Status)),
         purposes=_counted([row.purpose.value for row in trainings], ()),
         pace=None if since is None else pace_of(_ends(store, sweep.study), sweep.sweep_id, since, trials_left=left),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from rich.console import Console
@@ -114,10 +115,18 @@ def _progress(look: Look) -> list[str]:
     running = f", {look.trials_running} under way" if look.trials_running else ""
     value = f"{standing.metric} {number(standing.best)}" if standing.final is None else mean_of(standing.final)
     best = f"; best {value} ({standing.family}, trial {standing.best_trial})"
-    lines = [f"trials: {standing.trials_told}{wanted} told{running}{best if standing.best is not None else ''}"]
+    ends = {name: count for name, count in asdict(look.trials_ended).items() if count}
+    ended = f" ({_listed(ends)})" if ends else ""
+    lines = [f"trials: {standing.trials_told}{wanted} told{ended}{running}{best if standing.best is not None else ''}"]
     if look.trainings:
-        kinds = f" ({_listed(look.purposes)})" if set(look.purposes) - {"search"} else ""
-        lines.append(f"trainings: {_listed(look.trainings)}{kinds}")
+        count = sum(look.trainings.values())
+        kinds = f"; by purpose: {_listed(look.purposes)}" if set(look.purposes) - {"search"} else ""
+        lines.append(f"trainings: {count:,} of these trials ({_listed(look.trainings)}){kinds}")
+    if look.trainings.get("diverged", 0) > look.trials_ended.diverged:
+        lines.append(
+            "a trial has diverged where it did so at its own rate: a rung's raised rate is tried again at that, and "
+            "seeds of finals are counted beside their mean"
+        )
     return lines
 
 

@@ -22,11 +22,13 @@ from lrsweep.cli.commands.reporting import report
 from lrsweep.cli.commands.results import ui
 from lrsweep.cli.commands.running import demo, run
 from lrsweep.cli.commands.schedules import families, preview
+from lrsweep.cli.commands.serving import serve, token_create, token_list, token_revoke
 from lrsweep.cli.commands.studies import new_study, plan, schema
 from lrsweep.cli.commands.tracking import sync
 from lrsweep.cli.commands.workloads import check_workload, new_workload, range_test
 from lrsweep.cli.options import EXIT_CODES
-from lrsweep.errors import InvalidInput, LrsweepError
+from lrsweep.cli.usage import asked
+from lrsweep.errors import LrsweepError
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
@@ -51,6 +53,10 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "doctor": doctor,
     "ui": ui,
+    "serve": serve,
+    "token create": token_create,
+    "token revoke": token_revoke,
+    "token list": token_list,
     "sync": sync,
     "export-results": export_results,
     "prune": prune,
@@ -68,10 +74,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 
 GROUPS: Mapping[str, str] = {
     "new": "Writes files to begin with.",
+    "token": "Says who may ask the service.",
     "db": "Looks after the databases: migrates, checks, saves and brings back.",
 }
-
-USAGE_ERROR = 2
 
 app = typer.Typer(
     name="lrsweep",
@@ -110,9 +115,7 @@ _register()
 def main() -> None:
     """The entry point: what goes wrong is told in a sentence, not in a traceback, and has its exit code."""
     try:
-        app()
-    except SystemExit as leaving:  # Typer says 2 for an option that is wrong; for us that is an input like others
-        sys.exit(InvalidInput.exit_code if leaving.code == USAGE_ERROR else leaving.code)
+        sys.exit(asked(app))
     except LrsweepError as error:
         Console(stderr=True).print(f"[bold red]lrsweep:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)

@@ -14,7 +14,7 @@ from lrsweep.cli.sweep_drawing import counted
 from lrsweep.cli.terminal import written_for
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.records import Json, Purpose
+from lrsweep.records import Json, Purpose, SweepRow
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.settings import Settings
 from lrsweep.store import Store
@@ -37,6 +37,20 @@ class Asked:
     pace_from: str | None
     outlook: Outlook
 
+    @property
+    def _seconds_from_now(self) -> float | None:
+        """Until the sweep would end if the next run began now; None where nobody knows, or nothing is to do."""
+        if self.outlook.course.is_new:
+            return None if self.plan is None or self.plan.cost is None else self.plan.cost.seconds
+        return None if self.outlook.left is None else self.outlook.left.seconds
+
+    def until(self, now: datetime) -> str:
+        """``, until 2026-11-22 00:17 if it began now``; nothing where that is not known."""
+        lasts = self._seconds_from_now
+        verb = "began" if self.outlook.course.is_new else "went on"
+        ends = "" if lasts is None else (now + timedelta(seconds=lasts)).strftime("%Y-%m-%d %H:%M")
+        return f", until {ends} if it {verb} now" if ends else ""
+
     def to_json(self, now: datetime) -> dict[str, Json]:
         found = self.plan
         if found is None:
@@ -47,7 +61,8 @@ class Asked:
                 "how_to_learn_the_pace": learn,
                 "next": self.outlook.to_json(),
             }
-        ends = None if found.cost is None else (now + timedelta(seconds=found.cost.seconds)).isoformat("T", "seconds")
+        lasts = self._seconds_from_now
+        ends = None if lasts is None else (now + timedelta(seconds=lasts)).isoformat("T", "seconds")
         said = {"ends_at": ends, "pace_from": self.pace_from, "budget": _budget(self.study)}
         return {**found.to_json(), **said, "next": self.outlook.to_json()}
 
@@ -70,8 +85,8 @@ def asked_plan(study: ResolvedStudy, store: Store | None, steps_per_second: floa
     """With what the results know, where there are any; a pace that was given wins."""
     _above_zero("--steps-per-second", steps_per_second)
     known, deviation = (None, None) if store is None else _known(store, study)
-    pace_from = "--steps-per-second" if steps_per_second else "its newest sweep" if known else None
-    speed = steps_per_second or known
+    speed = steps_per_second or (None if known is None else known.steps_per_second)
+    pace_from = "--steps-per-second" if steps_per_second else None if known is None else known.of(study.name)
     at_pace = study.paced(speed) if study.needs_pace else study
     found = plan(study, steps_per_second=speed, deviation=deviation, design_steps=exponents.planned_cost(at_pace))
     if found is not None and (no_design := exponents.why_none(at_pace)):
@@ -84,7 +99,18 @@ def _above_zero(name: str, given: float | None) -> None:
         raise SettingsError(f"{name} is {given:g}; wanted a number above 0")
 
 
-def _known(store: Store, study: ResolvedStudy) -> tuple[float | None, float | None]:
+@dataclass(frozen=True)
+class Pace:
+    steps_per_second: float
+    sweep: SweepRow
+
+    def of(self, study: str) -> str:
+        """Where it is from, for a plan of that study."""
+        other = "" if self.sweep.study == study else f" of study {self.sweep.study}, which trains the same"
+        return f"the pace of sweep {self.sweep.sweep_id[:8]}{other}"
+
+
+def _known(store: Store, study: ResolvedStudy) -> tuple[Pace | None, float | None]:
     """How fast the newest sweep of any study trained this workload, and how much seeds of this one differ."""
     rows = store.studies()
     workload = study.spec()["workload"]
@@ -99,8 +125,9 @@ def _known(store: Store, study: ResolvedStudy) -> tuple[float | None, float | No
         for row in store.trainings(study.name, sweep_id=sweep.sweep_id)
         if row.purpose is Purpose.FINAL
     ]
-    paces = (pace_of(store, sweep) for sweep in reversed(sweeps) if (sweep.study, sweep.generation) in same_speed)
-    return next((found for found in paces if found is not None), None), seed_deviation(seeds, study.value_key)
+    alike = [sweep for sweep in reversed(sweeps) if (sweep.study, sweep.generation) in same_speed]
+    paces = (Pace(found, sweep) for sweep in alike if (found := pace_of(store, sweep)) is not None)
+    return next(paces, None), seed_deviation(seeds, study.value_key)
 
 
 def show_plan(console: Console, asked: Asked, now: datetime) -> None:
@@ -108,7 +135,7 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
     console.print(Text(f"{study.name}: ", style="bold") + Text(_budget(study), style="not bold"), highlight=False)
     if found is None:
         console.print(f"How many trials that is depends on the pace. {_learn(study)}", highlight=False, soft_wrap=True)
-        _show_outlook(console, asked.outlook)
+        _show_outlook(console, asked.outlook, asked.until(now))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("family")
@@ -129,15 +156,15 @@ def show_plan(console: Console, asked: Asked, now: datetime) -> None:
         console.print(written_for(console, line), highlight=False, soft_wrap=True)
     for warning in found.warnings:
         console.print(Text(f"warning: {written_for(console, warning)}", style="yellow"), soft_wrap=True)
-    _show_outlook(console, asked.outlook)
+    _show_outlook(console, asked.outlook, asked.until(now))
 
 
-def _show_outlook(console: Console, found: Outlook) -> None:
-    for line in _outlook(found):
+def _show_outlook(console: Console, found: Outlook, until: str) -> None:
+    for line in _outlook(found, until):
         console.print(written_for(console, line), highlight=False, soft_wrap=True)
 
 
-def _outlook(found: Outlook) -> list[str]:
+def _outlook(found: Outlook, until: str) -> list[str]:
     """What the next run does; of a sweep that is there, what is done and left."""
     lines = [f"the next run: {_next_run(found)}"]
     if found.driver is not None:
@@ -148,7 +175,7 @@ def _outlook(found: Outlook) -> list[str]:
             f"{_duration(done.seconds)}"
         )
     if found.left is not None:
-        lines.append(f"left: {_left(found.left)}")
+        lines.append(f"left: {_left(found.left)}{until}")
     return lines
 
 
@@ -179,10 +206,15 @@ def _left(left: Left) -> str:
     by_time = "" if left.seconds is None else _duration(left.seconds)
     if left.trials is None:
         return f"{by_time} of the budget" + ("" if left.steps is None else f", about {left.steps:,} steps at that pace")
-    return (
-        f"{counted(left.trials, 'trial')}, about {counted(left.trainings or 0, 'training')} and "
-        f"{left.steps or 0:,} steps{f', {by_time} at that pace' if by_time else ''}"
-    )
+    trainings, steps = left.trainings or 0, left.steps or 0
+    paced = f", {by_time} at that pace" if by_time and steps else ""
+    if not left.is_search_over or left.trials:
+        which = " under way, the last of the search" if left.is_search_over else ""
+        about = f"about {counted(trainings, 'training')} and {steps:,} steps{paced}"
+        return f"{counted(left.trials, 'trial')}{which}, {about}"
+    if not trainings:
+        return "nothing to train: the search and the finals have used the budget"
+    return f"the finals, for the search has ended: at most {counted(trainings, 'training')} and {steps:,} steps{paced}"
 
 
 def _finalists(found: Plan) -> str:
@@ -206,11 +238,12 @@ def _finalists(found: Plan) -> str:
 def _cost(found: Plan, asked: Asked, now: datetime) -> str:
     if found.cost is None:
         return f"time and money: unknown. {_learn(asked.study)}"
-    ends = (now + timedelta(seconds=found.cost.seconds)).strftime("%Y-%m-%d %H:%M")
+    until = asked.until(now) if asked.outlook.course.is_new else ""
+    whole = "" if asked.outlook.course.is_new else " for the whole of it"
     money = f", {found.cost.money:,.2f} in money" if found.cost.money is not None else ""
     return (
-        f"time: {_duration(found.cost.seconds)} at {found.steps_per_second:,.0f} steps per second ({asked.pace_from}), "
-        f"until {ends} if it began now; {found.cost.gpu_hours:,.2f} device hours{money}"
+        f"time: {_duration(found.cost.seconds)}{whole} at {found.steps_per_second:,.0f} steps per second "
+        f"({asked.pace_from}){until}; {found.cost.gpu_hours:,.2f} device hours{money}"
     )
 
 

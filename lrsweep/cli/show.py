@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -21,6 +22,8 @@ from lrsweep.sweep.progress import Best, best_of, heard_in, left_alone
 from lrsweep.sweep.stored import known_point, resolved_from
 from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
 
+ID_SHOWN = 8
+MOST_LISTED = 20
 RATES_SHOWN = 200
 """Of a training's rates in ``--json``: the whole curve is in the artifact that MLflow holds, and in SQL."""
 
@@ -196,16 +199,18 @@ def _best(
 
 
 def found_training(store: Store, study: str, what: str) -> TrainingRow:
-    """By the beginning of its id, or by ``TRIAL:HORIZON``: of a horizon's trainings the first seed that completed.
+    """By the beginning of its id, or by ``TRIAL:HORIZON`` where the trial has one training of that horizon.
 
-    Raises SettingsError where there is none, or more than one.
+    Raises SettingsError where there is none; and where there are several, with what tells them apart.
     """
     rows = store.trainings(study)
     if place := re.fullmatch(r"(\d+):(\d+)", what):
         of_trial = [row for row in rows if row.trial == int(place[1])]
         same = [row for row in of_trial if row.horizon == int(place[2])]
+        if len(same) == 1:
+            return same[0]
         if same:
-            return min(same, key=lambda row: (row.status.value != "completed", row.purpose.value != "search"))
+            raise _several(study, same, f"of trial {place[1]} at {place[2]} steps")
         horizons = ", ".join(dict.fromkeys(f"{row.trial}:{row.horizon}" for row in of_trial))
         there = f" There are: {horizons}." if of_trial else f" `lrsweep show {study}` lists the trials."
         raise SettingsError(f"study {study!r} has no training {what!r}.{there}")
@@ -213,12 +218,23 @@ def found_training(store: Store, study: str, what: str) -> TrainingRow:
     if len(found) == 1:
         return found[0]
     if found:
-        raise SettingsError(
-            f"{len(found)} trainings of study {study!r} have an id that begins with {what!r}: give more."
-        )
+        raise _several(study, found, f"whose id begins with {what!r}")
     raise SettingsError(
         f"study {study!r} has neither a trial nor a training {what!r}; wanted a trial's number, the beginning of a "
         f"training's id, or TRIAL:HORIZON, such as {_example(rows)}."
+    )
+
+
+def _several(study: str, rows: Sequence[TrainingRow], which: str) -> SettingsError:
+    listed = "".join(
+        f"\n  {row.training_id[:ID_SHOWN]}  {row.purpose.value}, trial {row.trial}, {row.horizon} steps, "
+        f"seed {row.seed}, {row.rate_scale:.3g} times its rate, {row.status.value}"
+        for row in rows[:MOST_LISTED]
+    )
+    more = f"\n  … and {len(rows) - MOST_LISTED} more" if len(rows) > MOST_LISTED else ""
+    return SettingsError(
+        f"study {study!r} has {len(rows)} trainings {which}. Name one by the beginning of its id, as in `lrsweep show "
+        f"{study} {rows[0].training_id[:ID_SHOWN]}`:{listed}{more}"
     )
 
 
@@ -299,7 +315,11 @@ def _trial(store: Store, study: str, number: int) -> TrialRow | None:
 
 
 def _example(rows: Sequence[TrainingRow]) -> str:
-    return f"{rows[0].training_id[:8]} or {rows[0].trial}:{rows[0].horizon}" if rows else "17, 1a2b3c4d or 17:600"
+    places = Counter((row.trial, row.horizon) for row in rows)
+    alone = next((row for row in rows if places[row.trial, row.horizon] == 1), None)
+    if alone is None:
+        return rows[0].training_id[:ID_SHOWN] if rows else "17, 1a2b3c4d or 17:600"
+    return f"{alone.training_id[:ID_SHOWN]} or {alone.trial}:{alone.horizon}"
 
 
 def _finite(value: float) -> float | None:

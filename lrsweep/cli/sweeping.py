@@ -6,14 +6,20 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
-from lrsweep.cli.live import Display, SweepConsole, retyped
+from lrsweep.cli.choosing.studied import choose_in
+from lrsweep.cli.following import retyped
+from lrsweep.cli.live import Display, SweepConsole
+from lrsweep.cli.reading import results
 from lrsweep.cli.reporting.ending import page_at_the_end
 from lrsweep.cli.telling import Lines
-from lrsweep.errors import DeadlinePassed, Interrupted, SettingsError, TryAgain
+from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.settings import make_homes, read_settings
+from lrsweep.records import SweepRow
+from lrsweep.selection.choice import Choice
+from lrsweep.settings import Settings, make_homes, read_settings
 from lrsweep.study import Study
 from lrsweep.study.durations import seconds_of
 from lrsweep.sweep import events
@@ -86,9 +92,16 @@ def sweep(
             if isinstance(leaving, Interrupted) and not has_begun:
                 raise Interrupted(leaving.exit_code - 128, INTERRUPTED_EARLY) from None
             raise
-    display.report(result, again=again)
+    display.report(result, again=again, choice=None if is_synthetic else _chosen(settings, result.sweep))
     if lines is not None:
         lines.end(result)
+
+
+def _chosen(settings: Settings, sweep: SweepRow) -> Choice | None:
+    """What ``lrsweep choose`` would say; None where nothing reached the full horizon. A sweep does not end by it."""
+    with suppress(LrsweepError), results(settings) as store:
+        return choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)[1]
+    return None
 
 
 def _obey_signals(stop: Stop) -> None:

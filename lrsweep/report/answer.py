@@ -30,6 +30,7 @@ def answer(report: Report) -> Answer:
         _shown(choice, report.metric),
         _value(best, report),
         *_gain(choice),
+        *([best.turning] if best.turning is not None else []),
         *_worth(choice, report),
         *_alike(choice),
         *_missing(choice),

@@ -18,6 +18,7 @@ from lrsweep.records import Json
 from lrsweep.report import using
 from lrsweep.report.answer import answer
 from lrsweep.report.charts import Chart, charts, families
+from lrsweep.report.coded import in_parts
 from lrsweep.report.content import Report
 from lrsweep.report.drawing import bar, drawn, whiskers
 from lrsweep.report.numbers import counted, moment
@@ -74,7 +75,7 @@ def page(report: Report) -> str:
         *(_section(key, _table(told[key]), *_notes(told[key])) for key in ("importance", "rungs", "cost")),
         *(_section(key, _table(told[key]), *_notes(told[key])) for key in ("divergences", "provenance")),
         _section("use", *_use(report)),
-        f"<footer>Made {escape(moment(report.made_at))} by lrsweep. {escape(' '.join(report.notes))}</footer>",
+        f"<footer>Made {escape(moment(report.made_at))} by lrsweep. {_sentence(' '.join(report.notes))}</footer>",
     ]
     policy = (
         f"default-src 'none'; style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'; "
@@ -144,7 +145,7 @@ def _answer(report: Report) -> str:
     kind = found.evidence.replace(" ", "-")
     return (
         f'<section id="answer" class="{kind}"><p class="badge">{escape(found.evidence)}</p>'
-        f"<p><strong>{escape(found.headline)}</strong> {escape(' '.join(found.sentences))}</p></section>"
+        f"<p><strong>{_sentence(found.headline)}</strong> {_sentence(' '.join(found.sentences))}</p></section>"
     )
 
 
@@ -160,7 +161,13 @@ def _section(key: str, *parts: str, title: str | None = None) -> str:
 
 
 def _paragraphs(lines: Iterable[str]) -> list[str]:
-    return [f'<p class="note">{escape(line)}</p>' for line in lines]
+    return [f'<p class="note">{_sentence(line)}</p>' for line in lines]
+
+
+def _sentence(text: str) -> str:
+    """Escaped, with code as code."""
+    parts = in_parts(text)
+    return "".join(f"<code>{escape(part)}</code>" if place % 2 else escape(part) for place, part in enumerate(parts))
 
 
 def _notes(table: Table) -> list[str]:

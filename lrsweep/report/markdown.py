@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lrsweep.report import using
 from lrsweep.report.answer import answer
+from lrsweep.report.coded import in_parts
 from lrsweep.report.content import Report
 from lrsweep.report.numbers import moment
 from lrsweep.report.tables import Cell, Table, Whiskers, tables
@@ -30,10 +31,6 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-CODE = re.compile(r"(?<![\w`\\])`(\w[\w ./:=-]*)`(?![\w`])")
-"""in a sentence: of signs that cannot become markup"""
-
-
 def quoted(text: str) -> str:
     """Code in a sentence stays code.
 
@@ -42,7 +39,7 @@ def quoted(text: str) -> str:
     >>> quoted("`lrsweep run _mine_` goes on, `<i>` is text")
     '`lrsweep run _mine_` goes on, \\\\`&lt;i&gt;\\\\` is text'
     """
-    parts = CODE.split(" ".join(text.split()))  # texts, and a code between each two
+    parts = in_parts(" ".join(text.split()))
     return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
 
 

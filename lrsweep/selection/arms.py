@@ -26,6 +26,8 @@ class Arm:
     """the smaller, the simpler: of two that are as good the simpler one is taken"""
     least_spread: float = 0.0
     """below which its deviation is chance: ``coarse`` says so of values that come in steps"""
+    order: int = 0
+    """among those that are compared: a trial's number, or where it stands in a table"""
 
     @property
     def n(self) -> int:
@@ -65,12 +67,14 @@ class Arm:
         return self.diverged / self.ended if self.ended else 0.0
 
     @property
-    def place(self) -> tuple[bool, float, float, bool, float, str]:
+    def place(self) -> tuple[bool, float, float, bool, float, int, str]:
         """Sorts the best first. Who diverges with one seed of three is no better for the mean of the other two, so that
         the share of divergences comes before the mean. Of equal means, as coarse values have, the baseline's comes
-        first, then the simpler one's."""
+        first, then the simpler one's, then the earlier. Of equal single values the earlier comes first, as in a search
+        (see ``ranking.ranked``): with one seed each, a tie is no sign that the simpler one is as good."""
         mean = 0.0 if self.mean is None else self.mean
-        return self.mean is None, self.divergence_rate, mean, not self.is_baseline, self.complexity, self.name
+        change, needs = (not self.is_baseline, self.complexity) if self.n > 1 else (False, 0.0)
+        return self.mean is None, self.divergence_rate, mean, change, needs, self.order, self.name
 
 
 def leader(arms: Sequence[Arm]) -> Arm:

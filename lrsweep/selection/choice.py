@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from lrsweep.records import Direction, Json
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.comparing import ALPHA, difference
 from lrsweep.selection.deciding import Evidence, Verdict, decide
+from lrsweep.selection.examples import OverExamples, examined, over_examples
 from lrsweep.selection.lengths import AtHorizon, at_each_horizon
 from lrsweep.selection.needed import next_step
 from lrsweep.selection.probabilities import probability_best
@@ -58,6 +59,27 @@ class Standing:
     """of a training, on the mean"""
     probability_best: float | None
     is_baseline: bool
+    examples: OverExamples | None = None
+    """the same over the examples that decide, where their losses were kept"""
+
+    @property
+    def gain_may_turn(self) -> bool:
+        """Whether seeds show which way the gain over the baseline goes, and examples do not."""
+        if self.gain_interval is None or self.examples is None or self.examples.baseline is None:
+            return False
+        return not self.gain_interval.holds(0.0) and self.examples.baseline.interval.holds(0.0)
+
+    @property
+    def turning(self) -> str | None:
+        """A sentence that says so, where it may turn."""
+        if not self.gain_may_turn or self.examples is None or self.examples.baseline is None:
+            return None
+        within = self.examples.baseline.interval
+        return (
+            "By seeds its gain over the baseline is clear of 0, over examples it is not (95 %: "
+            f"{within.low:.3g} to {within.high:.3g}): on another validation set of {self.examples.n:,} examples this "
+            "may turn round."
+        )
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -76,6 +98,7 @@ class Standing:
             "cost": self.cost,
             "probability_best": self.probability_best,
             "is_baseline": self.is_baseline,
+            "over_examples": None if self.examples is None else self.examples.to_json(),
         }
 
 
@@ -149,6 +172,7 @@ class Choice:
             "horizon": self.horizon,
             "n": recommended.n,
             "choice": recommended.to_json(),
+            "gain_may_turn": recommended.gain_may_turn,
             "finalists": [each.to_json() for each in self.standings],
             "worth": self.verdict.worth,
             "direction": self.direction,
@@ -196,8 +220,13 @@ def choose(
     chances = probability_best(arms)
     by_name = {point.name: point for point in final}
     judge = next((arm for arm in arms if arm.is_baseline and arm.mean is not None), None)
+    told = {arm.name: examined(arm, final[by_name[arm.name]], direction) for arm in arms}
+    of_judge = None if judge is None else told[judge.name]
     standings = [
-        _standing(arm, by_name[arm.name], final[by_name[arm.name]], judge, chances[arm.name], direction)
+        replace(
+            _standing(arm, by_name[arm.name], final[by_name[arm.name]], judge, chances[arm.name], direction),
+            examples=over_examples(told[arm.name], of_judge, told[verdict.recommended], direction),
+        )
         for arm in sorted(arms, key=lambda each: each.place)
     ]
     costs = [each.cost for each in results if each.cost is not None]

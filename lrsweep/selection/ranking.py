@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,6 +27,22 @@ class FamilyStanding:
     best: TrialRow | None
     baseline: TrialRow | None
     """what the user runs today, where it is of this family"""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How a sweep's own trials ended. One that diverged at a rate that a rung had raised, and not at its own, has not
+    diverged: trainings that diverged may be more."""
+
+    full: int = 0
+    halted: int = 0
+    diverged: int = 0
+    failed: int = 0
+
+    @classmethod
+    def of(cls, families: Iterable[FamilyStanding]) -> Ends:
+        found = [(each.complete, each.pruned, each.diverged, each.failed) for each in families]
+        return cls(*(sum(column) for column in zip(*found, strict=True)))
 
 
 def cost(value: float, direction: Direction) -> float:
@@ -61,17 +77,25 @@ def best_per_family(trials: Sequence[TrialRow], direction: Direction = "minimize
 
 
 def by_family(trials: Sequence[TrialRow], direction: Direction = "minimize") -> list[FamilyStanding]:
-    """Best family first; families without a trial at the full horizon last, by name."""
+    """Best family first, of two equal ones that of the earlier trial; families without a trial at the full horizon
+    last, by name."""
 
     def name(trial: TrialRow) -> str:
         return str(trial.params["family"])
 
-    def place(standing: FamilyStanding) -> tuple[bool, float, str]:
-        best = 0.0 if standing.best is None else cost(standing.best.value or 0.0, direction)
-        return standing.best is None, best, standing.family
-
     grouped = groupby(sorted(trials, key=name), key=name)
-    return sorted((_standing(family, list(group), direction) for family, group in grouped), key=place)
+    return in_order((_standing(family, list(group), direction) for family, group in grouped), direction)
+
+
+def in_order(standings: Iterable[FamilyStanding], direction: Direction) -> list[FamilyStanding]:
+    """As ``by_family`` orders them."""
+
+    def place(standing: FamilyStanding) -> tuple[bool, float, int, str]:
+        best = standing.best
+        measured = (0.0, 0) if best is None else (cost(best.value or 0.0, direction), best.number)
+        return best is None, *measured, standing.family
+
+    return sorted(standings, key=place)
 
 
 def _standing(family: str, trials: Sequence[TrialRow], direction: Direction) -> FamilyStanding:

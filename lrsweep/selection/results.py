@@ -6,10 +6,10 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lrsweep.errors import ScheduleError
-from lrsweep.records import Direction, Json
+from lrsweep.records import Direction, Json, Losses
 from lrsweep.schedules import Schedule, family_names, schedule, schedule_from_json
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.coarse import with_least_spreads
@@ -52,6 +52,8 @@ class Result:
     block: str = ""
     """how it was trained (engine, slots, kind of device), where that is known: another block's values are not compared,
     since the last digits of a training depend on it"""
+    examples: Losses | None = field(default=None, compare=False, repr=False)
+    """the loss of each example that the value is the mean of, where that was kept"""
 
     @property
     def has_diverged(self) -> bool:
@@ -126,6 +128,7 @@ def largest_block(results: Sequence[Result], horizon: int) -> tuple[list[Result]
 
 
 def arms_of(points: Mapping[Point, Sequence[Result]], direction: Direction, baseline: Point | None) -> list[Arm]:
+    """In the order of the points, which is the order of the trials where they are a study's."""
     arms = [
         Arm(
             name=point.name,
@@ -134,8 +137,9 @@ def arms_of(points: Mapping[Point, Sequence[Result]], direction: Direction, base
             diverged=sum(row.has_diverged for row in rows),
             is_baseline=point == baseline,
             complexity=complexity(point),
+            order=order,
         )
-        for point, rows in points.items()
+        for order, (point, rows) in enumerate(points.items())
     ]
     return with_least_spreads(arms)
 

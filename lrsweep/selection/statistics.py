@@ -27,6 +27,9 @@ class Interval:
     def width(self) -> float:
         return self.high - self.low
 
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
 
 def turned(interval: Interval | None, sign: float) -> Interval | None:
     """The same of the negative where the sign is below zero.

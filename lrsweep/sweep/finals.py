@@ -23,10 +23,12 @@ from lrsweep.records import Json, Origin, Purpose, Status, TrainingRow, TrialRow
 from lrsweep.selection import best_per_family, cost, ranked
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.coarse import with_least_spreads
-from lrsweep.selection.statistics import Interval
+from lrsweep.selection.results import UNKNOWN, Point, complexity
+from lrsweep.selection.statistics import Interval, turned
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.budgets import FEWEST_FINALISTS, finalists, kept_share, seed_deviation
+from lrsweep.sweep.stored import known_point
 
 NOTHING_REMOVED = Removed()
 SLIGHTLY = 0.02
@@ -195,11 +197,9 @@ def to_queue(planned: Sequence[TrainingRow], existing: Sequence[TrainingRow]) ->
 
 
 def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Sequence[TrainingRow]) -> list[Finalist]:
-    """Best first; empty where the sweep has no finals.
+    """Best first, in the order of ``Arm.place``, as in a choice among them; empty where the sweep has no finals.
 
-    Those that never diverged come first, then those with the smaller share of it: a schedule that diverges with one
-    seed of three is no better for the mean of its other two. Of a script there is one validation metric, which the
-    search has seen; ``is_decide`` is then False.
+    Of a script there is one validation metric, which the search has seen; ``is_decide`` is then False.
     """
     rows: dict[int, list[TrainingRow]] = defaultdict(list)
     for row in trainings:
@@ -207,16 +207,32 @@ def standings(study: ResolvedStudy, trials: Sequence[TrialRow], trainings: Seque
             rows[row.trial].append(row)
     metric, is_decide = deciding(study, [row for of_trial in rows.values() for row in of_trial])
     found = [_finalist(trial, rows[trial.number], metric, is_decide) for trial in trials if trial.number in rows]
+    baseline = max((trial.number for trial in trials if trial.origin is Origin.BASELINE), default=None)
     # values that come in steps are less certain than they look, as in a choice among them
-    arms = with_least_spreads([Arm(str(each.trial), each.family, _values(rows[each.trial], metric)) for each in found])
-    found = [replace(each, interval=arm.interval()) for each, arm in zip(found, arms, strict=True)]
+    arms = with_least_spreads(
+        [
+            Arm(
+                name=str(each.trial),
+                family=each.family,
+                costs=tuple(cost(value, study.sense) for value in _values(rows[each.trial], metric)),
+                diverged=each.diverged,
+                is_baseline=each.trial == baseline,
+                complexity=complexity_of(study, trial),
+                order=each.trial,
+            )
+            for each, trial in zip(found, (trial for trial in trials if trial.number in rows), strict=True)
+        ]
+    )
+    sign = cost(1.0, study.sense)
+    by_name = {arm.name: arm for arm in arms}
+    found = [replace(each, interval=turned(by_name[str(each.trial)].interval(), sign)) for each in found]
+    return sorted(found, key=lambda each: by_name[str(each.trial)].place)
 
-    def place(each: Finalist) -> tuple[bool, float, float, int]:
-        ended = each.n + each.diverged
-        mean = 0.0 if each.mean is None else cost(each.mean, study.sense)
-        return each.mean is None, each.diverged / max(1, ended), mean, each.trial
 
-    return sorted(found, key=place)
+def complexity_of(study: ResolvedStudy, trial: TrialRow) -> float:
+    """How much its schedule is made of, as far as this release can read its point."""
+    point = known_point(trial.params, study)
+    return UNKNOWN if point is None else complexity(Point(point.schedule.family, point.schedule.to_json()))
 
 
 def leader(of: Sequence[Finalist]) -> Finalist | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from lrsweep.records import Json, SweepRow, TrainingRow
+from lrsweep.records import Json, Purpose, SweepRow, TrainingRow, TrialRow
 from lrsweep.store.base import Store
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
@@ -15,7 +15,13 @@ from lrsweep.study.budgets import seconds_of
 from lrsweep.study.planning import Plan
 from lrsweep.sweep.beginning import Course, changed_sentence, course_of, newest_sweep, trials_left
 from lrsweep.sweep.failures import to_try_again, trials_of
+from lrsweep.sweep.finals import paid_steps
+from lrsweep.sweep.finals import plan as plan_finals
 from lrsweep.sweep.owner import driver_shown, is_dead
+from lrsweep.sweep.phases import Budget
+from lrsweep.sweep.race import RACE_KEY
+from lrsweep.sweep.race_state import RaceState
+from lrsweep.sweep.tally import Tally
 from lrsweep.sweep.warm_start import advised_points
 
 
@@ -41,6 +47,9 @@ class Left:
     steps: int | None
     """at most"""
     seconds: float | None
+    is_search_over: bool = False
+    """whether no trial is asked for any more: what a search spends is not what was expected of it, so that it may have
+    ended with fewer trials or more"""
 
 
 @dataclass(frozen=True)
@@ -119,13 +128,65 @@ def _left(
     done: Done,
     waiting: Sequence[TrainingRow],
 ) -> Left:
-    """What waits is left whatever the budget: a file can have a smaller one than before."""
+    """What waits is left whatever the budget: a file can have a smaller one than before. Once the search is over it is
+    what its trials under way are expected to take, and what is left for the finals."""
     pace = None if planned is None else planned.steps_per_second
     clock = seconds_of(study.budget, study.devices)
     if clock is not None:
         seconds = max(0.0, clock - sweep.seconds)
         return Left(None, None, None if pace is None else round(seconds * pace), seconds)
     assert planned is not None, "only a clock makes a plan depend on the pace"
-    trainings = max(len(waiting), round(planned.all_trainings) - done.trainings)
-    steps = max(sum(row.horizon for row in waiting), planned.total_steps - done.steps)
-    return Left(trials_left(store, study, sweep), trainings, steps, None if pace is None else steps / pace)
+    trials = store.trials(study.name, sweep_id=sweep.sweep_id)
+    rows = store.trainings(study.name, sweep_id=sweep.sweep_id)
+    again = trials_of([row for row in waiting if row.status.is_outcome])
+    under_way = sum(not trial.is_told for trial in trials if trial.origin.counts) + len(again)
+    is_over = not _asks_for_more(study, sweep, trials, rows)
+    if is_over:
+        before = [row for row in waiting if row.purpose is not Purpose.FINAL]
+        finals = _finals_left(study, sweep, planned, trials, rows, is_next=not before)
+        to_come = sum(row.horizon + study.cost.after(row.rung) for row in before if row.purpose is Purpose.SEARCH)
+        to_come += sum(row.horizon for row in before if row.purpose is Purpose.FIT)
+        trainings, steps = len(before) + finals, round(to_come) + finals * study.horizon
+    else:
+        under_way = trials_left(store, study, sweep)
+        trainings = max(len(waiting), round(planned.all_trainings) - done.trainings)
+        steps = max(sum(row.horizon for row in waiting), planned.total_steps - done.steps)
+    return Left(under_way, trainings, steps, None if pace is None else steps / pace, is_over)
+
+
+def _asks_for_more(
+    study: ResolvedStudy, sweep: SweepRow, trials: Sequence[TrialRow], rows: Sequence[TrainingRow]
+) -> bool:
+    """As a driver decides it."""
+    tally = Tally(study.sense, Removed.of(sweep))
+    for trial in trials:
+        tally.put_trial(trial)
+    for row in rows:
+        tally.put_training(row)
+    return Budget(study, seconds_before=sweep.seconds).pays_for_another_trial(tally, 0.0)
+
+
+def _finals_left(
+    study: ResolvedStudy,
+    sweep: SweepRow,
+    planned: Plan,
+    trials: Sequence[TrialRow],
+    rows: Sequence[TrainingRow],
+    *,
+    is_next: bool,
+) -> int:
+    """Trainings, at most: in a race, what those that wait leave of the budget is given out round by round."""
+    removed = Removed.of(sweep)
+    finals = [row for row in rows if row.purpose is Purpose.FINAL]
+    waiting = sum(not row.status.is_outcome for row in finals)
+    affordable = max(0, paid_steps(study, rows, removed=removed) - sum(row.steps for row in finals)) // study.horizon
+    if not finals:
+        expected = planned.final_steps // study.horizon
+        if is_next:
+            chosen = plan_finals(study, trials, rows, removed=removed)
+            expected = chosen.trainings if study.selection.racing else len(chosen.trials) * len(chosen.seeds)
+        return min(affordable, expected)
+    race = sweep.settings.get(RACE_KEY)
+    if race is None or RaceState.from_json(race).ended is not None or not study.selection.racing:
+        return waiting
+    return max(waiting, affordable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lrsweep.records import Json, TrainingPlan, TrainingRow, TrialRow, stable_hash, training_id
+from lrsweep.records import Json, Purpose, TrainingPlan, TrainingRow, TrialRow, stable_hash, training_id
 from lrsweep.space import candidate
 from lrsweep.study import ResolvedStudy
 
@@ -46,4 +46,10 @@ def next_plan(row: TrainingRow, trial: TrialRow, study: ResolvedStudy, *, checkp
         extra=point.extra,
         engine=study.engine,
         checkpoint_url=checkpoint_url,
+        keeps_examples=row.purpose is Purpose.FINAL and decides_by_loss(study),
     )
+
+
+def decides_by_loss(study: ResolvedStudy) -> bool:
+    """Whether its finals are compared by ``decide_loss``, of which the losses of single examples say more."""
+    return study.metric == "val_loss" and study.objective.kind == "last"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lrsweep.records import Direction, Origin, Purpose, TrainingRow, TrialRow, TrialState
-from lrsweep.selection import FamilyStanding, cost
+from lrsweep.selection import FamilyStanding, cost, in_order
 from lrsweep.store.rules import Removed
 
 
@@ -39,12 +39,7 @@ class Tally:
     @property
     def families(self) -> list[FamilyStanding]:
         """As ``selection.by_family`` orders them."""
-
-        def place(standing: FamilyStanding) -> tuple[bool, float, str]:
-            value = None if standing.best is None else standing.best.value
-            return value is None, 0.0 if value is None else cost(value, self._sense), standing.family
-
-        return sorted(self._families.values(), key=place)
+        return in_order(self._families.values(), self._sense)
 
     @property
     def finals(self) -> list[TrainingRow]:

@@ -36,7 +36,7 @@ def run(*command: str | Path, folder: Path, home: Path | None = None) -> str:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if home is not None:
         environ["LRSWEEP_HOME"] = str(home)
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

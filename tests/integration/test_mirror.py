@@ -24,7 +24,7 @@ from lrsweep.tracking.tracker import FoundRun, Sent
 from tests.sweeps import a_study, a_training, a_trial
 
 STUDY = a_study()
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import importlib.resources
 import sqlite3
 import time
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -138,6 +139,24 @@ def test_a_view_that_rounds_is_made_anew(database_url: str) -> None:
         assert "0.30000000000000004" in str(connection.scalar(query))
         assert connection.scalar(sa.text("SELECT count(*) FROM lrs_families")) == 2
     engine.dispose()
+
+
+def test_results_from_before_losses_of_examples_were_kept_take_them(database_url: str) -> None:
+    """The trainings of schema 0007 have none, and the next that ends may."""
+    make_old_database(database_url, "0003")
+    engine = sa.create_engine(with_schema(database_url, "lrsweep"))
+    with engine.begin() as connection:
+        migrate(connection, "0007")
+    engine.dispose()
+    assert upgrade_store(database_url).before == "0007"
+    store = open_store(database_url)
+    assert store.example_losses("s1") == {}
+    lease = store.acquire_lease("old", "bob", seconds=60)
+    losses = np.array([0.25, 4.0], dtype=np.float32)
+    done = Outcome(Status.COMPLETED, 200, 1.0, {"decide_loss": 2.125}, example_losses=losses)
+    store.end_training(lease, "t1", 1, done, Curve.empty())
+    assert store.example_losses("s1")["t1"].tolist() == [0.25, 4.0]
+    store.close()
 
 
 def test_nobody_begins_to_drive_while_other_tools_migrate_their_tables(database_url: str) -> None:

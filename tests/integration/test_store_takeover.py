@@ -34,7 +34,7 @@ def test_a_takeover_waits_for_the_write_in_progress(database_url: str) -> None:
         old.register_study(lease, StudyRow("digits", meaning="m", generation="g1", spec={}))
     finally:
         sa.event.remove(sa.engine.Engine, "before_cursor_execute", in_the_middle)
-    takeover.join(timeout=30)
+    takeover.join(timeout=120)
     assert was_waiting == [True]
     assert [row.owner for row in taken] == ["bob"]
     with pytest.raises(LeaseLost, match="has gone to bob"):

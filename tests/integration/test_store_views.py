@@ -202,6 +202,7 @@ def test_no_query_reads_a_whole_table(opened: tuple[Store, Lease, str]) -> None:
         "next number": lambda: store.next_trial_number("digits"),
         "events": lambda: store.events("study7"),
         "curves of a sweep": lambda: store.curve_bytes("s7-"),
+        "losses of examples": lambda: store.example_losses("s7-"),
     }
     for asking, look in looks.items():  # noqa: B007 (the listener reads it)
         look()

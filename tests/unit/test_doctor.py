@@ -183,7 +183,7 @@ def test_a_database_of_ours_is_well(database_url: str) -> None:
     assert probed.is_current
     assert probed.may_write
     assert probed.journal_mode in (None, "wal")
-    assert abs(probed.seconds_ahead) < 5
+    assert abs(probed.seconds_ahead) < 30  # half of what a machine pauses between two looks at a clock counts
     assert levels(check_database(probed, "")) == ["ok"]
 
 

@@ -53,7 +53,7 @@ def test_a_pipe_gets_the_text_and_stays_a_pipe() -> None:
     reader = threading.Thread(target=lambda: got.append(Path("pipe").read_text()), daemon=True)
     reader.start()
     write_whole(Path("pipe"), "text", "--out")
-    reader.join(10)
+    reader.join(120)
     assert (got, Path("pipe").is_fifo(), there()) == (["text"], True, ["pipe"])
 
 

@@ -17,12 +17,15 @@ from rich.console import Console
 
 import lrsweep
 from lrsweep.cli.commands.running import run
-from lrsweep.cli.live import Display, next_commands, pasteable, sparkline
+from lrsweep.cli.following import next_commands
+from lrsweep.cli.live import Display, pasteable, sparkline
 from lrsweep.errors import DeadlinePassed, Interrupted
 from lrsweep.records import Status, SweepRow, TrialState, WorkloadSpec
 from lrsweep.schedules import Schedule, family_names, schedule
 from lrsweep.scripts.command import Command
 from lrsweep.selection import by_family
+from lrsweep.selection.choice import choose
+from lrsweep.selection.results import Point, Result
 from lrsweep.space import candidate, suggest
 from lrsweep.study import OPTIMIZERS
 from lrsweep.sweep.homes import Homes
@@ -182,9 +185,24 @@ def test_the_report_ends_with_the_best_schedule_and_what_to_type_next() -> None:
         "for sgd (momentum=0.9, weight_decay=0). Best of its trials on one seed each: partly luck, see the README."
         in (lines)
     )
-    assert lines[-4] == "Next:"
-    assert lines[-3].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep ui quick ")
-    assert lines[-2].startswith("  LRSWEEP_HOME='/data/[lr]' lrsweep choose quick ")
+    typed = [line.split("   ")[0] for line in lines[lines.index("Next:") + 1 :]]
+    home = "  LRSWEEP_HOME='/data/[lr]' lrsweep "
+    assert typed == [f"{home}{words}" for words in ("ui quick", "choose quick", "report quick", "run STUDY.toml")]
+
+
+@pytest.mark.parametrize("value", [0.9, 0.2], ids=["decided", "undecided"])
+def test_a_report_names_promote_where_it_is_decided_and_else_what_would_show_more(value: float) -> None:
+    """Three seeds of two families, far apart or not."""
+    rows = {"cosine": (0.1, 0.2, 0.3), "linear": (value, value + 0.1, value - 0.1)}
+    found = choose(
+        [Result(Point(name), 90, str(seed), each) for name, of in rows.items() for seed, each in enumerate(of)]
+    )
+    console = recorded()
+    Display(console, STUDY_FILE, HOMES).report(a_result(), again="", choice=found)
+    text = console.export_text()
+    promotes = "lrsweep promote quick --to schedules/quick.json   puts it in force, as a file that trainings load"
+    assert (promotes in text) == (value == 0.9)
+    assert (f"Which schedule is best is undecided. To know more: {found.next_step}." in text) == (value == 0.2)
 
 
 def test_a_report_without_any_trial_says_so() -> None:

@@ -346,8 +346,56 @@ def test_what_is_not_there_is_refused_with_what_there_is() -> None:
         found_training(store, "quick", "0:77")
     with pytest.raises(SettingsError, match="neither a trial nor a training 'zzz'"):
         show_what(store, "quick", "zzz")
-    with pytest.raises(SettingsError, match="have an id that begins with ''"):
+    with pytest.raises(SettingsError, match=r"trainings whose id begins with ''\. Name one by the beginning of its id"):
         found_training(store, "quick", "")
+
+
+def test_of_several_trainings_of_a_trial_and_horizon_each_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finalist has one of the search and one for each fresh seed; the ids that are listed name them."""
+    study = replace(
+        only_sgd(trials=4), total_steps=4 * (30 + 90) + 4 * 90, selection=SelectionSpec(finalists=2, seeds=2)
+    )
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", study, completed), {})
+    trial = json.loads(run("show", "quick", "--json").out)["finalists"][0]["trial"]
+    refused = run("show", "quick", f"{trial}:90")
+    assert (refused.code, refused.out) == (64, "")
+    first, *listed = refused.err.splitlines()
+    trainings = json.loads(run("show", "quick", f"{trial}", "--json").out)["trainings"]
+    of_horizon = [row for row in trainings if row["horizon"] == 90]
+    assert len(listed) == len(of_horizon) >= 3
+    assert first.startswith(f"study 'quick' has {len(listed)} trainings of trial {trial} at 90 steps. Name one by the ")
+    assert f"as in `lrsweep show quick {listed[0].split()[0]}`" in first
+    for line, row in zip(listed, of_horizon, strict=True):
+        name = line.split()[0]
+        assert f"{row['purpose']}, trial {trial}, 90 steps, seed {row['seed']}" in line
+        assert json.loads(run("show", "quick", name, "--json").out)["training"] == row["training"]
+
+
+def test_status_counts_how_trials_ended_as_show_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What diverged at a rung's raised rate and not at its own has not diverged; trainings that did are more, and it
+    is said why."""
+
+    begun: set[int] = set()
+
+    def script(plan: TrainingPlan) -> Outcome:
+        is_raised = plan.horizon == 30 and plan.seed not in begun
+        begun.add(plan.seed)
+        return diverged(plan) if is_raised or plan.peak_lr > 0.3 else completed(plan)
+
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", only_sgd(trials=8), script), {})
+    status, shown = (json.loads(run(*words, "--json").out) for words in (("status",), ("show", "quick")))
+    columns = ("full", "halted", "diverged", "failed")
+    assert status["trials_ended"] == {name: sum(each[name] for each in shown["families"]) for name in columns}
+    assert status["trainings"]["diverged"] > status["trials_ended"]["diverged"] > 0
+    said = run("status").out
+    counts = ", ".join(f"{count} {name}" for name, count in status["trials_ended"].items() if count)
+    assert f"trials: 8 of 8 told ({counts})" in said
+    assert "trainings: " in said
+    assert "a trial has diverged where it did so at its own rate" in said
 
 
 def two_sweeps() -> Store:
@@ -517,7 +565,7 @@ def test_a_driver_is_asked_and_waited_for(store: Store) -> None:
 
     driver = threading.Thread(target=obeys)
     driver.start()
-    ended = cancel(store, "quick", patience_seconds=30)
+    ended = cancel(store, "quick", patience_seconds=120)
     driver.join()
     assert (ended.status, ended.by) == (SweepStatus.CANCELLED, "driver")
 
@@ -552,7 +600,7 @@ def test_a_driver_that_still_starts_is_asked_once_its_sweep_is_there(store: Stor
         store.release_lease(lease)
 
     driver = threading.Thread(target=obeys)
-    ended = cancel(store, "quick", patience_seconds=30, say=starts)
+    ended = cancel(store, "quick", patience_seconds=120, say=starts)
     driver.join()
     assert (ended.sweep, ended.status, ended.by) == ("sweep-2", SweepStatus.CANCELLED, "driver")
     assert said[-1] == "a test is asked to end the sweep; it saves what runs first"

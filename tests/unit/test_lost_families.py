@@ -79,7 +79,8 @@ def test_a_trial_and_a_training_of_a_lost_family_are_shown_without_the_schedule(
     assert (trial["params"]["family"], trial["schedule"], trial["value"]) == (LOST, None, 0.5)
     assert WHY in run("show", "quick", lost).out
     assert json.loads(run("show", "quick", known, "--json").out)["schedule"] is not None
-    training = json.loads(run("show", "quick", f"{lost}:90", "--json").out)
+    identity = next(row["training"] for row in trial["trainings"] if row["horizon"] == 90)
+    training = json.loads(run("show", "quick", identity, "--json").out)
     assert (training["family"], training["steps"], len(training["rates"])) == (LOST, 90, 90)
 
 
@@ -91,7 +92,8 @@ def test_results_of_a_lost_family_are_exported(run: Typed) -> None:
 
 def test_a_training_of_a_lost_family_is_not_reproduced_and_the_reason_is_its_own(run: Typed) -> None:
     """Exit code 70; nothing is loaded or trained for it."""
-    refused = run("reproduce", "quick", f"{number_of(run, LOST)}:90", "--device", "cpu")
+    trainings = json.loads(run("show", "quick", number_of(run, LOST), "--json").out)["trainings"]
+    refused = run("reproduce", "quick", trainings[-1]["training"], "--device", "cpu")
     assert refused.code == 70
     assert WHY in refused.out
 

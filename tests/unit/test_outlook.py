@@ -9,13 +9,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from lrsweep.cli.plan import Asked, show_plan
+from lrsweep.cli.plan import Asked, Pace, show_plan
 from lrsweep.errors import Interrupted, SweepFailed
-from lrsweep.records import Status, SweepStatus, TrainingPlan
+from lrsweep.records import Purpose, Status, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.study import BudgetSpec, ResolvedStudy, SelectionSpec
 from lrsweep.study.planning import plan
 from lrsweep.sweep.beginning import Course, used_up
 from lrsweep.sweep.failures import STOPPED_KEY
+from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.outlook import Left, Outlook, outlook
 from lrsweep.sweep.stopping import Stop
 from tests.scripted import Bench, End, ScriptedExecutor, Stays, completed, failed, in_turn, only_sgd
@@ -85,7 +86,7 @@ def test_a_sweep_that_was_left_says_what_is_done_and_left() -> None:
     assert first == "the next run: goes on with sweep sweep-1"
     assert done == f"done: {told} trials, {len(ended)} trainings, {steps} steps in 90 s"
     assert left.startswith(f"left: {12 - told} trials, about {found.left.trainings} trainings and ")
-    assert left.endswith("at that pace")
+    assert left.endswith("at that pace, until 2026-11-21 00:00 if it went on now")
 
 
 def test_what_is_tried_again_is_left_and_not_done() -> None:
@@ -149,4 +150,72 @@ def test_of_a_budget_in_time_it_is_the_time_that_is_left() -> None:
     assert seen(bench, timed).left == Left(None, None, None, 510.0)
     found = seen(bench, timed, pace=10.0)
     assert found.left == Left(None, None, 5100, 510.0)
-    assert shown(found)[-1] == "left: 8 min of the budget, about 5,100 steps at that pace"
+    until = "until 2026-11-21 00:08 if it went on now"
+    assert shown(found)[-1] == f"left: 8 min of the budget, about 5,100 steps at that pace, {until}"
+
+
+WITH_FINALS = replace(
+    STUDY,
+    trials=40,
+    budget=BudgetSpec(trainings=16),
+    selection=SelectionSpec(finalists=2, seeds=2),
+    total_steps=16 * 90,
+)
+
+
+def interrupted_in_the_finals(study: ResolvedStudy) -> Bench:
+    """After one of their trainings; the search ended with another number of trials than was expected of its share."""
+    bench, stop = Bench(study), Stop()
+    fresh = set(fresh_seeds(study, 20))
+    ended = 0
+
+    def script(plan: TrainingPlan) -> End:
+        nonlocal ended
+        if plan.seed not in fresh:
+            return completed(plan)
+        ended += 1
+        if ended == 1:
+            return completed(plan)
+        stop.signum = 2
+        return Stays()
+
+    driver = bench.driver(ScriptedExecutor(script), stop=stop)
+    with pytest.raises(Interrupted):
+        driver.run()
+    driver.queue_running_again(reason="Interrupted")
+    bench.store.release_lease(bench.lease)
+    return bench
+
+
+@pytest.mark.parametrize("racing", [False, True])
+def test_an_interrupt_in_the_finals_leaves_finals_and_no_trials(racing: bool) -> None:
+    """What the search did not come to is not left: its share is used. A race may take all that the budget has."""
+    study = replace(WITH_FINALS, selection=replace(WITH_FINALS.selection, racing=racing))
+    bench = interrupted_in_the_finals(study)
+    finals = [row for row in bench.trainings() if row.purpose is Purpose.FINAL]
+    waiting = [row for row in finals if not row.status.is_outcome]
+    told = sum(trial.is_told for trial in bench.trials)
+    assert (len(finals) - len(waiting), told < study.trials) == (1, True)
+    found = seen(bench)
+    assert found.left is not None
+    assert found.done is not None
+    affordable = (study.total_steps - found.done.steps) // 90
+    trainings = affordable if racing else len(waiting)
+    assert (found.left.trials, found.left.trainings, found.left.steps) == (0, trainings, trainings * 90)
+    count = f"{trainings} training{'s' if trainings > 1 else ''}"
+    assert shown(found, study)[-1] == (
+        f"left: the finals, for the search has ended: at most {count} and {trainings * 90} steps"
+    )
+    assert found.to_json()["left"]["is_search_over"] is True
+    # what it says holds: the next driver trains no more than that
+    trained = len([row for row in bench.trainings() if row.status.is_outcome])
+    bench.lease = bench.store.acquire_lease(study.name, "a test", seconds=600)
+    bench.drive()
+    assert 0 < len([row for row in bench.trainings() if row.status.is_outcome]) - trained <= trainings
+
+
+def test_a_pace_says_which_sweep_it_is_of() -> None:
+    """Another study that trains the same is named; a sweep of the study itself by its id."""
+    sweep = SweepRow("6bf8d279f4dcc279", "other", "g")
+    assert Pace(10.0, sweep).of("quick") == "the pace of sweep 6bf8d279 of study other, which trains the same"
+    assert Pace(10.0, sweep).of("other") == "the pace of sweep 6bf8d279"

@@ -149,4 +149,4 @@ def test_a_long_text_is_cleaned_in_a_moment(text: str) -> None:
     began = time.monotonic()
     text = real(text)
     public_command(f"x {public_text(text)} {text}")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60

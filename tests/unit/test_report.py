@@ -397,6 +397,15 @@ def test_hostile_names_are_text(finished: Report) -> None:
     assert "\n# x" not in plain
 
 
+def test_code_in_a_sentence_is_code_and_a_name_in_it_no_markup(finished: Report) -> None:
+    """In the answer, in notes and at the foot; what is no code keeps its backticks, and every sign is escaped."""
+    notes = ("Then type `lrsweep run mine.toml`, or `--new`, not `<script>x</script>`.",)
+    text = page(replace(finished, notes=notes, curves_left_out=3))
+    assert "<code>lrsweep run mine.toml</code>, or <code>--new</code>, not `&lt;script&gt;x&lt;/script&gt;`." in text
+    assert "more are left out here; <code>lrsweep ui</code> shows all." in text
+    assert text.count("<script") == 2
+
+
 def test_without_a_script_the_charts_are_there(finished: Report) -> None:
     """Each figure has a picture with a line or a point for the strong series."""
     text = page(finished)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsweep.errors import SettingsError
@@ -22,12 +24,25 @@ class Asked:
     baseline: str | None = None
     worth: float | None = None
     target: str | None = None
+    source: tuple[str, ...] = ()
+    """what was typed to name the results"""
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """The words after ``lrsweep choose``, but for the direction and the target."""
+        options = {"--horizon": self.horizon, "--baseline": self.baseline, "--worth": self.worth}
+        return *self.source, *(
+            word for name, value in options.items() if value is not None for word in (name, str(value))
+        )
 
 
-def read_target(given: str, metric: str, direction: Direction | None) -> tuple[Target, Direction]:
+def read_target(
+    given: str, metric: str, direction: Direction | None, *, typed: Sequence[str], is_free: bool
+) -> tuple[Target, Direction]:
     """``value >= 0.94``: the target, and which way the metric is better, which it says too.
 
-    Raises SettingsError for another metric, and for another direction than the one that is known already.
+    ``typed`` are the words beside it, for a line to type instead; ``is_free``: whether the direction is the user's to
+    give here. Raises SettingsError for another metric, and for another direction than the one that is known already.
     """
     aim = read_aim(given)
     sign = {"maximize": ">=", "minimize": "<=", None: ""}[direction]
@@ -38,8 +53,15 @@ def read_target(given: str, metric: str, direction: Direction | None) -> tuple[T
         start = " ".join(filter(None, [metric, sign]))
         raise SettingsError(f"--target is {given!r}, and what is compared is {metric}: write '{start} …'.")
     if direction not in (None, aim.direction):
+        assert direction is not None
+        right = f"{metric} {sign} {aim.objective.target:g}"
+        ours = shlex.join(
+            ["lrsweep", "choose", *typed, *(["--direction", direction] if is_free else []), "--target", right]
+        )
+        said = "by --direction" if is_free else "by the study's file (study.direction)"
+        other = f" Where it is to {aim.direction}: `{shlex.join(['lrsweep', 'choose', *typed, '--target', given])}`."
         raise SettingsError(
-            f"--target is {given!r}, and {metric} is to {direction}: write '{metric} {sign} …', or another direction."
+            f"--target is {given!r}, and {metric} is to {direction} {said}. Type `{ours}`.{other if is_free else ''}"
         )
     return Target(aim.objective.target, aim.direction), aim.direction
 

@@ -37,6 +37,8 @@ def _answer(choice: Choice, metric: str) -> list[str]:
         lines.append(f"  lrsweep.schedule_from_json({escape(repr(best.point.schedule))})")
     if choice.targeted is not None:
         lines += [escape(line) for line in _of_target(choice.targeted, choice, metric)]
+    if best.turning is not None:
+        lines.append(escape(best.turning))
     if (missing := next((each for each in choice.left_out if each.is_baseline), None)) is not None:
         lines.append(
             f"The baseline, {escape(missing.point.family)}, is not compared: it has {counted(missing.seeds, 'seed')}, "
@@ -102,6 +104,7 @@ def _marks(choice: Choice, each: Standing) -> str:
 def _beside(choice: Choice, metric: str, of_sweep: int | None) -> list[str]:
     lines = [] if len(choice.standings) <= MOST_ROWS else [f"… and {len(choice.standings) - MOST_ROWS} more."]
     lines.append(_luck(choice.argmin, metric))
+    lines += _over_examples(choice.recommended, metric)
     if isinstance(choice.rates, Rates):
         lines.append(
             f"Peak rates of {choice.recommended.point.family} from {choice.rates.low:.3g} to {choice.rates.high:.3g} "
@@ -132,6 +135,19 @@ def _luck(argmin: Argmin, metric: str) -> str:
     how = "too good" if argmin.optimism >= 0 else "worse than they are"
     same = " by the same measure" if argmin.is_searched else ""
     return f"{taken}, whose {seeds} seeds come to {argmin.mean:.4g}{same}: {abs(argmin.optimism):.2g} {how}."
+
+
+def _over_examples(best: Standing, metric: str) -> list[str]:
+    """The recommended, by the examples that decide."""
+    found = best.examples
+    if found is None:
+        return []
+    text = f"Over the {found.n:,} examples that decide, with these seeds: {metric} {_interval(found.interval)} (95 %)"
+    if found.baseline is None:
+        return [f"{text}."]
+    both = found.baseline.interval_with_seeds
+    with_seeds = "" if both is None else f", with other seeds too {_reach(both)}"
+    return [f"{text}, gain {found.baseline.gain:+.3g} {_reach(found.baseline.interval)}{with_seeds}."]
 
 
 def _at(each: AtHorizon, choice: Choice) -> str:

@@ -1,4 +1,4 @@
-"""``lrsweep choose STUDY``: the finals of a study's newest sweep as results.
+"""``lrsweep choose STUDY``: the finals of a study's newest sweep, or of one that was named, as results.
 
 Finalists were trained with seeds of their own, on the half of the validation data that the search did not see. Where a
 sweep has had none, its best trials stand for themselves, with the one seed that each of them has.
@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lrsweep.cli.choosing.asked import NOTHING, block_of, read_target
 from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.errors import SettingsError
-from lrsweep.records import Direction, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import Direction, Losses, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.results import Point, Result
+from lrsweep.selection.targets import Target
 from lrsweep.store import Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import deciding
 from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.stored import known_point, resolved_from
+
+LOSS_OF_EXAMPLES = "decide_loss"
+"""The metric of which the losses of single examples are kept: they are its parts."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,10 @@ class Studied:
     """whether the sweep is not continued"""
 
 
-def results_of(store: Store, given: str) -> Studied:
-    """Raises SettingsError where no training of the study reached the full horizon."""
-    sweep = chosen_sweep(store, given)
+def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied:
+    """Of the study's newest sweep, or of the one whose id begins so. Raises SettingsError where none of its trainings
+    reached the full horizon."""
+    sweep = chosen_sweep(store, given, sweep_id)
     study = resolved_from(generation_of(store, sweep), sweep)
     trials = {trial.number: trial for trial in store.trials(sweep.study, sweep_id=sweep.sweep_id)}
     everything = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
@@ -65,7 +71,8 @@ def results_of(store: Store, given: str) -> Studied:
     points = _points(study, trials.values())
     finals = [row for row in rows if row.purpose is Purpose.FINAL]
     metric, _ = deciding(study, finals)
-    found = _results(finals, points, metric)
+    examples = store.example_losses(sweep.sweep_id) if metric == LOSS_OF_EXAMPLES else {}
+    found = _results(finals, points, metric, examples)
     searched = _results([row for row in rows if row.purpose is Purpose.SEARCH], points, study.value_key)
     if not any(each.value is not None for each in (*found, *searched)):
         raise SettingsError(
@@ -113,8 +120,14 @@ def _points(study: ResolvedStudy, trials: Iterable[TrialRow]) -> dict[int, Point
     return found
 
 
-def _results(rows: Iterable[TrainingRow], points: Mapping[int, Point], metric: str) -> list[Result]:
-    """Of trainings that came to a value or diverged: a failure says nothing of a schedule."""
+def _results(
+    rows: Iterable[TrainingRow],
+    points: Mapping[int, Point],
+    metric: str,
+    examples: Mapping[str, Losses] = MappingProxyType({}),
+) -> list[Result]:
+    """Of trainings that came to a value or diverged: a failure says nothing of a schedule. ``examples`` are losses by
+    training."""
     return [
         Result(
             points[row.trial],
@@ -123,15 +136,18 @@ def _results(rows: Iterable[TrainingRow], points: Mapping[int, Point], metric: s
             row.metrics.get(metric) if row.status is Status.COMPLETED else None,
             row.seconds,
             block_of(row.engine, row.device),
+            examples.get(row.training_id),
         )
         for row in rows
         if row.trial in points and row.status in (Status.COMPLETED, Status.DIVERGED)
     ]
 
 
-def choose_in(store: Store, given: str, *, worth: float | None, target: str | None = None) -> tuple[str, Choice]:
+def choose_in(
+    store: Store, given: str, *, worth: float | None, target: str | None = None, sweep_id: str | None = None
+) -> tuple[str, Choice]:
     """The metric that decides, and the choice. Raises SettingsError for a target of another metric or direction."""
-    found = results_of(store, given)
+    found = results_of(store, given, sweep_id)
     return found.metric, choose_of(found, given, worth=worth, target=target)
 
 
@@ -145,13 +161,18 @@ def choose_of(found: Studied, given: str, *, worth: float | None, target: str | 
         searched_again=found.searched_again,
         baseline=found.baseline,
         worth=found.worth if worth is None else worth,
-        target=None if target is None else read_target(target, found.metric, found.direction)[0],
+        target=None if target is None else _target(found, given, target, worth),
         alpha=NOTHING if found.is_racing else found.alpha,
         looks=found.looks,
     )
     if found.is_racing:
         choice = replace(choice, next_step=_to_end_the_race(found, given))
     return replace(choice, search_cost=found.seconds, cost_unit="s")
+
+
+def _target(found: Studied, given: str, target: str, worth: float | None) -> Target:
+    typed = (given, *(() if worth is None else ("--worth", str(worth))))
+    return read_target(target, found.metric, found.direction, typed=typed, is_free=False)[0]
 
 
 def _to_end_the_race(found: Studied, given: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -39,6 +40,11 @@ def read_table(file: Path) -> list[Result]:
             f"{file} has no column {_listed(missing)}; it has {_listed(columns)}.{_to_rename(missing, columns)} Wanted "
             f"are {_listed(NEEDED)}, and where they are known {_listed(OPTIONAL)}."
         )
+    if misspelt := _misspelt(columns):
+        written = ", ".join(f"{known!r} for {column!r}" for known, column in misspelt.items())
+        raise SettingsError(
+            f"{file} has columns that would not be read as they are written: write {written}, or take them out."
+        )
     if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
         raise SettingsError(
             f"{file} has several columns {_listed(twice)}: keep one of each, for only one can be meant."
@@ -67,8 +73,24 @@ def _to_rename(missing: Sequence[str], columns: Sequence[str]) -> str:
         return f" Its cells are separated by {SEPARATORS[other]}: write it with commas."
     others = {name.lower(): name for name in columns if name not in (*NEEDED, *OPTIONAL)}
     near = {name: found[0] for name in missing if (found := get_close_matches(name, others, n=1))}
-    renamed = ", ".join(f"{name!r} for {others[found]!r}" for name, found in near.items())
+    known = {**{name: others[found] for name, found in near.items()}, **_misspelt(columns)}
+    renamed = ", ".join(f"{name!r} for {column!r}" for name, column in known.items())
     return f" Write {renamed}." if renamed else ""
+
+
+def _misspelt(columns: Sequence[str]) -> dict[str, str]:
+    """Columns that nobody would read and somebody meant, by the known name that they have in other letters.
+
+    >>> _misspelt(["family", "Cost", "peak lr", "machine"])
+    {'cost': 'Cost', 'peak_lr': 'peak lr'}
+    """
+    known = {_letters(name): name for name in (*NEEDED, *OPTIONAL)}
+    others = [column for column in columns if column not in known.values()]
+    return {known[_letters(column)]: column for column in others if _letters(column) in known}
+
+
+def _letters(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
 
 
 def _rows(file: Path) -> tuple[list[tuple[int, Mapping[str, object]]], list[str]]:
@@ -99,7 +121,8 @@ def _parquet(file: Path) -> tuple[list[tuple[int, Mapping[str, object]]], list[s
         table = pyarrow.parquet.read_table(file)
     except pyarrow.ArrowInvalid as error:
         raise SettingsError(f"{file} is no Parquet file ({error}).") from None
-    return list(enumerate(table.to_pylist(), 1)), table.column_names
+    columns = [str(name).strip() for name in table.column_names]
+    return list(enumerate(table.rename_columns(columns).to_pylist(), 1)), columns
 
 
 def _result(line: int, row: Mapping[str, object], problems: list[str]) -> Result | None:
@@ -174,7 +197,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def choose_from(file: Path, asked: Asked) -> tuple[str, Choice]:
     """The column's name and the choice."""
-    return VALUE, choose_among(read_table(file), str(file), VALUE, asked)
+    return VALUE, choose_among(read_table(file), str(file), VALUE, replace(asked, source=("--from", str(file))))
 
 
 def choose_among(
@@ -193,7 +216,7 @@ def choose_among(
     value. A target says which way the metric is better where nothing else does."""
     target, better = None, asked.direction or "minimize"
     if asked.target is not None:
-        target, better = read_target(asked.target, metric, asked.direction)
+        target, better = read_target(asked.target, metric, asked.direction, typed=asked.typed, is_free=True)
     there = horizons(results)
     if asked.horizon is not None and asked.horizon not in there:
         raise SettingsError(f"--horizon is {asked.horizon}, and {source} has {_listed([str(each) for each in there])}.")

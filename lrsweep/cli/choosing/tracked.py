@@ -201,8 +201,9 @@ def choose_tracked(
         reasons = "".join(f"\n  {count}: {reason}" for reason, count in found.left_out.items())
         raise SettingsError(f"no run of experiment {experiment!r} is a result to choose by:{reasons}")
     level = level_of(found.finals, sweeps)
+    source = ("--from-mlflow", experiment, "--metric", metric)
     choice = choose_among(
-        *(found.results, f"experiment {experiment!r}", metric, asked),
+        *(found.results, f"experiment {experiment!r}", metric, replace(asked, source=source)),
         searched=found.searched,
         alpha=NOTHING if level.racing else level.alpha,
         looks=level.looks,

@@ -17,6 +17,7 @@ from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import SettingsError
 
 if TYPE_CHECKING:
+    from lrsweep.cli.choosing.studied import Studied
     from lrsweep.selection.choice import Choice
 
 
@@ -66,6 +67,14 @@ def choose(
         str | None,
         typer.Option("--baseline", metavar="FAMILY", help="Of a file or of runs: what is used today."),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="ID",
+            help="Of a study: an earlier sweep instead of the newest; the beginning of its id is enough.",
+        ),
+    ] = None,
     worth: Annotated[
         float | None,
         typer.Option(
@@ -94,6 +103,8 @@ def choose(
         raise SettingsError(f"--worth is {worth}; wanted a number above 0, in the metric's own units.")
     if metric is not None and experiment is None:
         raise SettingsError("--metric is of MLflow's runs: a study has its own, and a table its column value.")
+    if sweep is not None and study is None:
+        raise SettingsError("--sweep is of a study: a table and MLflow's runs have no sweeps to name.")
     if study is not None:
         of_others = {"--direction": direction, "--horizon": horizon, "--baseline": baseline}
         if given := [name for name, value in of_others.items() if value is not None]:
@@ -101,8 +112,10 @@ def choose(
                 f"{', '.join(given)}: a study has its own; such options are for --from and --from-mlflow. "
                 f"{' '.join(IN_THE_FILE[name] for name in given)}"
             )
-        metric, choice, of_sweep = _of_study(study, worth, target)
-        _show(metric, choice, {}, of_sweep=of_sweep, as_json=as_json)
+        found, choice, has_ended = _of_study(study, sweep, worth, target)
+        _show(found.metric, choice, {}, of_sweep=found.trainings, as_json=as_json)
+        if not as_json:
+            _show_next(choice, [study, *(() if sweep is None else ("--sweep", sweep))], found.study, has_ended)
         return
     from lrsweep.cli.choosing.asked import Asked
 
@@ -119,15 +132,26 @@ def choose(
     _show(*choose_tracked(experiment, read_settings(os.environ), metric, asked), as_json=as_json)
 
 
-def _of_study(study: str, worth: float | None, target: str | None) -> tuple[str, Choice, int]:
-    """The metric, the choice, and how many trainings its sweep has begun."""
+def _of_study(study: str, sweep: str | None, worth: float | None, target: str | None) -> tuple[Studied, Choice, bool]:
+    """What its rows say, the choice, and whether its sweep is over."""
     from lrsweep.cli.choosing.studied import choose_of, results_of
     from lrsweep.cli.reading import results
+    from lrsweep.records import SweepStatus
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
-        found = results_of(store, study)
-        return found.metric, choose_of(found, study, worth=worth, target=target), found.trainings
+        found = results_of(store, study, sweep)
+        has_ended = store.sweep(found.sweep).status is not SweepStatus.RUNNING
+        return found, choose_of(found, study, worth=worth, target=target), has_ended
+
+
+def _show_next(choice: Choice, words: Sequence[str], study: str, has_ended: bool) -> None:
+    """What is undecided or not over is not for ``lrsweep promote``: what would show more stands above."""
+    from lrsweep.cli.following import after_choice
+    from lrsweep.selection.deciding import Evidence
+
+    is_decided = has_ended and choice.evidence is not Evidence.UNDECIDED
+    typer.echo(f"\nNext:\n{after_choice(words, study, is_decided=is_decided)}")
 
 
 def _show(

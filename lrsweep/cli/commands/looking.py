@@ -58,7 +58,8 @@ def show(
         str | None,
         typer.Argument(
             metavar="[TRIAL|TRAINING]",
-            help="A trial's number, the beginning of a training's id, or TRIAL:HORIZON; by default the whole study.",
+            help="A trial's number, the beginning of a training's id, or TRIAL:HORIZON where it has one such training; "
+            "by default the whole study.",
         ),
     ] = None,
     sweep: Annotated[

@@ -19,6 +19,15 @@ def report(
         Path | None,
         typer.Option("--out", metavar="FILE", help="By default STUDY-report.html here; FILE is written over."),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="ID",
+            help="An earlier sweep instead of the newest; the beginning of its id is enough. Its page is "
+            "STUDY-ID-report.html.",
+        ),
+    ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As Markdown, on standard output or in FILE: for a pull request.")
     ] = False,
@@ -42,7 +51,7 @@ def report(
 
     settings = read_settings(os.environ)
     if markdown:
-        text = writing.in_markdown(settings, study, out)
+        text = writing.in_markdown(settings, study, out, sweep_id=sweep)
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -52,7 +61,7 @@ def report(
     def say(sentence: str) -> None:
         typer.echo(sentence, err=True)
 
-    found, file, is_in_mlflow = writing.in_html(settings, study, out, to_mlflow=not no_mlflow, say=say)
+    found, file, is_in_mlflow = writing.in_html(settings, study, out, to_mlflow=not no_mlflow, say=say, sweep_id=sweep)
     if as_json:
         typer.echo(json.dumps({**found.to_json(), "file": str(file), "is_in_mlflow": is_in_mlflow}, allow_nan=False))
     else:

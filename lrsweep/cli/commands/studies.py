@@ -17,7 +17,8 @@ def plan(
     steps_per_second: Annotated[
         float | None,
         typer.Option(
-            "--steps-per-second", help="Of all trainings side by side; by default what its earlier sweeps reached."
+            "--steps-per-second",
+            help="Of all trainings side by side; by default what the newest sweep of the same workload reached.",
         ),
     ] = None,
     price_per_hour: Annotated[

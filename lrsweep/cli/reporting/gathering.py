@@ -36,14 +36,21 @@ SHORT = 8
 
 
 def gather(
-    store: Store, given: str, *, now: float, commit: str | None = None, state: str | None = None, note: str = ""
+    store: Store,
+    given: str,
+    *,
+    now: float,
+    sweep_id: str | None = None,
+    commit: str | None = None,
+    state: str | None = None,
+    note: str = "",
 ) -> Report:
-    """Of the newest sweep of the study. ``state`` is given by a driver that is about to end it, and ``commit`` and
-    ``note`` by who has asked MLflow.
+    """Of the newest sweep of the study, or of the one whose id begins so. ``state`` is given by a driver that is about
+    to end it, and ``commit`` and ``note`` by who has asked MLflow.
 
-    Raises SettingsError where there is no such study, TryAgain while its first sweep begins.
+    Raises SettingsError where there is no such study or sweep, TryAgain while its first sweep begins.
     """
-    sweep = chosen_sweep(store, given)
+    sweep = chosen_sweep(store, given, sweep_id)
     row = generation_of(store, sweep)
     study = resolved_from(row, sweep)
     generation = store.trials(sweep.study, generation=sweep.generation)
@@ -53,7 +60,7 @@ def gather(
     own = [trial for trial in trials if trial.origin.counts]
     standing = standing_of(sweep, row, trials, trainings, store.holders().get(sweep.study))
     finals = [each for each in trainings if each.purpose is Purpose.FINAL]
-    metric, choice, why_none = _choice(store, sweep.study)
+    metric, choice, why_none = _choice(store, sweep)
     has_finals = choice is not None and any(each.status is Status.COMPLETED for each in finals)
     horizon = shown_horizon(study, trainings)
     finalists = {each.trial for each in finals}
@@ -109,10 +116,10 @@ def gather(
     )
 
 
-def _choice(store: Store, study: str) -> tuple[str | None, Choice | None, str | None]:
+def _choice(store: Store, sweep: SweepRow) -> tuple[str | None, Choice | None, str | None]:
     """The metric that decides, with the choice, or why there is none."""
     try:
-        metric, choice = choose_in(store, study, worth=None)
+        metric, choice = choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)
     except SettingsError as error:
         sentence = str(error)
         return None, None, f"{sentence[:1].upper()}{sentence[1:]}"

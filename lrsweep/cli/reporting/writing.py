@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lrsweep.cli.reading import chosen_sweep, results
-from lrsweep.cli.reporting.gathering import gather
+from lrsweep.cli.reporting.gathering import SHORT, gather
 from lrsweep.errors import LrsweepError
 from lrsweep.files import check_target, write_whole
 from lrsweep.records import SweepRow
@@ -22,28 +22,30 @@ from lrsweep.tracking import Tracker
 Say = Callable[[str], None]
 
 
-def in_markdown(settings: Settings, study: str, out: Path | None) -> str:
+def in_markdown(settings: Settings, study: str, out: Path | None, *, sweep_id: str | None = None) -> str:
     """Without a look at MLflow: all but the commit is in the results. Also written to ``out`` where that is a file."""
     if out is not None:
         check_target(out, "--out")
     with results(settings) as store:
-        text = markdown(gather(store, study, now=time.time()))
+        text = markdown(gather(store, study, now=time.time(), sweep_id=sweep_id))
     if out is not None:
         write_whole(out, text, "--out")
     return text
 
 
 def in_html(
-    settings: Settings, study: str, out: Path | None, *, to_mlflow: bool, say: Say
+    settings: Settings, study: str, out: Path | None, *, to_mlflow: bool, say: Say, sweep_id: str | None = None
 ) -> tuple[Report, Path, bool]:
     """The report, its file, and whether MLflow has it too. What MLflow does not take is told, and no error."""
     with results(settings) as store:
-        sweep = chosen_sweep(store, study)
-        target = out or Path(f"{sweep.study}-report.html")
+        sweep = chosen_sweep(store, study, sweep_id)
+        # a page of an earlier sweep does not take the newest one's place
+        of_sweep = "" if sweep_id is None else f"-{sweep.sweep_id[:SHORT]}"
+        target = out or Path(f"{sweep.study}{of_sweep}-report.html")
         check_target(target, "--out")
         tracker = _tracker(settings, sweep, say) if to_mlflow else None
         commit = _commit(tracker, sweep)
-        report = gather(store, study, now=time.time(), commit=commit)
+        report = gather(store, study, now=time.time(), commit=commit, sweep_id=sweep.sweep_id)
     text = page(report)
     write_whole(target, text, "--out")
     is_sent = tracker is not None and report.sweep == sweep.sweep_id and _send(tracker, sweep, text, say)
