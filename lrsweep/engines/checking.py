@@ -13,8 +13,8 @@ import hashlib
 import math
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from lrsweep.engines import checkpoints as engine_checkpoints
 from lrsweep.engines.device import open_device
+from lrsweep.engines.examples import disagreement, raised, told
 from lrsweep.engines.machine import peak_bytes
 from lrsweep.engines.questions import Again, Check, FusedSpeed, Look, Looked, Repeated, Training
 from lrsweep.engines.side_by_side import side_by_side
 from lrsweep.engines.watched import Watched, watch
 from lrsweep.errors import InvalidInput, LrsweepError, SweepFailed
-from lrsweep.workloads.base import Half, Workload, load
+from lrsweep.workloads.base import Half, Workload, evaluating, load
 
 SEED, OTHER_SEED = 1, 2
 TIMED_SECONDS = 1.0
@@ -56,6 +57,7 @@ def look(training: Training) -> Looked:
         _check("batches_stand_alone", lambda: batches(workload)),
         _check("evaluate_only_looks", lambda: evaluation(workload)),
         _check("parts_are_apart", lambda: parts(workload)),
+        _check("examples_add_up", lambda: examples(workload)),
     ]
     runs: list[Watched] = []
     checks.append(reproduced := _check("seeds_reproduce", lambda: seeds(workload, training, runs)))
@@ -175,6 +177,30 @@ def parts(workload: Workload) -> Answer:
     return True, f"no part shares examples: {', '.join(f'{len(rows):,} {name}' for name, rows in seen.items())}"
 
 
+def examples(workload: Workload) -> Answer:
+    """Of two models at once, as the fused engine asks: their losses must not be mixed up."""
+    models = [workload.model(seed) for seed in (SEED, OTHER_SEED)]
+    losses = [workload.evaluate(model, "decide").get("loss", math.nan) for model in models]
+    with ExitStack() as stack:
+        for model in models:
+            stack.enter_context(evaluating(model))
+        try:
+            first, second = (
+                told(workload, lambda inputs: torch.stack([model(inputs) for model in models]), len(models))
+                for _ in range(2)
+            )
+        except InvalidInput as error:
+            return False, str(error)
+    if first is None or second is None:
+        return True, "example_losses gives None, as it may: a choice then has no intervals over examples"
+    for row, loss in zip(first, losses, strict=True):
+        if wrong := disagreement(row, loss):
+            return False, wrong
+    if first.shape != second.shape or not torch.allclose(first, second, equal_nan=True):
+        return False, f"example_losses gave two answers for the same models: keep the examples' order, and {FROM_DRAW}"
+    return True, f"the losses of {first.shape[1]:,} examples have the loss for their mean"
+
+
 def seeds(workload: Workload, training: Training, runs: list[Watched]) -> Answer:
     """One seed, another, and the first again; ``runs`` gets all three."""
     for seed in (SEED, OTHER_SEED, SEED):
@@ -234,9 +260,7 @@ def _check(name: str, answer: Callable[[], Answer]) -> Check:
     try:
         passed, text = answer()
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        return Check(name, False, f"it raised {type(error).__name__}: {error} ({place})")
+        return Check(name, False, f"it {raised(error)}")
     return Check(name, passed, text)
 
 

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from lrsweep.engines import divergence, graphed
+from lrsweep.engines import divergence, examples, graphed
 from lrsweep.engines.applied import Applied
 from lrsweep.engines.checkpoints import Checkpoints, identity, restore, taken
 from lrsweep.engines.device import seed_generators
@@ -27,8 +27,8 @@ from lrsweep.engines.memory import failure
 from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.errors import InvalidInput
-from lrsweep.records import SEQUENTIAL, Curve, Losses, OptimizerSpec, Outcome, Status, TrainingPlan
-from lrsweep.workloads.base import Workload, evaluating
+from lrsweep.records import SEQUENTIAL, Curve, OptimizerSpec, Outcome, Status, TrainingPlan
+from lrsweep.workloads.base import Workload
 from lrsweep.workloads.dropout import Clock
 
 Alive = Callable[[], AbstractContextManager[None]]
@@ -185,19 +185,13 @@ def _train(
     with alive():
         decide = {f"decide_{name}": value for name, value in workload.evaluate(model, "decide").items()}
         test = workload.evaluate(model, "test") if plan.reads_test else {}
-        example_losses = losses_of_examples(workload, model) if plan.keeps_examples else None
+        loss = decide.get("decide_loss", math.nan)
+        example_losses = examples.of_model(workload, model, loss) if plan.keeps_examples else None
     return recorder.outcome(
         Status.COMPLETED,
         metrics | decide | {f"test_{name}": value for name, value in test.items()},
         example_losses=example_losses,
     )
-
-
-def losses_of_examples(workload: Workload, model: nn.Module) -> Losses | None:
-    """Of the *decide* half; None where the workload does not know them."""
-    with evaluating(model):
-        found = workload.example_losses(lambda inputs: model(inputs).unsqueeze(0), "decide")
-    return None if found is None else found[0].float().cpu().numpy()
 
 
 def checked(metrics: Mapping[str, float], plan: TrainingPlan) -> dict[str, float]:

@@ -61,7 +61,9 @@ def finalists(report: Report) -> Table:
     columns = ("family", report.metric, "95 %", "", "n", *gains, "best", "trial", "peak", "")
     rows = tuple(_finalist(each, choice, span, has_gain=has_gain) for each in shown)
     recommended = next((place for place, each in enumerate(shown) if each is choice.recommended), None)
-    notes = [*_what_is_shown(report), *_over_examples(choice.recommended, report.metric)]
+    notes = _what_is_shown(report)
+    if choice.recommended.examples is not None:  # the column has intervals over seeds
+        notes.append(choice.recommended.examples.sentence(report.metric))
     if len(choice.standings) > MOST_FINALISTS:
         notes.append(f"{len(choice.standings) - MOST_FINALISTS} more are not shown.")
     if choice.left_out and report.has_finals:
@@ -78,7 +80,7 @@ def _what_is_shown(report: Report) -> list[str]:
     alone = "the search's trials, with the one seed that each of them has"
     left = f", {counted(report.finals_left, 'training')} left" if report.finals_left else ""
     if report.are_finals_open:
-        state = "The finals were not ended" if report.state == "cancelled" else "The finals are under way"
+        state = "The finals were not ended" if report.is_left_for_good else "The finals are under way"
         shown = "the finalists, by the trainings that have ended" if report.has_finals else alone
         return [f"{state}{left}: shown are {shown}. Nothing is claimed yet."]
     if report.has_finals:
@@ -86,19 +88,6 @@ def _what_is_shown(report: Report) -> list[str]:
     if not report.is_over:
         return [f"No finals so far: shown are {alone}."]
     return ["No finals: trials stand for themselves, with the seed of the search alone."]
-
-
-def _over_examples(best: Standing, metric: str) -> list[str]:
-    """The column has intervals over seeds; what other examples would change stands below."""
-    found = best.examples
-    if found is None:
-        return []
-    text = f"Over the {found.n:,} examples that decide, with these seeds: {metric} {between(found.interval)} (95 %)"
-    if found.baseline is None:
-        return [f"{text}."]
-    both = found.baseline.interval_with_seeds
-    with_seeds = "" if both is None else f"; over other seeds too, {between(both)}"
-    return [f"{text}, gain over the baseline {between(found.baseline.interval)}{with_seeds}."]
 
 
 def _finalist(each: Standing, choice: Choice, span: tuple[float, float], *, has_gain: bool) -> tuple[Cell, ...]:

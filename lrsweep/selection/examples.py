@@ -68,6 +68,21 @@ class OverExamples:
             "over_recommended_interval_with_seeds": None if ahead is None else listed(ahead.interval_with_seeds),
         }
 
+    def sentence(self, metric: str) -> str:
+        """For whoever reads the choice, in a terminal or in a report.
+
+        >>> gained = Against(0.048, Interval(-0.001, 0.097), Interval(-0.002, 0.098))
+        >>> print(OverExamples(215, Interval(0.15, 0.25), gained, None).sentence("decide_loss"))
+        Over the 215 examples that decide, with these seeds: decide_loss 0.15 to 0.25 (95 %), \
+gain over the baseline +0.048 ± 0.049, with other seeds too ± 0.05.
+        """
+        text = f"Over the {self.n:,} examples that decide, with these seeds: {metric} {_between(self.interval)} (95 %)"
+        if self.baseline is None:
+            return f"{text}."
+        gain, both = self.baseline, self.baseline.interval_with_seeds
+        with_seeds = "" if both is None else f", with other seeds too {_reach(both)}"
+        return f"{text}, gain over the baseline {gain.gain:+.3g} {_reach(gain.interval)}{with_seeds}."
+
 
 def examined(arm: Arm, rows: Sequence[Result], direction: Direction) -> Examined | None:
     """None where one of its seeds did not tell, or told of other examples."""
@@ -124,3 +139,12 @@ def _against(of: Examined, other: Examined | None) -> Against | None:
     by_seeds = difference(other.arm, of.arm)
     both = None if by_seeds is None else with_seeds(by_examples, by_seeds).interval()
     return Against(by_examples.mean, by_examples.interval(), both)
+
+
+def _between(interval: Interval) -> str:
+    return f"{interval.low:.4g} to {interval.high:.4g}"
+
+
+def _reach(interval: Interval) -> str:
+    """Student's intervals reach as far to either side."""
+    return f"± {interval.width / 2:.2g}"

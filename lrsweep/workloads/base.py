@@ -105,10 +105,10 @@ class Workload(ABC):
 
     def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
         """The loss of each example of one part, ``[models, examples]``, always in the same order, whose means are the
-        models' ``loss``; as for ``evaluate_many``, whoever calls has put the models in evaluation mode.
+        models' ``loss`` of ``evaluate``; as for ``evaluate_many``, whoever calls has put the models in evaluation mode.
 
         None where nobody is to know: the loss is no mean over examples that are independent of each other, or they are
-        too many to be kept.
+        too many to be kept. An answer of another shape or with other means is not kept, and a line says so.
         """
         del forward, half
         return None

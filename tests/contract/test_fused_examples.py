@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lrsweep.engines import examples
 from lrsweep.records import Status, WorkloadSpec
 from lrsweep.workloads import labelled
 from lrsweep.workloads.base import Forward, Half, Workload, load
@@ -88,20 +90,165 @@ def test_a_training_is_the_same_whether_it_keeps_them_or_not() -> None:
     assert kept.outcome.metrics == other.outcome.metrics
 
 
-@pytest.mark.parametrize("make", [ToldAlone, ToldTogether], ids=["alone", "together"])
-def test_a_workload_that_raises_fails_those_that_ask_alone(
-    make: Callable[[], Small], monkeypatch: pytest.MonkeyPatch
+# ── a workload that tells them wrongly ───────────────────────────────────────────────────────────────────────────────
+
+
+class NoModels(Told):
+    """Of one model it gives a row that is no row of a table."""
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found[0]
+
+
+class Turned(Told):
+    """A row for each example."""
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found.T
+
+
+class Integers(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found.long()
+
+
+class InNumpy(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found.numpy()  # type: ignore[return-value]
+
+
+class NoExamples(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        return torch.empty(len(forward(self._held_out(half)[0])), 0)
+
+
+class Smoothed(Told):
+    """What is trained on, and not what ``evaluate`` says."""
+
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        inputs, targets = self._held_out(half)
+        rows = [
+            functional.cross_entropy(each, targets, reduction="none", label_smoothing=0.1) for each in forward(inputs)
+        ]
+        return torch.stack(rows)
+
+
+class Undefined(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        found[:, 3] = torch.nan
+        return found
+
+
+class Raises(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        raise ValueError("no such\nloss")
+
+
+class OutOfMemory(Told):
+    def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+        raise torch.OutOfMemoryError("tried to allocate 8 GiB")
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """PyTorch writes thousands of lines beside it."""
+    return [record.getMessage() for record in caplog.records if record.name == "lrsweep.engines.examples"]
+
+
+WRONG = {
+    NoModels: "example_losses gives [24] of float64 for ",
+    Turned: "example_losses gives [24, ",
+    Integers: "of int64 for ",
+    InNumpy: "example_losses gives ndarray for ",
+    NoExamples: ", 0] of float32 for ",
+    Smoothed: "example_losses has a mean of ",
+    Undefined: "example_losses gives NaN for 1 of 24 examples, and evaluate a loss of ",
+    Raises: "example_losses raised ValueError: no such loss (test_fused_examples.py, line ",
+    OutOfMemory: "example_losses raised OutOfMemoryError: tried to allocate 8 GiB",
+}
+
+
+@pytest.mark.parametrize("evaluated", [Mlp, Together], ids=["alone", "together"])
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
+def test_losses_told_wrongly_cost_no_training_and_are_said_once(
+    wrong: type[Told], evaluated: type[Small], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With its error; the one that keeps nothing completes."""
+    """All complete with the metrics that they have anyway, without losses of examples, by either engine; of many such
+    trainings one line is logged, with what was given, what is wanted and what to do."""
 
-    def raises(*_: object) -> Tensor:
-        raise ValueError("no such loss")
+    class Own(wrong, evaluated):  # type: ignore[misc, valid-type]
+        make = ToldTogether.make
 
-    workload = make()
-    monkeypatch.setattr(workload, "example_losses", raises)
-    ran = fused(PLANS, workload, 3)
-    for plan in PLANS:
-        outcome = ran[plan.training_id].outcome
-        assert outcome.status is sequentially(plan, workload).outcome.status
-        assert (outcome.status is Status.FAILED) == plan.keeps_examples
-        assert "no such loss" in (outcome.error or "no such loss")
+    workload, right = Own(), ToldTogether()
+    monkeypatch.setattr(examples, "_said", set())
+    sequential = [sequentially(plan, workload).outcome for plan in PLANS[:2]]
+    [by_sequential] = said(caplog)
+    monkeypatch.setattr(examples, "_said", set())
+    caplog.clear()
+    ran = fused(PLANS, workload, 4)
+    [by_fused] = said(caplog)
+
+    for outcome in (*sequential, *(ran[plan.training_id].outcome for plan in PLANS)):
+        assert (outcome.status, outcome.error, outcome.example_losses) == (Status.COMPLETED, None, None)
+    assert sequential[0].metrics == sequentially(PLANS[0], right).outcome.metrics
+    for message in (by_sequential, by_fused):
+        assert message.startswith("small: ")
+        assert WRONG[wrong] in message
+        assert message.endswith(
+            "so there are no intervals over examples; mend it, and ask lrsweep check-workload small"
+        )
+        assert "\n" not in message
+
+
+def test_a_training_whose_losses_are_wrong_costs_no_other_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group that is asked together the others keep theirs."""
+
+    class Second(ToldTogether):
+        def example_losses(self, forward: Forward, half: Half) -> Tensor | None:
+            found = super().example_losses(forward, half)
+            assert found is not None
+            found[1] *= 2
+            return found
+
+    monkeypatch.setattr(examples, "_said", set())
+    ran = fused(PLANS[:2], Second(), 4)
+    assert ran["seed 0"].outcome.example_losses is not None
+    assert ran["seed 1"].outcome.example_losses is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "loss", "agrees"),
+    [
+        ([1.0, 3.0], 2.0, True),
+        ([1.0, 3.0], 2.0019, True),
+        ([1.0, 3.0], 2.003, False),
+        ([1.0, 3.0], 4.0, False),
+        ([0.0, 0.0], 9e-7, True),
+        ([0.0, 0.0], 2e-6, False),
+        ([1.0, math.inf], math.inf, True),
+        ([1.0, math.inf], 2.0, False),
+        ([1.0, 3.0], math.inf, False),
+    ],
+)
+def test_a_mean_agrees_with_the_loss_to_a_thousandth(losses: Sequence[float], loss: float, agrees: bool) -> None:
+    """Near zero to a millionth; where an example loses without limit, so does the mean."""
+    wrong = examples.disagreement(torch.tensor(losses), loss)
+    assert (wrong is None) == agrees
+    assert wrong is None or f"a loss of {loss:.6g}" in wrong
+
+
+def test_a_model_whose_loss_is_no_number_has_no_losses_of_examples(caplog: pytest.LogCaptureFixture) -> None:
+    """And no fault: nothing is said."""
+    workload = ToldAlone()
+    model = workload.model(0)
+    assert examples.of_model(workload, model, math.nan) is None
+    assert not said(caplog)

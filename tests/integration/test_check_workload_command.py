@@ -72,6 +72,7 @@ def test_a_new_workload_passes_every_check(tmp_path: Path) -> None:
             "batches_stand_alone",
             "evaluate_only_looks",
             "parts_are_apart",
+            "examples_add_up",
             "seeds_reproduce",
             "fused_equals_sequential",
             "processes_agree",
@@ -103,7 +104,7 @@ def test_what_only_another_process_shows_fails_with_exit_code_70(tmp_path: Path)
     assert marks.pop("fused_equals_sequential") == "?"
     assert "trained one after the other: two models side by side do not give what each gives alone" in ran.out
     assert marks == dict.fromkeys(marks, "ok")
-    assert ran.err.strip() == "lrsweep: broken.py:Broken fails 2 of 8: processes_agree, resumes"
+    assert ran.err.strip() == "lrsweep: broken.py:Broken fails 2 of 9: processes_agree, resumes"
 
 
 def test_a_checkpoint_that_was_not_found_is_told_as_that(tmp_path: Path) -> None:

@@ -225,6 +225,46 @@ class OtherAccuracy(WithAccuracy):
         return found
 
 
+class TellsExamples(Small):
+    smoothing = 0.0
+
+    def example_losses(self, forward: Callable[[Tensor], Tensor], half: Half) -> Tensor | None:
+        outputs, labels = forward(self.points[self.part(half)]), self.labels[self.part(half)]
+        rows = [
+            nn.functional.cross_entropy(each, labels, reduction="none", label_smoothing=self.smoothing)
+            for each in outputs
+        ]
+        return torch.stack(rows)
+
+
+class SmoothsExamples(TellsExamples):
+    smoothing = 0.1
+
+
+class TellsOneModel(TellsExamples):
+    def example_losses(self, forward: Callable[[Tensor], Tensor], half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found[0]
+
+
+class MixesModels(TellsExamples):
+    def example_losses(self, forward: Callable[[Tensor], Tensor], half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        return found.flip(0)
+
+
+class MixesExamples(TellsExamples):
+    asked = 0
+
+    def example_losses(self, forward: Callable[[Tensor], Tensor], half: Half) -> Tensor | None:
+        found = super().example_losses(forward, half)
+        assert found is not None
+        self.asked += 1
+        return found.roll(self.asked, dims=1)
+
+
 class IgnoresTheSeed(Small):
     def model(self, seed: int) -> nn.Module:
         return super().model(0)
@@ -277,6 +317,10 @@ def test_a_workload_as_it_should_be_passes(check: checking.Question) -> None:
         (checking.parts, EvaluatesOnTraining, "20 of 20 examples are in search and in train"),
         (checking.parts, NoisyAndDecidesOnTheSearch, "20 of 20 examples are in search and in decide"),
         (checking.parts, MirroredAndEvaluatesOnTraining, "of 20 examples are in search and in train"),
+        (checking.examples, SmoothsExamples, "over 20 examples, and evaluate gives a loss of"),
+        (checking.examples, MixesModels, "over 20 examples, and evaluate gives a loss of"),
+        (checking.examples, TellsOneModel, "gives [20] of float32 for 2 models; wanted is a tensor [2, examples]"),
+        (checking.examples, MixesExamples, "two answers for the same models: keep the examples' order"),
         (reproduces, NumpyDropout, "first in its loss at step 0"),
         (reproduces, IgnoresTheSeed, "seeds 1 and 2 give the same training"),
         (reproduces, Raises, "no such picture: 7.png"),
@@ -289,6 +333,14 @@ def test_each_fault_is_found_and_says_how_to_mend_it(
     passed, text = check(workload())
     assert passed is False
     assert told in text
+
+
+def test_losses_of_examples_may_be_told_or_not() -> None:
+    """Where they are told, they were compared; where not, the text says what a choice then lacks."""
+    assert checking.examples(TellsExamples()) == (True, "the losses of 20 examples have the loss for their mean")
+    passed, text = checking.examples(Small())
+    assert passed
+    assert text.endswith("a choice then has no intervals over examples")
 
 
 def fuses(workload: Workload) -> checking.Answer:

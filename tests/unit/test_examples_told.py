@@ -110,8 +110,8 @@ def test_choose_says_in_one_sentence_that_other_examples_may_turn_it(run: Typed)
     )
     assert printed.index(sentence) < printed.index("\nfamily")
     pattern = (
-        r"Over the 40 examples that decide, with these seeds: decide_loss -?\S+ to \S+ \(95 %\), gain \+0\.\d+ ± \S+, "
-        r"with other seeds too ± \S+\."
+        r"Over the 40 examples that decide, with these seeds: decide_loss -?\S+ to \S+ \(95 %\), gain over the "
+        r"baseline \+0\.\d+ ± \S+, with other seeds too ± \S+\."
     )
     assert re.search(pattern, printed)
     found = json.loads(run("choose", "quick", "--json").out)
@@ -145,4 +145,4 @@ def test_the_report_says_the_same(bench: Bench) -> None:
     assert "Over the 40 examples that decide, with these seeds: decide\\_loss" in rest or (
         "Over the 40 examples that decide, with these seeds: decide_loss" in rest
     )
-    assert "over other seeds too" in rest
+    assert "with other seeds too ±" in rest

@@ -104,7 +104,8 @@ def _marks(choice: Choice, each: Standing) -> str:
 def _beside(choice: Choice, metric: str, of_sweep: int | None) -> list[str]:
     lines = [] if len(choice.standings) <= MOST_ROWS else [f"… and {len(choice.standings) - MOST_ROWS} more."]
     lines.append(_luck(choice.argmin, metric))
-    lines += _over_examples(choice.recommended, metric)
+    if choice.recommended.examples is not None:
+        lines.append(choice.recommended.examples.sentence(metric))
     if isinstance(choice.rates, Rates):
         lines.append(
             f"Peak rates of {choice.recommended.point.family} from {choice.rates.low:.3g} to {choice.rates.high:.3g} "
@@ -135,19 +136,6 @@ def _luck(argmin: Argmin, metric: str) -> str:
     how = "too good" if argmin.optimism >= 0 else "worse than they are"
     same = " by the same measure" if argmin.is_searched else ""
     return f"{taken}, whose {seeds} seeds come to {argmin.mean:.4g}{same}: {abs(argmin.optimism):.2g} {how}."
-
-
-def _over_examples(best: Standing, metric: str) -> list[str]:
-    """The recommended, by the examples that decide."""
-    found = best.examples
-    if found is None:
-        return []
-    text = f"Over the {found.n:,} examples that decide, with these seeds: {metric} {_interval(found.interval)} (95 %)"
-    if found.baseline is None:
-        return [f"{text}."]
-    both = found.baseline.interval_with_seeds
-    with_seeds = "" if both is None else f", with other seeds too {_reach(both)}"
-    return [f"{text}, gain {found.baseline.gain:+.3g} {_reach(found.baseline.interval)}{with_seeds}."]
 
 
 def _at(each: AtHorizon, choice: Choice) -> str:

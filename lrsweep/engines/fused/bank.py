@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lrsweep.engines import examples
 from lrsweep.engines.fused.layout import Layout
 from lrsweep.engines.fused.program import Program
 from lrsweep.engines.fused.updates import Updates, clip
 from lrsweep.engines.optimizers import trained_groups
-from lrsweep.engines.sequential import losses_of_examples
 from lrsweep.records import EngineSettings, Floats, Losses, OptimizerSpec
 from lrsweep.workloads.base import Forward, Half, Workload, evaluating
 from lrsweep.workloads.draw import uploaded
@@ -112,35 +112,34 @@ class Bank:
         """The metrics of these slots' models; None where the workload evaluates one model after the other."""
         found: list[dict[str, float]] = []
         with evaluating(self._model):
-            for forward in self._forwards(slots):
+            for _, forward in self._forwards(slots):
                 metrics = self._workload.evaluate_many(forward, half)
                 if metrics is None:
                     return None
                 found += metrics
         return found
 
-    def losses_of_examples(self, slots: Sequence[int], *, together: bool) -> dict[int, Losses]:
-        """Of the *decide* half, by slot; without those of which the workload does not know them."""
+    def losses_of_examples(self, decided: Mapping[int, float], *, together: bool) -> dict[int, Losses | None]:
+        """Of the slots whose loss on the *decide* half is given."""
         if not together:
-            alone = {slot: losses_of_examples(self._workload, self.model_of(slot)) for slot in slots}
-            return {slot: losses for slot, losses in alone.items() if losses is not None}
-        found: list[Losses] = []
+            return {
+                slot: examples.of_model(self._workload, self.model_of(slot), loss) for slot, loss in decided.items()
+            }
+        found: dict[int, Losses | None] = {}
         with evaluating(self._model):
-            for forward in self._forwards(slots):
-                losses = self._workload.example_losses(forward, "decide")
-                if losses is None:
-                    return {}
-                found += list(losses.float().cpu().numpy())
-        return dict(zip(slots, found, strict=True))
+            for group, forward in self._forwards(list(decided)):
+                losses = examples.of_models(self._workload, forward, [decided[slot] for slot in group])
+                found |= zip(group, losses, strict=True)
+        return found
 
-    def _forwards(self, slots: Sequence[int]) -> Iterator[Forward]:
-        """Of the slots' models in groups, each from inputs to what the group's models say of them."""
+    def _forwards(self, slots: Sequence[int]) -> Iterator[tuple[Sequence[int], Forward]]:
+        """The slots in groups, each with what takes inputs to what the group's models say of them."""
         at_once = min(self.slots, EVALUATED_AT_ONCE)
         for begin in range(0, len(slots), at_once):
             group = list(slots[begin : begin + at_once])
             rows = uploaded(np.array(group + group[:1] * (at_once - len(group))), self.layout.device)
             others = {name: each[rows] for name, each in (*self._frozen.items(), *self._buffers.items())}
-            yield self._program.outputs(self._theta[rows], others, wanted=len(group))
+            yield group, self._program.outputs(self._theta[rows], others, wanted=len(group))
 
     def _keep(self, after: Mapping[str, Tensor], active: NDArray[np.bool_]) -> None:
         if active.all():

@@ -15,7 +15,7 @@ import math
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -30,7 +30,7 @@ from lrsweep.engines.memory import failure, shortage
 from lrsweep.engines.optimizers import trained_groups
 from lrsweep.engines.recording import Emit
 from lrsweep.engines.sequential import Alive, checked, end_unbegun
-from lrsweep.records import EngineSettings, Floats, Losses, Outcome, Record, Status, TrainingPlan
+from lrsweep.records import EngineSettings, Floats, Outcome, Record, Status, TrainingPlan
 from lrsweep.workloads.base import Half, Workload
 
 LONGEST_STRETCH = 1024
@@ -315,7 +315,11 @@ class FusedEngine:
             elif occupant.is_over:
                 ending.append(slot)
         decided = dict(self._evaluated(ending, "decide"))
-        examples = self._losses_of_examples([slot for slot in decided if self._in(slot).plan.keeps_examples])
+        asking = {
+            slot: each.get("loss", math.nan) for slot, each in decided.items() if self._in(slot).plan.keeps_examples
+        }
+        with self._alive():  # as the half was evaluated just now
+            examples = self._numbers.losses_of_examples(asking, together="decide" not in self._evaluated_alone)
         for slot, metrics in decided.items():
             if self._occupants[slot]:
                 occupant = self._leave(slot)
@@ -373,18 +377,6 @@ class FusedEngine:
             if shortage(error, self._workload.device):
                 raise
             return None
-
-    def _losses_of_examples(self, slots: Sequence[int]) -> Mapping[int, Losses]:
-        """As the half was evaluated just now; where asking raises, all that ask have failed, and no other."""
-        try:
-            with self._alive():
-                return self._numbers.losses_of_examples(slots, together="decide" not in self._evaluated_alone)
-        except Exception as error:
-            if shortage(error, self._workload.device):
-                raise
-            for slot in slots:
-                self._fail(slot, traceback.format_exc())
-            return {}
 
     def _save_if_due(self, slot: int) -> None:
         if time.monotonic() >= self._in(slot).checkpoints.due:
