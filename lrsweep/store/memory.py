@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from dataclasses import replace
 
 from lrsweep.errors import LeaseHeld
 from lrsweep.records import (
@@ -31,43 +30,8 @@ from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_memory import MemoryChampions
 from lrsweep.store.rules import Holding
+from lrsweep.store.tables_memory import Tables, Writing, add, known, matches, next_number
 from lrsweep.store.tokens_memory import MemoryTokens
-
-Key = TypeVar("Key")
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """All rows; a dictionary keeps the order in which they came."""
-
-    leases: dict[str, Holding] = field(default_factory=dict)
-    studies: dict[tuple[str, str], StudyRow] = field(default_factory=dict)
-    sweeps: dict[str, SweepRow] = field(default_factory=dict)
-    trials: dict[tuple[str, int], TrialRow] = field(default_factory=dict)
-    trainings: dict[str, TrainingRow] = field(default_factory=dict)
-    curves: dict[str, bytes] = field(default_factory=dict)
-    example_losses: dict[str, bytes] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-    """the next one of a study that had trials removed"""
-    events: dict[int, Event] = field(default_factory=dict)
-
-    def copied(self) -> _Tables:
-        return _Tables(**{table.name: dict(getattr(self, table.name)) for table in fields(self)})
-
-
-@dataclass(frozen=True)
-class _Writing:
-    """One transaction: the tables as they will be, the time and the lease."""
-
-    tables: _Tables
-    now: float
-    lease: Lease
-
-    def record(self, kind: str, sweep_id: str | None, data: Mapping[str, Json]) -> None:
-        events = self.tables.events
-        event = Event(self.now, self.lease.study, sweep_id, kind, self.lease.token, rules.plain(dict(data), kind))
-        events[len(events)] = event
 
 
 class MemoryStore:
@@ -76,7 +40,7 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tables = _Tables()
+        self._tables = Tables()
         self.champions = MemoryChampions(clock)
         self.tokens = MemoryTokens(clock)
 
@@ -95,7 +59,7 @@ class MemoryStore:
                 raise LeaseHeld(study, holding.owner, holding.expires_at - now)
             lease = Lease(study, owner, secrets.token_hex(16))
             tables.leases[study] = Holding(owner, lease.token, now + seconds)
-            _Writing(tables, now, lease).record("lease_acquired", None, {"owner": owner})
+            Writing(tables, now, lease).record("lease_acquired", None, {"owner": owner})
         return lease
 
     def renew_lease(self, lease: Lease, *, seconds: float) -> None:
@@ -107,7 +71,7 @@ class MemoryStore:
             holding = tables.leases.get(lease.study)
             if holding is not None and holding.token == lease.token:
                 tables.leases[lease.study] = replace(holding, token=None)
-                _Writing(tables, now, lease).record("lease_released", None, {"owner": lease.owner})
+                Writing(tables, now, lease).record("lease_released", None, {"owner": lease.owner})
 
     def holders(self) -> Mapping[str, Holder]:
         now = self._clock()
@@ -133,7 +97,7 @@ class MemoryStore:
             row = rules.created_sweep(lease, sweep, w.now)
             if (row.study, row.generation) not in w.tables.studies:
                 raise ValueError(f"study {row.study!r} has no generation {row.generation!r}: register it first")
-            _add(w.tables.sweeps, row.sweep_id, row)
+            add(w.tables.sweeps, row.sweep_id, row)
             w.record("sweep_created", row.sweep_id, {"generation": row.generation})
         return row
 
@@ -148,7 +112,7 @@ class MemoryStore:
         settings: Mapping[str, Json] | None = None,
     ) -> SweepRow:
         with self._writing(lease) as w:
-            before = _known(w.tables.sweeps, "sweep", sweep_id)
+            before = known(w.tables.sweeps, "sweep", sweep_id)
             row = rules.changed_sweep(
                 lease, before, status=status, add_seconds=add_seconds, mlflow_run_id=mlflow_run_id, settings=settings
             )
@@ -161,32 +125,32 @@ class MemoryStore:
         return [copy.deepcopy(row) for row in self._read().sweeps.values() if row.study == study]
 
     def sweep(self, sweep_id: str) -> SweepRow:
-        return copy.deepcopy(_known(self._read().sweeps, "sweep", sweep_id))
+        return copy.deepcopy(known(self._read().sweeps, "sweep", sweep_id))
 
     def ask_to_cancel(self, sweep_id: str) -> SweepRow:
         with self._transaction() as (tables, now):
-            before = _known(tables.sweeps, "sweep", sweep_id)
+            before = known(tables.sweeps, "sweep", sweep_id)
             row = rules.asked_to_cancel(before)
             if row != before:
                 tables.sweeps[sweep_id] = row
-                _Writing(tables, now, rules.no_lease(row.study)).record("cancel_asked", sweep_id, {})
+                Writing(tables, now, rules.no_lease(row.study)).record("cancel_asked", sweep_id, {})
         return copy.deepcopy(row)
 
     def note(self, lease: Lease, kind: str, sweep_id: str | None, data: Mapping[str, Json]) -> None:
         with self._writing(lease) as w:
             if sweep_id is not None:
-                rules.check_sweep(lease, _known(w.tables.sweeps, "sweep", sweep_id))
+                rules.check_sweep(lease, known(w.tables.sweeps, "sweep", sweep_id))
             w.record(kind, sweep_id, data)
 
     # ── trials and trainings ─────────────────────────────────────────────────────────────────────────────────────
     def next_trial_number(self, study: str) -> int:
-        return _next_number(self._read(), study)
+        return next_number(self._read(), study)
 
     def add_trial(self, lease: Lease, trial: TrialRow, trainings: Sequence[TrainingRow]) -> None:
         with self._writing(lease) as w:
             row = rules.added_trial(lease, trial, w.tables.sweeps.get(trial.sweep_id), trainings)
-            _add(w.tables.trials, (row.study, row.number), row)
-            queued = self._queue(w, row, trainings)
+            add(w.tables.trials, (row.study, row.number), row)
+            queued = w.queue(row, trainings)
             w.record("trial_added", row.sweep_id, rules.added_facts(row, queued))
 
     def queue_trainings(self, lease: Lease, trainings: Sequence[TrainingRow]) -> None:
@@ -195,12 +159,12 @@ class MemoryStore:
                 trial = w.tables.trials.get((study, number))
                 if trial is None:
                     raise ValueError(f"study {study!r} has no trial {number}: its trainings cannot be queued")
-                queued = self._queue(w, trial, rows)
+                queued = w.queue(trial, rows)
                 w.record("trainings_queued", trial.sweep_id, rules.queued_facts(rows, queued))
 
     def trials(self, study: str, *, generation: str | None = None, sweep_id: str | None = None) -> Sequence[TrialRow]:
         tables = self._read()
-        rows = [row for row in tables.trials.values() if _matches(tables, row, study, generation, sweep_id)]
+        rows = [row for row in tables.trials.values() if matches(tables, row, study, generation, sweep_id)]
         return copy.deepcopy(sorted(rows, key=lambda row: row.number))
 
     def trial(self, study: str, number: int) -> TrialRow:
@@ -216,17 +180,17 @@ class MemoryStore:
         rows = [
             row
             for row in tables.trainings.values()
-            if _matches(tables, row, study, generation, sweep_id) and trial in (None, row.trial)
+            if matches(tables, row, study, generation, sweep_id) and trial in (None, row.trial)
         ]
         rows.sort(key=lambda row: (row.trial, row.rung, -row.rate_scale, row.seed, row.training_id))
         return copy.deepcopy(rows)
 
     def training(self, training_id: str) -> TrainingRow:
-        return copy.deepcopy(_known(self._read().trainings, "training", training_id))
+        return copy.deepcopy(known(self._read().trainings, "training", training_id))
 
     def start_training(self, lease: Lease, training_id: str, *, device: str, engine: str | None = None) -> TrainingRow:
         with self._writing(lease) as w:
-            row = rules.started(lease, _known(w.tables.trainings, "training", training_id), device, engine, w.now)
+            row = rules.started(lease, known(w.tables.trainings, "training", training_id), device, engine, w.now)
             w.tables.trainings[training_id] = row
             w.tables.curves.pop(training_id, None)
             w.record("training_started", row.sweep_id, rules.training_facts(row) | {"device": device, "engine": engine})
@@ -234,7 +198,7 @@ class MemoryStore:
 
     def queue_again(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
         with self._writing(lease) as w:
-            before = _known(w.tables.trainings, "training", training_id)
+            before = known(w.tables.trainings, "training", training_id)
             row = rules.queued_again(lease, before)
             if row != before:
                 w.tables.trainings[training_id] = row
@@ -244,7 +208,7 @@ class MemoryStore:
 
     def reopen_failed(self, lease: Lease, training_id: str, *, reason: str) -> TrainingRow:
         with self._writing(lease) as w:
-            before = _known(w.tables.trainings, "training", training_id)
+            before = known(w.tables.trainings, "training", training_id)
             trial = w.tables.trials[before.study, before.trial]
             row, running = rules.reopened(lease, before, trial)
             w.tables.trainings[training_id] = row
@@ -256,7 +220,7 @@ class MemoryStore:
 
     def save_curve(self, lease: Lease, training_id: str, attempt: int, curve: Curve) -> None:
         with self._writing(lease) as w:
-            rules.check_running(lease, _known(w.tables.trainings, "training", training_id), attempt)
+            rules.check_running(lease, known(w.tables.trainings, "training", training_id), attempt)
             w.tables.curves[training_id] = curve.to_bytes()
 
     def end_training(
@@ -272,13 +236,13 @@ class MemoryStore:
         queue: Sequence[TrainingRow] = (),
     ) -> TrainingRow:
         with self._writing(lease) as w:
-            row = rules.ended(lease, _known(w.tables.trainings, "training", training_id), attempt, outcome, engine)
+            row = rules.ended(lease, known(w.tables.trainings, "training", training_id), attempt, outcome, engine)
             w.tables.trainings[training_id] = row
             w.tables.curves[training_id] = curve.to_bytes()
             if outcome.example_losses is not None:
-                _add(w.tables.example_losses, training_id, losses_to_bytes(outcome.example_losses))
+                add(w.tables.example_losses, training_id, losses_to_bytes(outcome.example_losses))
             trial = w.tables.trials[row.study, row.trial]
-            queued = self._queue(w, trial, queue)
+            queued = w.queue(trial, queue)
             w.record("training_ended", row.sweep_id, rules.training_facts(row) | {"queued": queued})
             if tell is not None:
                 w.tables.trials[row.study, row.trial] = rules.told(trial, tell)
@@ -306,9 +270,9 @@ class MemoryStore:
 
     def remove_trials(self, lease: Lease, sweep_id: str, numbers: Collection[int]) -> None:
         with self._writing(lease) as w:
-            sweep = _known(w.tables.sweeps, "sweep", sweep_id)
+            sweep = known(w.tables.sweeps, "sweep", sweep_id)
             rules.check_sweep(lease, sweep)
-            w.tables.numbers[sweep.study] = _next_number(w.tables, sweep.study)
+            w.tables.numbers[sweep.study] = next_number(w.tables, sweep.study)
             mine = [row for row in w.tables.trials.values() if row.sweep_id == sweep_id]
             gone = [row for row in mine if row.number in set(numbers)]
             names = {row.number for row in gone}
@@ -353,7 +317,7 @@ class MemoryStore:
         with self._writing(lease) as w:
             w.tables.trainings[training_id] = rules.mirrored(
                 lease,
-                _known(w.tables.trainings, "training", training_id),
+                known(w.tables.trainings, "training", training_id),
                 mlflow_run_id=mlflow_run_id,
                 attempt=attempt,
                 steps=steps,
@@ -369,51 +333,20 @@ class MemoryStore:
         return found[max(0, len(found) - count) :]
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _read(self) -> _Tables:
+    def _read(self) -> Tables:
         """The tables as last committed; they are replaced at a commit, never changed."""
         with self._lock:
             return self._tables
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[_Tables, float]]:
+    def _transaction(self) -> Iterator[tuple[Tables, float]]:
         with self._lock:
             tables = self._tables.copied()
             yield tables, self._clock()
             self._tables = tables
 
     @contextmanager
-    def _writing(self, lease: Lease) -> Iterator[_Writing]:
+    def _writing(self, lease: Lease) -> Iterator[Writing]:
         with self._transaction() as (tables, now):
             rules.check_held(lease, tables.leases.get(lease.study), now)
-            yield _Writing(tables, now, lease)
-
-    @staticmethod
-    def _queue(w: _Writing, trial: TrialRow, trainings: Sequence[TrainingRow]) -> list[str]:
-        rows = rules.queued_trainings(trial, trainings)
-        for row in rows:
-            _add(w.tables.trainings, row.training_id, row)
-        return [row.training_id for row in rows]
-
-
-def _next_number(tables: _Tables, study: str) -> int:
-    present = max((number + 1 for name, number in tables.trials if name == study), default=0)
-    return max(present, tables.numbers.get(study, 0))
-
-
-def _add(table: dict[Key, Row], key: Key, row: Row) -> None:
-    if key in table:
-        raise ValueError(f"{key!r} is stored already")
-    table[key] = row
-
-
-def _known(table: Mapping[str, Row], kind: str, key: str) -> Row:
-    if key not in table:
-        raise KeyError(f"no {kind} {key!r} is stored")
-    return table[key]
-
-
-def _matches(
-    tables: _Tables, row: TrialRow | TrainingRow, study: str, generation: str | None, sweep_id: str | None
-) -> bool:
-    sweep = tables.sweeps[row.sweep_id]
-    return row.study == study and generation in (None, sweep.generation) and sweep_id in (None, row.sweep_id)
+            yield Writing(tables, now, lease)

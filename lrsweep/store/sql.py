@@ -6,7 +6,6 @@ in the middle of one, and what a rule has read stays true until it is written.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from lrsweep.errors import LeaseHeld
 from lrsweep.records import (
     Curve,
     Json,
@@ -29,6 +27,7 @@ from lrsweep.records import (
     losses_from_bytes,
     losses_to_bytes,
 )
+from lrsweep.store import leases_sql as leases
 from lrsweep.store import models, rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
@@ -37,7 +36,7 @@ from lrsweep.store.faults import while_open
 from lrsweep.store.removal import next_number, remove_trials
 from lrsweep.store.rules import Holding
 from lrsweep.store.tokens_sql import SqlTokens
-from lrsweep.store.transactions import Row, Writing, clock, columns, select, writing
+from lrsweep.store.transactions import Row, Writing, clock, select, writing
 
 
 class SqlStore:
@@ -57,40 +56,23 @@ class SqlStore:
         self, study: str, owner: str, *, seconds: float, is_dead: Callable[[str], bool] = lambda _: False
     ) -> Lease:
         with self._transaction(self._engine) as connection:
-            seen = self._holding(connection, study, lock=False)
+            seen = leases.holding(connection, study, lock=False)
             is_live = seen is not None and seen.is_live(clock(connection))
         dead = seen.token if seen is not None and is_live and is_dead(seen.owner) else None
         with self._transaction(self._writer) as connection:
-            connection.execute(
-                sa.text(
-                    "INSERT INTO lrs_lease (study, owner, expires_at) VALUES (:study, '', 0) ON CONFLICT DO NOTHING"
-                ),
-                {"study": study},
-            )
-            holding = self._holding(connection, study, lock=True)
-            now = clock(connection)
-            if holding is not None and holding.is_live(now) and holding.token != dead:
-                raise LeaseHeld(study, holding.owner, holding.expires_at - now)
-            lease = Lease(study, owner, secrets.token_hex(16))
-            self._hold(connection, study, Holding(owner, lease.token, now + seconds))
-            Writing(connection, now, lease).record("lease_acquired", None, {"owner": owner})
-        return lease
+            return leases.taken(connection, study, owner, seconds=seconds, dead=dead)
 
     def renew_lease(self, lease: Lease, *, seconds: float) -> None:
         with self._writing(lease) as w:
-            self._hold(w.connection, lease.study, Holding(lease.owner, lease.token, w.now + seconds))
+            leases.hold(w.connection, lease.study, Holding(lease.owner, lease.token, w.now + seconds))
 
     def release_lease(self, lease: Lease) -> None:
         with self._transaction(self._writer) as connection:
-            holding = self._holding(connection, lease.study, lock=True)
-            if holding is not None and holding.token == lease.token:
-                self._hold(connection, lease.study, Holding(lease.owner, None, holding.expires_at))
-                now = clock(connection)
-                Writing(connection, now, lease).record("lease_released", None, {"owner": lease.owner})
+            leases.release(connection, lease)
 
     def holders(self) -> Mapping[str, Holder]:
         with self._transaction(self._engine) as connection:
-            return {name: holder for name, holder in live_holders(connection).items() if is_of_a_study(name)}
+            return {name: holder for name, holder in leases.live_holders(connection).items() if is_of_a_study(name)}
 
     # ── studies and sweeps ───────────────────────────────────────────────────────────────────────────────────────
     def register_study(self, lease: Lease, study: StudyRow) -> None:
@@ -147,7 +129,7 @@ class SqlStore:
     def ask_to_cancel(self, sweep_id: str) -> SweepRow:
         study = self.sweep(sweep_id).study
         with self._transaction(self._writer) as connection:
-            self._holding(connection, study, lock=True)  # the driver's own write must not undo it
+            leases.holding(connection, study, lock=True)  # the driver's own write must not undo it
             w = Writing(connection, clock(connection), rules.no_lease(study))
             before = w.known(SweepRow, models.sweep, sweep_id=sweep_id)
             row = rules.asked_to_cancel(before)
@@ -362,7 +344,7 @@ class SqlStore:
     @contextmanager
     def _writing(self, lease: Lease) -> Iterator[Writing]:
         with self._transaction(self._writer) as connection:
-            holding = self._holding(connection, lease.study, lock=True)
+            holding = leases.holding(connection, lease.study, lock=True)
             now = clock(connection)  # asked after the lock: waiting for it takes time off the lease
             rules.check_held(lease, holding, now)
             yield Writing(connection, now, lease)
@@ -370,26 +352,6 @@ class SqlStore:
     def _rows(self, kind: type[Row], query: sa.Select[Any]) -> Sequence[Row]:
         with self._transaction(self._engine) as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
-
-    @staticmethod
-    def _holding(connection: Connection, study: str, *, lock: bool) -> Holding | None:
-        query = select(Holding, models.lease).filter_by(study=study)
-        row = connection.execute(query.with_for_update() if lock else query).first()
-        return None if row is None else Holding(**row._mapping)
-
-    @staticmethod
-    def _hold(connection: Connection, study: str, holding: Holding) -> None:
-        connection.execute(sa.update(models.lease).filter_by(study=study).values(columns(holding)))
-
-
-def live_holders(connection: Connection) -> dict[str, Holder]:
-    """Whoever reads a test set included, for whom a schema does not change either."""
-    now = clock(connection)
-    c = models.lease.c
-    rows = connection.execute(
-        sa.select(c.study, c.owner, c.expires_at).where(c.token.is_not(None), c.expires_at > now).order_by(c.study)
-    )
-    return {row.study: Holder(row.owner, row.expires_at - now) for row in rows}
 
 
 def _of_sweeps(

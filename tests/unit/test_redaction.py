@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrsweep.redaction import masked, masked_command, names_a_secret, public_link, shown, without_secrets
+from lrsweep.redaction import masked, masked_command, names_a_secret, public_link, public_text, shown, without_secrets
+from lrsweep.store.tokens import new_token
 
 SECRET_URI = "postgresql+psycopg://me:s%40cret@127.0.0.1:1/db?options=-csearch_path%3Dmlflow"
 TOKENS = (
@@ -16,6 +17,7 @@ TOKENS = (
     "ghp_aBcDeFgHiJkLmNoPqRsT0123456789abcdef",
     "github_pat_11ABCDEFG0aBcDeFgHiJkLmNo",
     "glpat-aBcDeFgHiJkLmNoPqRsT",
+    "lrs_aBcDeFgHiJkLmNoPqRsT0123456789-_aBcDeFgHiJk",
     "sk-proj-aBcDeFgHiJkLmNoPqR5t",
     "xoxb-123456789012-aBcDeFgHiJkL",
     "AKIAIOSFODNN7EXAMPLE",
@@ -193,6 +195,24 @@ def test_an_error_is_told_without_the_secrets_in_it(token: str) -> None:
     assert told.startswith("HTTPError: 401 for https://ann:***@host/x, tried ")
     assert told.endswith("***; api_key=*** of mat1 (64x784), -p is basic")
     assert token[8:] not in without_secrets(text, "sqlite:///a.db")
+
+
+@pytest.mark.parametrize("before", ["", "Bearer ", "token is\\n", "?t=a%20", "'", "http://h/x/"])
+def test_a_token_of_the_service_is_hidden_wherever_it_stands(before: str) -> None:
+    """A fresh one of its 43 signs, and one that loses its last eleven where a text is cut."""
+    token = new_token()
+    for told in (token, token[:-11]):
+        for hide in (masked, masked_command, public_text, lambda text: without_secrets(text, "sqlite:///a.db")):
+            assert told[4:] not in hide(f"refused: {before}{told}")
+    assert masked(f"refused: {token}, scope read") == "refused: lrs_***, scope read"
+
+
+@pytest.mark.parametrize(
+    "name", ["lrs_example_losses_training_id_is_a_foreign_key", "base_lrs_2_of_all_groups", "lrs_alembic_version"]
+)
+def test_a_name_that_begins_like_a_token_of_the_service_stays(name: str) -> None:
+    """Tables, their keys, and rates of a script."""
+    assert masked(f"KeyError: {name}") == f"KeyError: {name}"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -230,12 +230,22 @@ class Challenges:
         self._standing |= {each.name for each in new}
         return max(new, key=lambda each: -math.inf if each.gain is None else each.gain, default=None)
 
-    def restart(self, keep: int = 0) -> None:
-        """Only the last nights stay: those after a drift has begun, which was seen in other trainings than theirs."""
-        kept = list(self._recent)[-keep:] if keep else []
-        self._by_name, self._champion, self._standing = {}, [], set()
+    def restart(self) -> None:
+        """Nothing stays: on another device, or beside another champion, what was shown is no claim."""
+        self._standing.clear()
+        self._keep(())
+
+    def drifted(self, nights: int) -> None:
+        """Only the last nights stay: those after a drift has begun, which was seen in other trainings than theirs.
+
+        Who stands goes on to: whom a drift follows would else be found a second time, by the same pairs in part.
+        """
+        self._keep(list(self._recent)[-nights:])
+
+    def _keep(self, nights: Sequence[tuple[str, Outcomes, Mapping[str, Outcomes]]]) -> None:
+        self._by_name, self._champion = {}, []
         self._recent.clear()
-        for row in kept:
+        for row in nights:
             self._recent.append(row)
             self._added(*row)
 
@@ -253,8 +263,8 @@ class Challenges:
                 self._places += 1
                 self._by_name[name] = Challenge(name, self._places)
             found = self._by_name[name].add(key, champion, arm, self.worth)
-            if found.suspected_since is None:
-                self._standing.discard(name)
+            if found.suspected_since is None and found.nights > CONFIRMING:
+                self._standing.discard(name)  # fewer nights, as after a drift, could not have shown a gain either
             compared.append(found)
         return tuple(compared)
 

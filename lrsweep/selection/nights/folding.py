@@ -58,7 +58,7 @@ class _Watch:
         compared = self._challenges.add(night)
         shown = self._challenges.shown(compared)
         if seen.drift is not None:
-            self._challenges.restart(keep=seen.drift.nights)
+            self._challenges.drifted(seen.drift.nights)
         self._has_drifted = seen.drift is not None
         if seen.is_out:
             self._owed = FOLLOWED

@@ -65,6 +65,11 @@ def next_step(facts: Facts) -> str:
     """One sentence."""
     if facts.shown is not None:
         return f"promote {facts.shown.name}, or set a larger worth if the gain is not worth a change"
+    if facts.standing is not None and facts.seen.drift is not None:
+        return (
+            f"challengers train at the full horizon, {facts.standing} among them, and limits start anew with the next "
+            "night"
+        )
     if facts.standing is not None:
         return f"promote {facts.standing}, or set a larger worth if its gain is not worth a change"
     if facts.suspects:
