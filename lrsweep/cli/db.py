@@ -12,7 +12,7 @@ from lrsweep.records import Json
 from lrsweep.redaction import without_secrets
 from lrsweep.settings import Settings, make_homes, results_url
 from lrsweep.store import backups
-from lrsweep.store.upkeep import Checked, check_store, upgrade_store, without_drivers
+from lrsweep.store.upkeep import Checked, check_store, name_read_for, upgrade_store, without_drivers
 from lrsweep.sweep import copies_schema
 from lrsweep.sweep.owner import is_dead
 from lrsweep.tracking import schema as tracking_schema
@@ -92,6 +92,7 @@ class Report:
         return [*self.results.problems, *old]
 
     def to_json(self) -> dict[str, Json]:
+        held = self.results.holders
         return {
             "database": self.results.address,
             "schema": self.results.version,
@@ -99,7 +100,10 @@ class Report:
             "mlflow_schema": None if self.mlflow is None else self.mlflow[0],
             "rows": dict(self.results.rows),
             "bytes": self.results.size,
-            "leases": {study: holder.owner for study, holder in self.results.holders.items()},
+            "leases": {study: each.owner for study, each in held.items() if name_read_for(study) is None},
+            "test_sets_read_by": {
+                name: each.owner for leased, each in held.items() if (name := name_read_for(leased)) is not None
+            },
             "problems": self.problems,
         }
 
@@ -126,8 +130,12 @@ def show(report: Report, say: Callable[[str], None]) -> None:
     say("  " + ", ".join(f"{count:,} {table}" for table, count in found.rows.items()))
     say(f"Optuna's copies: {_told(report.optuna)}")
     say(f"MLflow: {_told(report.mlflow) if report.is_mlflow_ours else 'MLFLOW_TRACKING_URI names one of yours'}")
-    for study, holder in found.holders.items():
-        say(f"study {study!r} is driven by {holder.owner}, whose lease runs for another {holder.seconds_left:.0f} s")
+    for leased, holder in found.holders.items():
+        name, left = name_read_for(leased), f"{holder.seconds_left:.0f} s"
+        if name is None:
+            say(f"study {leased!r} is driven by {holder.owner}, whose lease runs for another {left}")
+        else:
+            say(f"a promotion of {name!r} reads the test set ({holder.owner}); its claim runs for another {left}")
     say("no problems found" if not report.problems else f"{len(report.problems)} problems:")
     for problem in report.problems:
         say(f"  {problem}")

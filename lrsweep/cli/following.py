@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lrsweep.selection.choice import Choice
 from lrsweep.settings import DEFAULT_HOME, HOME
 
 SHOWS = "the whole of it on one page, for a browser or a telephone"
@@ -37,6 +38,27 @@ def after_choice(words: Sequence[str], study: str, *, is_decided: bool) -> str:
     }
     width = max(map(len, commands))
     return "\n".join(f"  {command:<{width}}   {about}" for command, about in commands.items())
+
+
+def why_not_promoted(
+    choice: Choice, words: Sequence[str], study: str, *, worth: float | None, own_worth: float | None
+) -> list[str]:
+    """Why ``lrsweep promote`` would not put in force what was asked for: it takes no ``worth`` and no target."""
+    promote = f"`lrsweep {_promote(words, study)}`"
+    sentences = []
+    if worth is not None and worth != own_worth:
+        sentences.append(
+            f"{promote} goes by the study's own smallest gain, not by --worth: write `worth = {worth:g}` under "
+            "[selection] in the study's file, and `lrsweep run` takes it over."
+        )
+    reached = None if choice.targeted is None else choice.targeted.shown or choice.targeted.measured
+    best = choice.recommended.point
+    if reached is not None and (reached.point, reached.horizon) != (best, choice.horizon):
+        sentences.append(
+            f"{promote} takes what is recommended, {best.family} at {choice.horizon} steps, and not the cheapest that "
+            "reaches the target."
+        )
+    return sentences
 
 
 def _promote(words: Sequence[str], study: str) -> str:

@@ -115,7 +115,7 @@ _register()
 def main() -> None:
     """The entry point: what goes wrong is told in a sentence, not in a traceback, and has its exit code."""
     try:
-        sys.exit(asked(app))
+        sys.exit(asked(app, COMMANDS))
     except LrsweepError as error:
         Console(stderr=True).print(f"[bold red]lrsweep:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)

@@ -42,10 +42,10 @@ class Asked:
         """Until the sweep would end if the next run began now; None where nobody knows, or nothing is to do."""
         if self.outlook.course.is_new:
             return None if self.plan is None or self.plan.cost is None else self.plan.cost.seconds
-        return None if self.outlook.left is None else self.outlook.left.seconds
+        return None if self.outlook.left is None else self.outlook.left.seconds or None
 
     def until(self, now: datetime) -> str:
-        """``, until 2026-11-22 00:17 if it began now``; nothing where that is not known."""
+        """``, until 2026-11-22 00:17 if it began now``; nothing where that is not known, or nothing is left."""
         lasts = self._seconds_from_now
         verb = "began" if self.outlook.course.is_new else "went on"
         ends = "" if lasts is None else (now + timedelta(seconds=lasts)).strftime("%Y-%m-%d %H:%M")

@@ -88,6 +88,14 @@ def _sweep_named(sweeps: Sequence[SweepRow], beginning: str) -> SweepRow:
     )
 
 
+def is_superseded(store: Store, sweep: SweepRow) -> bool:
+    """Whether a later sweep asked the same of the study: a driver goes on with the newest of those alone."""
+    return (
+        sweep.sweep_id
+        != [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation][-1].sweep_id
+    )
+
+
 def name_of(given: str) -> str:
     """A study's name, or the one that its file says."""
     return _name_in(Path(given)) if given.endswith(".toml") else given

@@ -6,7 +6,8 @@ usage of the whole command first; here it reads as every other refusal does: wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Any
 
@@ -21,8 +22,9 @@ HELP_ALONE = "NoArgsIsHelpError"
 """Not a mistake: ``lrsweep db`` alone asks what there is."""
 
 
-def asked(app: Callable[..., Any]) -> int:
-    """Runs the command of this process's command line; the exit code that it left with.
+def asked(app: Callable[..., Any], commands: Collection[str]) -> int:
+    """Runs the command of this process's command line; the exit code that it left with. ``commands`` are all there are,
+    as they are typed.
 
     Raises SettingsError for a command line that cannot be meant.
     """
@@ -32,19 +34,30 @@ def asked(app: Callable[..., Any]) -> int:
         if type(error).__name__ == HELP_ALONE:
             error.show()  # type: ignore[attr-defined]
             return SettingsError.exit_code
-        raise SettingsError(sentence(error)) from error
+        raise SettingsError(sentence(error, _path(sys.argv[1:], commands))) from error
     except typer.Abort:
         typer.echo("Aborted.", err=True)
         return 1
     return code if isinstance(code, int) else 0
 
 
-def sentence(error: Any) -> str:
-    """``--horizon is 'abc'; wanted a whole number. `lrsweep choose --help` says what it takes.``"""
+def sentence(error: Any, path: str = "lrsweep") -> str:
+    """``--horizon is 'abc'; wanted a whole number. `lrsweep choose --help` says what there is.``
+
+    ``path`` is for mistakes that are found before their command is known: an option without its value.
+    """
     told = _of_value(error) or " ".join(error.format_message().split())
     told = told if told.endswith((".", "?")) else f"{told}."
-    path = getattr(error.ctx, "command_path", "lrsweep")
-    return f"{told} `{path} --help` says what there is."
+    return f"{told} `{getattr(error.ctx, 'command_path', path)} --help` says what there is."
+
+
+def _path(words: Sequence[str], commands: Collection[str]) -> str:
+    """
+    >>> _path(["db", "backup", "--nope"], ["db backup"]), _path(["choose", "x", "--sweep"], ["choose"]), _path([], [])
+    ('lrsweep db backup', 'lrsweep choose', 'lrsweep')
+    """
+    typed = next((name for name in (" ".join(words[:2]), *words[:1]) if name in commands), None)
+    return "lrsweep" if typed is None else f"lrsweep {typed}"
 
 
 def _of_value(error: Any) -> str | None:

@@ -40,7 +40,7 @@ def answer(report: Report) -> Answer:
     ]
     headline = f"Use {best.point.family}{optimizer}{peak}."
     if report.is_provisional:
-        so_far = " so far" if report.state != "cancelled" else ""
+        so_far = "" if report.is_left_for_good else " so far"
         headline = f"{best.point.family}{optimizer} leads{so_far}{peak and ','}{peak}."
     return Answer(choice.evidence.value, headline, tuple(sentences))
 
@@ -128,8 +128,9 @@ def _all_diverged(report: Report) -> list[str]:
 def _state(report: Report) -> list[str]:
     if report.are_finals_open:
         left = f" ({counted(report.finals_left, 'training')} left)" if report.finals_left else ""
-        if report.state == "cancelled":
-            return [f"The sweep was cancelled before its finals were over{left}."]
+        if report.is_left_for_good:
+            since = "; another one was started since, and this one will not go on" if report.is_superseded else ""
+            return [f"The sweep was {report.state} before its finals were over{left}{since}."]
         return [f"The finals are not over{left}: this may change."]
     if not report.is_over:
         return [f"The sweep is {report.state}: this may change."]

@@ -186,6 +186,8 @@ class Report:
     divergences: tuple[DivergenceLine, ...]
     provenance: tuple[tuple[str, str], ...]
     use: Use | None = None
+    is_superseded: bool = False
+    """whether another sweep was started since, so that nobody goes on with this one"""
     notes: tuple[str, ...] = field(default=())
     """what is to be known of the report itself"""
 
@@ -193,6 +195,11 @@ class Report:
     def is_over(self) -> bool:
         """Whether nothing more is coming by itself."""
         return self.state in ("finished", "stopped", "cancelled")
+
+    @property
+    def is_left_for_good(self) -> bool:
+        """Whether nobody goes on with it, whatever it lacks."""
+        return self.state == "cancelled" or (self.is_superseded and self.is_over)
 
     @property
     def is_provisional(self) -> bool:

@@ -25,14 +25,26 @@ from lrsweep.store import models
 from lrsweep.store.addresses import shown
 from lrsweep.store.backups import snapshot
 from lrsweep.store.base import Holder
+from lrsweep.store.champions import is_of_a_study, reading_lease
 from lrsweep.store.faults import while_opening
+from lrsweep.store.leases_sql import live_holders
 from lrsweep.store.migrating import migrate, refuse_newer, refuse_version
 from lrsweep.store.opening import engine_at, open_engine, prepare, version_of
-from lrsweep.store.sql import live_holders
 from lrsweep.store.transactions import writing
 
 OPENED_AGAIN = {"training_ended": "training_reopened", "trial_told": "trial_reopened"}
 """Kinds of events that take back what an earlier one has said."""
+
+
+class PromotionReads(LeaseHeld):
+    """A promotion reads a test set: nobody drives the study."""
+
+    def __init__(self, lease: str, name: str, owner: str, seconds_left: float) -> None:
+        super().__init__(lease, owner, seconds_left)
+        self.args = (
+            f"a promotion of {name!r} reads the test set ({owner}); its claim runs for another {seconds_left:.0f} s. "
+            "Let it finish: the same command then works.",
+        )
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,8 @@ class Upgraded:
 
 
 def upgrade_store(url: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> Upgraded:
-    """Migrates to the newest schema, or does nothing; in either case raises LeaseHeld while somebody drives."""
+    """Migrates to the newest schema, or does nothing; in either case raises LeaseHeld while somebody drives, or reads
+    a test set."""
     with engine_at(url) as engine, writing(engine).begin() as connection:
         prepare(connection)
         before = version_of(connection)
@@ -78,7 +91,18 @@ def _refuse_drivers(connection: Connection, is_dead: Callable[[str], bool]) -> N
         connection.execute(sa.text("LOCK TABLE lrs_lease IN EXCLUSIVE MODE"))
     for study, holder in live_holders(connection).items():
         if not is_dead(holder.owner):
+            if (name := name_read_for(study)) is not None:
+                raise PromotionReads(study, name, holder.owner, holder.seconds_left)
             raise LeaseHeld(study, holder.owner, holder.seconds_left)
+
+
+def name_read_for(leased: str) -> str | None:
+    """Whose promotion reads a test set under a lease of that name; None where it is a driver's.
+
+    >>> name_read_for(reading_lease("digits")), name_read_for("digits")
+    ('digits', None)
+    """
+    return None if is_of_a_study(leased) else leased.removesuffix(reading_lease(""))
 
 
 def has_table(url: str, name: str) -> bool:
@@ -118,6 +142,7 @@ class Checked:
     size: int
     """bytes"""
     holders: Mapping[str, Holder]
+    """by what is leased: studies, and test sets (``name_read_for``)"""
     problems: tuple[str, ...]
 
 

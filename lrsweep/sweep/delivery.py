@@ -5,12 +5,15 @@ even deleted, means that it has none of the trainings' runs either. They are the
 curves are in SQL. Runs that came there by other means are found by their tags and taken over.
 
 Once the first of several lost sweeps is sent, the others look like those that somebody has deleted there. So all are
-noted as lost before that, and are told of when all are sent: whoever is killed in between finds every one of them.
+noted as lost before that, and are told of when all are sent: whoever is killed in between finds every one of them. A
+driver that goes on with one of them says so when it begins, and takes its note away.
 """
 
 from __future__ import annotations
 
-from lrsweep.records import SweepRow
+from collections.abc import Mapping
+
+from lrsweep.records import Json, SweepRow
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.mirror import PASSED_OVER
@@ -19,6 +22,8 @@ from lrsweep.tracking import Tracker, is_sent
 
 LOST_KEY = "lost_in_mlflow"
 """In a sweep's settings: how many of its trainings a sync has still to tell of as sent again; None: of none."""
+TOLD: Mapping[str, Json] = {LOST_KEY: None}
+"""In a sweep's settings, once its driver sends what was lost, and has said so."""
 RENEW_AFTER = 500
 """Rows: each is a transaction of a few milliseconds, and a lease is short beside those of 10,000 trainings."""
 
@@ -40,6 +45,20 @@ def note_lost(store: Store, lease: Lease, study: ResolvedStudy, sweep: SweepRow)
     rows = sent | {row.training_id: row for row in store.unmirrored(sweep.sweep_id)}
     count = sum(is_sent(row.purpose, study.tracking.runs) for row in rows.values())
     store.update_sweep(lease, sweep.sweep_id, settings={LOST_KEY: count})
+
+
+def sent_again(again: int | None, sweep: SweepRow) -> str | None:
+    """What a driver says of a lost sweep that goes on; ``again`` is of ``forget_lost``. It sends what is left, so that
+    nothing is to be told by a sync (``TOLD``)."""
+    noted = owed(sweep)
+    if again is not None and (again or noted):
+        return f"this MLflow has none of the sweep's runs: {again or noted} trainings are sent to it again"
+    if noted:
+        return (
+            f"this MLflow had none of the sweep's runs, and a sync that would have sent it {noted} trainings has not "
+            "come to its end: what it lacks of them is sent now"
+        )
+    return None
 
 
 def note_told(store: Store, lease: Lease, sweep: SweepRow, *, left: int | None) -> None:

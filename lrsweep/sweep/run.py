@@ -35,7 +35,7 @@ from lrsweep.sweep.beginning import (
 )
 from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
 from lrsweep.sweep.closing import MakeReport, close_parent, send_report
-from lrsweep.sweep.delivery import forget_lost, shown_params
+from lrsweep.sweep.delivery import TOLD, forget_lost, owed, sent_again, shown_params
 from lrsweep.sweep.driver import Driver
 from lrsweep.sweep.exponents import FITTED_KEY
 from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, trials_of, tried_again_sentence, try_again
@@ -235,8 +235,8 @@ def _give_back(store: Store, lease: Lease) -> None:
 def _open_sweep(
     store: Store, lease: Lease, tracker: Tracker, study: ResolvedStudy, sweep: SweepRow, say: Callable[[str], None]
 ) -> SweepRow:
-    if again := forget_lost(store, lease, tracker, study, sweep):
-        say(f"this MLflow has none of the sweep's runs: {again} trainings are sent to it again")
+    if told := sent_again(forget_lost(store, lease, tracker, study, sweep), sweep):
+        say(told)
     parent = tracker.open_sweep(sweep, study, params=shown_params(study))
     tracker.end_running(sweep, others=True)  # the lease says that nobody works on what an earlier sweep left
     return store.update_sweep(
@@ -244,7 +244,7 @@ def _open_sweep(
         sweep.sweep_id,
         status=SweepStatus.RUNNING,
         mlflow_run_id=parent,
-        settings=with_versions(sweep.settings, versions()),
+        settings={**with_versions(sweep.settings, versions()), **({} if owed(sweep) is None else TOLD)},
     )
 
 

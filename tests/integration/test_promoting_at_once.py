@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
+from lrsweep.cli.db import Report, show
 from lrsweep.cli.promoting import alone
 from lrsweep.cli.promoting import promoted as promoting
 from lrsweep.cli.promoting.promoted import Promotion, Wanted
@@ -175,8 +176,21 @@ def test_a_claim_is_no_drivers_lease(swept: str, store: Store) -> None:
     with alone.reading_alone(store, "quick", print):
         assert store.holders() == {}
         store.release_lease(store.acquire_lease("quick", "a driver", seconds=60))
-        with pytest.raises(LeaseHeld, match=r"'quick \(test set\)'"), without_drivers(swept):
+        told_of = r"a promotion of 'quick' reads the test set \(process"
+        with pytest.raises(LeaseHeld, match=told_of) as held, without_drivers(swept):
             pass
+        assert "driven" not in str(held.value)
+        assert held.value.exit_code == 99
+        found = check_store(swept)
+        assert found is not None
+        shown: list[str] = []
+        report = Report(found, None, None, is_mlflow_ours=False)
+        show(report, shown.append)
+        [claim] = [line for line in shown if "reads the test set" in line]
+        assert claim.startswith("a promotion of 'quick' reads the test set (process ")
+        assert not any("is driven by" in line for line in shown)
+        told = report.to_json()
+        assert (told["leases"], list(told["test_sets_read_by"])) == ({}, ["quick"])
     checked = check_store(swept)
     assert checked is not None
     assert checked.problems == ()

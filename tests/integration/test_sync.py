@@ -22,8 +22,9 @@ from lrsweep.store.backups import back_up, restore
 from lrsweep.study import ResolvedStudy, TrackingSpec
 from lrsweep.sweep import syncing
 from lrsweep.sweep.beginning import FINISHED_KEY, driven_out
-from lrsweep.sweep.delivery import forget_lost
+from lrsweep.sweep.delivery import forget_lost, note_lost, owed
 from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.run import _open_sweep
 from lrsweep.sweep.syncing import sync
 from lrsweep.tracking import Tracker
 from lrsweep.tracking.tracker import REPORT_FILE
@@ -456,6 +457,36 @@ def test_a_server_that_goes_away_among_lost_sweeps_gets_the_rest_later(
     [found] = asked(other, None, capsys)["sweeps"]
     assert (found["study"], found["sent"], found["left"], found["was_lost"]) == ("not-there", 2, 0, True)
     assert asked(other, None, capsys)["sweeps"] == []
+
+
+@pytest.mark.parametrize("has_run", [True, False])
+def test_what_a_driver_has_sent_of_a_lost_sweep_a_sync_does_not_tell_of(
+    has_run: bool, homes: Homes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sync that noted it was killed, before or after the sweep had its run; the driver says what it sends."""
+    name = f"went-on-{has_run}"
+    left_behind(homes, name)
+    asked(homes, name, capsys)
+    study = replace(STUDY, name=name)
+    store = open_store(homes.results_url)
+    lease = store.acquire_lease(name, "a driver", seconds=60)
+    [sweep] = store.sweeps(name)
+    note_lost(store, lease, study, sweep)
+    sweep = store.update_sweep(lease, sweep.sweep_id, mlflow_run_id=None if has_run else "f" * 32)
+    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root)
+    said: list[str] = []
+    sweep = _open_sweep(store, lease, tracker, study, sweep, said.append)
+    assert said == [
+        "this MLflow had none of the sweep's runs, and a sync that would have sent it 2 trainings has not come to its "
+        "end: what it lacks of them is sent now"
+        if has_run
+        else "this MLflow has none of the sweep's runs: 2 trainings are sent to it again"
+    ]
+    assert owed(store.sweep(sweep.sweep_id)) is None
+    store.release_lease(lease)
+    store.close()
+    [found] = asked(homes, name, capsys)["sweeps"]
+    assert found["was_lost"] is False
 
 
 def test_a_run_that_was_deleted_in_mlflow_is_not_made_again(homes: Homes, capsys: pytest.CaptureFixture[str]) -> None:

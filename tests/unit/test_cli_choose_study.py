@@ -21,7 +21,7 @@ from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.race import RACE_KEY
 from tests.choosing import STUDY, answered, noisy, refused
 from tests.looked import a_driven_bench, in_a_home, typed
-from tests.scripted import completed, diverged, value_of
+from tests.scripted import Script, completed, diverged, value_of
 
 
 def test_a_studys_finals_decide(
@@ -196,6 +196,62 @@ def test_what_is_decided_is_followed_by_the_commands_that_use_it(
         "  lrsweep report quick --sweep sweep",
     ]
     assert "Next" not in run("choose", "quick", "--json").out
+
+
+def finished(home: Path, script: Script = noisy, *, worth: float | None = None) -> Path:
+    """A home with a sweep that is over, and decided."""
+    study = replace(STUDY, selection=replace(STUDY.selection, worth=worth))
+    store = open_store(f"sqlite:///{in_a_home(home, study, script)}/results.db")
+    lease = store.acquire_lease("quick", "a test", seconds=60)
+    store.update_sweep(lease, "sweep-1", status=SweepStatus.FINISHED)
+    store.release_lease(lease)
+    store.close()
+    return home
+
+
+def test_what_another_worth_has_decided_is_not_followed_by_promote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`promote` goes by the study's own; it is said where that is written."""
+    run = typed(capsys, monkeypatch, finished(tmp_path / "home"), {})
+    assert "Next:\n  lrsweep promote quick --to schedules/quick.json " in run("choose", "quick").out
+    other = run("choose", "quick", "--worth", "5").out
+    assert "Next:\n  lrsweep report quick " in other
+    assert other.splitlines()[-1] == (
+        "`lrsweep promote quick --to schedules/quick.json` goes by the study's own smallest gain, not by --worth: "
+        "write `worth = 5` under [selection] in the study's file, and `lrsweep run` takes it over."
+    )
+
+
+def test_the_studys_own_worth_typed_again_is_followed_by_promote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what `promote` goes by."""
+    run = typed(capsys, monkeypatch, finished(tmp_path / "home", worth=0.25), {})
+    text = run("choose", "quick", "--worth", "0.25").out
+    assert "Next:\n  lrsweep promote quick --to schedules/quick.json " in text
+    assert "smallest gain, not by" not in text
+
+
+def test_a_target_that_another_reaches_cheaper_is_not_what_promote_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linear trains at a tenth of the cost; of a target that cosine alone reaches, or none, the line stands."""
+
+    def cheaper(plan: TrainingPlan) -> Outcome:
+        outcome = noisy(plan)
+        return replace(outcome, seconds=outcome.seconds / 10) if plan.schedule.family == "linear" else outcome
+
+    run = typed(capsys, monkeypatch, finished(tmp_path / "home", cheaper), {})
+    text = run("choose", "quick", "--target", "decide_loss <= 9").out
+    assert "decide_loss <= 9 is shown to be reached by linear" in text
+    assert "Next:\n  lrsweep report quick " in text
+    assert text.splitlines()[-1] == (
+        "`lrsweep promote quick --to schedules/quick.json` takes what is recommended, cosine at 90 steps, and not the "
+        "cheapest that reaches the target."
+    )
+    for aim in ("decide_loss <= 1.2", "decide_loss <= 0.001"):
+        assert "Next:\n  lrsweep promote quick " in run("choose", "quick", "--target", aim).out
 
 
 def test_what_is_undecided_is_told_what_would_show_more_and_nothing_of_promoting(

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lrsweep.records import Outcome, StudyRow, SweepStatus, TrainingPlan
+from lrsweep.records import Outcome, StudyRow, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.store import open_store
 from lrsweep.store.champions import ChampionRow
+from lrsweep.sweep.race import RACE_KEY
+from tests.databases import administer
 from tests.looked import Typed, a_bench, typed
 from tests.promoted import STUDY, noisy
 
@@ -105,6 +107,48 @@ def test_a_table_has_no_sweep_to_name(run: Typed, tmp_path: Path) -> None:
     ran = run("choose", "--from", "table.csv", "--sweep", "a")
     assert ran.code == 64
     assert "--sweep is of a study" in ran.err
+
+
+def left_in_its_race(tmp_path: Path, *, before: str | None = None) -> None:
+    """The earlier sweep was stopped there; with ``before`` the newest asks something else."""
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    lease = store.acquire_lease("quick", "a test", seconds=60)
+    race = {**store.sweep(EARLIER).settings[RACE_KEY], "ended": None}
+    store.update_sweep(lease, EARLIER, status=SweepStatus.STOPPED, settings={RACE_KEY: race})
+    if before is not None:
+        store.register_study(lease, StudyRow("quick", "another", before, json.loads(json.dumps(STUDY.spec()))))
+        store.create_sweep(lease, SweepRow("ac11", "quick", before))
+        administer(
+            f"sqlite:///{tmp_path}/home/results.db",
+            f"UPDATE lrs_sweep SET generation = '{before}' WHERE sweep_id = '{NEWEST}'",
+        )
+    store.release_lease(lease)
+    store.close()
+
+
+def test_a_race_that_nobody_goes_on_with_is_told_as_that(run: Typed, tmp_path: Path) -> None:
+    """`lrsweep run` drives the newest sweep: what would show more is not to run it again."""
+    left_in_its_race(tmp_path)
+    told = (
+        "the finals had not ended when another sweep was started, and this one will not go on: `lrsweep choose quick`"
+    )
+    assert f"To know more: {told} is of the newest." in run("choose", "quick", "--sweep", EARLIER).out
+    page = run("report", "quick", "--sweep", EARLIER, "--markdown").out
+    assert "`lrsweep run`" not in page.split("## ")[0]
+    assert told.split(":")[0] in page
+    assert (
+        "The sweep was stopped before its finals were over; another one was started since, and this one will not go on."
+    ) in page
+    assert "this may change" not in page
+    assert "The finals were not ended: shown are" in page
+
+
+def test_a_race_of_the_file_as_it_was_goes_on_with_that_file(run: Typed, tmp_path: Path) -> None:
+    """The newest sweep asks something else."""
+    left_in_its_race(tmp_path, before="changed")
+    assert (
+        "a sweep of the study as it was changed was started since: `lrsweep run` with the file as it was before goes on"
+    ) in run("choose", "quick", "--sweep", EARLIER).out
 
 
 def test_an_earlier_sweep_that_is_driven_is_not_promoted(run: Typed, tmp_path: Path) -> None:

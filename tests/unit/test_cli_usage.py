@@ -31,6 +31,11 @@ def left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (("export", "quick", "--to", "nowhere"), "--to is 'nowhere'; wanted is one of python, torch"),
         (("lsit",), "No such command 'lsit'. Did you mean 'list'? `lrsweep --help` says what there is."),
         (("show",), "Missing argument 'study'. `lrsweep show --help` says what there is."),
+        (
+            ("choose", "x", "--sweep"),
+            "Option '--sweep' requires an argument. `lrsweep choose --help` says what there is.",
+        ),
+        (("db", "check", "--json=1"), "Option '--json' does not take a value. `lrsweep db check --help` says what"),
         (("list", "--nope"), "No such option: --nope. `lrsweep list --help` says what there is."),
     ],
 )

@@ -154,6 +154,18 @@ def test_of_a_budget_in_time_it_is_the_time_that_is_left() -> None:
     assert shown(found)[-1] == f"left: 8 min of the budget, about 5,100 steps at that pace, {until}"
 
 
+def test_where_nothing_is_left_no_time_is_told() -> None:
+    """All trainings of the budget have ended, and the pace is known: the next run trains nothing."""
+    bench = Bench(STUDY)
+    bench.drive()
+    found = seen(bench, pace=10.0)
+    assert found.left is not None
+    assert (found.left.trainings, found.left.steps, found.left.seconds) == (0, 0, 0.0)
+    assert shown(found)[-1] == "left: nothing to train: the search and the finals have used the budget"
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert Asked(STUDY, plan(STUDY), None, found).to_json(now)["ends_at"] is None
+
+
 WITH_FINALS = replace(
     STUDY,
     trials=40,

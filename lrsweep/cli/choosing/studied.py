@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lrsweep.cli.choosing.asked import NOTHING, block_of, read_target
-from lrsweep.cli.reading import chosen_sweep, generation_of
+from lrsweep.cli.reading import chosen_sweep, generation_of, is_superseded
 from lrsweep.errors import SettingsError
 from lrsweep.records import Direction, Losses, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
@@ -58,6 +58,10 @@ class Studied:
     """whether the race has not ended: then nothing is shown, for this look is none of those that it was planned with"""
     is_cancelled: bool = False
     """whether the sweep is not continued"""
+    is_superseded: bool = False
+    """whether it is not continued, as another one was started since"""
+    is_of_an_earlier_file: bool = False
+    """whether the newest sweep asks something else: another file than today's goes on with this one"""
 
 
 def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied:
@@ -100,6 +104,8 @@ def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied
         # of a finished sweep no look is to come: this one is among those that were planned
         is_racing=bool(race) and race.get("ended") is None and sweep.status is not SweepStatus.FINISHED,
         is_cancelled=sweep.is_cancelled or sweep.status is SweepStatus.CANCELLED,
+        is_superseded=is_superseded(store, sweep),
+        is_of_an_earlier_file=store.sweeps(sweep.study)[-1].generation != sweep.generation,
     )
 
 
@@ -177,6 +183,16 @@ def _target(found: Studied, given: str, target: str, worth: float | None) -> Tar
 
 def _to_end_the_race(found: Studied, given: str) -> str:
     """Where the file of a study is that was named by its name, nobody knows."""
+    if found.is_superseded:
+        return (
+            "the finals had not ended when another sweep was started, and this one will not go on: `lrsweep choose "
+            f"{found.study}` is of the newest"
+        )
+    if found.is_of_an_earlier_file and not found.is_cancelled:
+        return (
+            "the finals have not ended, and a sweep of the study as it was changed was started since: `lrsweep run` "
+            "with the file as it was before goes on with them"
+        )
     how = f"`lrsweep run {given}`" if given.endswith(".toml") else "`lrsweep run` with the study's file"
     if found.is_cancelled:
         return f"the sweep was cancelled before its finals had ended: {how} starts another one"

@@ -115,7 +115,7 @@ def choose(
         found, choice, has_ended = _of_study(study, sweep, worth, target)
         _show(found.metric, choice, {}, of_sweep=found.trainings, as_json=as_json)
         if not as_json:
-            _show_next(choice, [study, *(() if sweep is None else ("--sweep", sweep))], found.study, has_ended)
+            _show_next(choice, found, [study, *(() if sweep is None else ("--sweep", sweep))], worth, has_ended)
         return
     from lrsweep.cli.choosing.asked import Asked
 
@@ -145,13 +145,18 @@ def _of_study(study: str, sweep: str | None, worth: float | None, target: str | 
         return found, choose_of(found, study, worth=worth, target=target), has_ended
 
 
-def _show_next(choice: Choice, words: Sequence[str], study: str, has_ended: bool) -> None:
-    """What is undecided or not over is not for ``lrsweep promote``: what would show more stands above."""
-    from lrsweep.cli.following import after_choice
+def _show_next(choice: Choice, found: Studied, words: Sequence[str], worth: float | None, has_ended: bool) -> None:
+    """What is undecided or not over is not for ``lrsweep promote``: what would show more stands above. Nor is what was
+    decided by options that it does not take.
+    """
+    from lrsweep.cli.following import after_choice, why_not_promoted
     from lrsweep.selection.deciding import Evidence
 
     is_decided = has_ended and choice.evidence is not Evidence.UNDECIDED
-    typer.echo(f"\nNext:\n{after_choice(words, study, is_decided=is_decided)}")
+    why_not = why_not_promoted(choice, words, found.study, worth=worth, own_worth=found.worth) if is_decided else []
+    typer.echo(f"\nNext:\n{after_choice(words, found.study, is_decided=is_decided and not why_not)}")
+    for sentence in why_not:
+        typer.echo(sentence)
 
 
 def _show(

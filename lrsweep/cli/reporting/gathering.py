@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lrsweep.cli.choosing.studied import choose_in
 from lrsweep.cli.look import standing_of
-from lrsweep.cli.reading import chosen_sweep, generation_of
+from lrsweep.cli.reading import chosen_sweep, generation_of, is_superseded
 from lrsweep.cli.reporting.curves import curve_lines, peak_points, shown_horizon
 from lrsweep.cli.reporting.origins import provenance, workload_named
 from lrsweep.cli.reporting.spent import cost_of, divergence_lines
@@ -86,6 +86,7 @@ def gather(
         has_finals=has_finals,
         finals_left=finals_left,
         are_finals_open=finals_left > 0 or _is_racing(sweep, state),
+        is_superseded=is_superseded(store, sweep),
         failed=sum(each.status is Status.FAILED for each in trainings),
         families=_families(own, study),
         curves=curves,

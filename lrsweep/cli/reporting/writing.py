@@ -48,7 +48,7 @@ def in_html(
         report = gather(store, study, now=time.time(), commit=commit, sweep_id=sweep.sweep_id)
     text = page(report)
     write_whole(target, text, "--out")
-    is_sent = tracker is not None and report.sweep == sweep.sweep_id and _send(tracker, sweep, text, say)
+    is_sent = tracker is not None and _send(tracker, sweep, text, say)
     return report, target, is_sent
 
 
