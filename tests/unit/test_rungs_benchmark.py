@@ -127,10 +127,10 @@ def test_the_truth_is_by_seeds_that_no_look_has() -> None:
     table.arrays["decide"][:, SEARCH_SEEDS:] = 3.0
     assert set(unseen(table).tolist()) == {2.0}
     assert set(unseen(table, ("search",)).tolist()) == {1.0}
-    later = np.full((2, 3, 2), [5.0, 7.0])
-    later[1, 2, 0] = math.nan
-    found = unseen(Table(table.meta, {**table.arrays, "more_points": np.array([4, 6]), "more": later}))
-    assert found[[3, 4, 6]].tolist() == [2.0, (3 * 2.0 + 3 * 6.0) / 6, math.inf]
+    later = np.full((len(table.params), 3, 2), [5.0, 7.0])
+    later[6, 2, 0] = math.nan
+    found = unseen(Table(table.meta, {**table.arrays, "more": later}))
+    assert found[[4, 6]].tolist() == [(3 * 2.0 + 3 * 6.0) / 6, math.inf]
 
 
 def test_exponents_are_where_the_best_rate_moves_to() -> None:

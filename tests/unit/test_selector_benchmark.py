@@ -2,85 +2,91 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.benchmarks.regret import habits, methods, more
-from tests.benchmarks.regret.__main__ import replayed
 from tests.benchmarks.regret.habits import HABITS, SHARED, at_one_rate
 from tests.benchmarks.regret.methods import search
 from tests.benchmarks.regret.paired import score, scores
 from tests.benchmarks.regret.pool import Pool, study_of
-from tests.benchmarks.regret.replay import HABIT_NAMES, NAMES, OURS, WITHOUT_FINALS, Replay
+from tests.benchmarks.regret.replay import HABIT_NAMES, NAMES, OURS, WITHOUT_FINALS, Replay, replayed
 from tests.benchmarks.regret.table import FINAL_SEEDS, FULL_SEEDS, SEARCH_SEEDS, Seen, Table
 from tests.unit.test_search_benchmarks import HORIZON, a_table
 
 
-def with_more(table: Table, points: list[int], value: float = 7.0, seeds: int = FINAL_SEEDS + 2) -> Table:
-    """These points got more seeds, each with ``value`` on both halves; a finals' seed has one more for each place."""
-    found = np.full((len(points), seeds, 2), value)
+def with_more(table: Table, value: float = 7.0, seeds: int = FINAL_SEEDS + 2) -> Table:
+    """It got more seeds, each with ``value`` on both halves; a finals' seed has one more for each place."""
+    points = len(table.params)
+    found = np.full((points, seeds, 2), value)
     found[:, :FINAL_SEEDS, 1] += 1 + np.arange(FINAL_SEEDS)
-    arrays = {"more_points": np.array(points), "more": found, "more_steps": np.full((len(points), seeds), HORIZON)}
-    return Table(table.meta, {**table.arrays, **arrays})
+    return Table(table.meta, {**table.arrays, "more": found, "more_steps": np.full((points, seeds), HORIZON)})
 
 
-def test_the_truth_of_a_point_is_by_the_seeds_that_nobody_sees() -> None:
-    """Where only the best points have more seeds, those are their truth, and the others keep their own."""
+def test_a_table_without_later_seeds_has_its_own_as_truth() -> None:
+    """Finals have three fresh ones there, and then see those of the search again."""
     table = a_table()
-    own = table.own_truth
-    found = with_more(table, [1, 4], value=7.0, seeds=FINAL_SEEDS)
-    later = 7.0 + np.mean(1 + np.arange(FINAL_SEEDS)) / 2
-    assert found.truth[[1, 4]].tolist() == [later, later]
-    assert np.delete(found.truth, [1, 4]).tolist() == np.delete(own, [1, 4]).tolist()
-    assert [found.fresh(number) for number in range(5)] == [2, 3, 4, 0, 1]
+    assert table.truth.tolist() == table.own_truth.tolist()
+    assert table.seeds_of_truth == FULL_SEEDS
+    assert [table.fresh(number) for number in range(5)] == [2, 3, 4, 0, 1]
 
 
-def test_where_all_points_have_more_seeds_finals_get_the_first_and_the_truth_goes_without_them() -> None:
+def test_finals_get_the_first_later_seeds_and_the_truth_goes_without_them() -> None:
     """Finals go on with them after the table's own fresh ones, and only then return to those that a search has seen."""
-    table = a_table()
-    found = with_more(table, list(range(len(table.params))))
+    found = with_more(a_table())
     assert set(found.truth.tolist()) == {7.0}
+    assert found.seeds_of_truth == 2
     fresh = [found.fresh(number) for number in range(FULL_SEEDS - SEARCH_SEEDS + FINAL_SEEDS + 1)]
     assert fresh == [2, 3, 4, *range(FULL_SEEDS, FULL_SEEDS + FINAL_SEEDS), 0]
     assert found.decided(3, FULL_SEEDS + 1) == Seen(9.0, HORIZON)
     assert found.full(3, FULL_SEEDS + 1) == Seen(7.0, HORIZON)
 
 
+def test_finals_race_where_the_table_has_fresh_seeds_for_it() -> None:
+    """A race over three would see the same ones again and take them for others."""
+    table = a_table()
+    assert not study_of(table, trainings=12, seed=0).selection.racing
+    assert study_of(with_more(table), trainings=12, seed=0).selection.racing
+
+
 def test_a_point_that_diverges_with_one_of_its_later_seeds_is_never_the_best() -> None:
     """As it is with the table's own ones."""
     table = a_table()
-    found = with_more(table, list(range(len(table.params))), value=0.0)
+    found = with_more(table, value=0.0)
     found.arrays["more"][5, -1] = math.nan
     assert np.flatnonzero(np.isinf(found.truth)).tolist() == [5]
 
 
 def test_an_interrupted_run_leaves_whole_seeds_alone_in_the_table() -> None:
-    """Of three seeds the last has one point of two, and is left out. What was compressed goes in as it is."""
+    """Of three seeds the last lacks a point, and is left out. What was compressed goes in as it is."""
     table = a_table()
+    points = len(table.params)
     outcome = {"value": 0.5, "decide": 0.25, "steps": HORIZON}
-    keys = ("full/3/5", "full/8/5", "full/3/6", "full/8/6", "full/3/7")
-    done: dict[str, Any] = dict.fromkeys(keys, outcome) | {
+    whole = [f"full/{point}/{seed}" for seed in (5, 6) for point in range(points)]
+    done: dict[str, Any] = dict.fromkeys([*whole, "full/3/7"], outcome) | {
         "third_own/9/1": {"value": None, "decide": None, "steps": 11}
     }
     arrays = more.packed(table, done)
-    assert arrays["more_points"].tolist() == [3, 8]
-    assert arrays["more"].shape == (2, 2, 2)
+    assert arrays["more"].shape == (points, 2, 2)
     assert arrays["more"][0, 0].tolist() == [0.5, 0.25]
     assert math.isnan(arrays["third_own"][9, 1])
     assert arrays["third_own_steps"][9, 1] == 11
 
 
-def test_more_seeds_are_trained_for_the_best_points_seed_by_seed() -> None:
-    """The two best points' first new seed comes before their second."""
+def test_more_seeds_are_trained_one_after_the_other() -> None:
+    """All points' first new seed comes before their second."""
     table = a_table()
-    best = np.sort(np.argsort(table.own_truth, kind="stable")[:2]).tolist()
-    found = [(job.seed, job.point) for job in more.jobs(table, seeds=2, best=2, own_rate=False)]
-    assert found == [(seed, point) for seed in (FULL_SEEDS, FULL_SEEDS + 1) for point in best]
-    kinds = {job.kind for job in more.jobs(table, seeds=1, best=None, own_rate=True)}
+    found = [(job.seed, job.point) for job in more.jobs(table, seeds=2, own_rate=False)]
+    assert found == [(seed, point) for seed in (FULL_SEEDS, FULL_SEEDS + 1) for point in range(len(table.params))]
+    kinds = {job.kind for job in more.jobs(table, seeds=1, own_rate=True)}
     assert kinds == {"full", "third_own", "ninth_own"}
 
 
@@ -149,7 +155,16 @@ def test_scores_have_every_budget_and_their_mean() -> None:
     ]
 
 
-def test_a_kept_replay_is_not_made_again(tmp_path: Any) -> None:
+def test_the_command_replays_in_processes_of_their_own(tmp_path: Path) -> None:
+    """They import what they are to run, and what is in ``__main__`` is not theirs."""
+    command = [sys.executable, "-m", "tests.benchmarks.regret", "--quick", "--only", "logistic", "--out", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, timeout=600)
+    found = json.loads((tmp_path / "regret.json").read_text())
+    assert set(found["workloads"]) == {"logistic"}
+    assert found["truth"]["logistic"]["seeds"] == 24 - FINAL_SEEDS
+
+
+def test_a_kept_replay_is_not_made_again(tmp_path: Path) -> None:
     """The second run reads what the first has written, to the last digit."""
     first = replayed(["logistic"], (2.0,), 1, 1, tmp_path)
     [kept] = tmp_path.glob("*.json")

@@ -8,19 +8,16 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.regret.figures import comparison, curves, pooled
 from tests.benchmarks.regret.paired import scores
 from tests.benchmarks.regret.picture import draw, draw_scores
-from tests.benchmarks.regret.replay import HABIT_NAMES, NAMES, WITHOUT_FINALS, Replay, replay
+from tests.benchmarks.regret.replay import HABIT_NAMES, NAMES, WITHOUT_FINALS, Replay, replayed
 from tests.benchmarks.regret.table import TRUTH, Table
 from tests.benchmarks.sweep.machine import machine, versions
 
@@ -28,34 +25,6 @@ BUDGETS = (5, 8, 12, 18, 27, 40, 60)
 """Trainings at the full horizon, finals included. Beyond, regrets fall below what five seeds of the truth can tell."""
 QUICK_BUDGETS = (5, 12)
 RESULTS = Path(__file__).parents[1] / "results"
-
-
-def replayed(
-    workloads: Sequence[str], budgets: Sequence[float], repeats: int, processes: int, keep: Path | None = None
-) -> list[Replay]:
-    """All repeats on all workloads; those that lie in ``keep`` are not made again, and the others are put there."""
-    found: list[Replay] = []
-    wanted = [(workload, seed) for seed in range(repeats) for workload in workloads]
-    # a process of its own beginning: a fork takes over the threads' locks of whatever was imported here
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as executor:
-        jobs = [executor.submit(_kept, keep, workload, budgets, seed) for workload, seed in wanted]
-        for number, job in enumerate(as_completed(jobs), 1):
-            found += job.result()
-            if number % len(workloads) == 0:
-                print(f"{number // len(workloads)} of {repeats} repeats", flush=True)
-    return sorted(found, key=lambda each: (each.workload, each.method, each.trainings, each.seed))
-
-
-def _kept(keep: Path | None, workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
-    if keep is None:
-        return replay(workload, budgets, seed)
-    path = keep / f"{workload}-{seed}-{max(budgets):g}.json"
-    if not path.exists():
-        found = [asdict(each) for each in replay(workload, budgets, seed)]
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(found), encoding="utf-8")
-        partial.replace(path)
-    return [Replay(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def report(replays: Sequence[Replay], repeats: int, *, quick: bool) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """What a table gets beside its first trainings: more seeds at the full horizon, and compressed trainings at own rates.
 
-    python -m tests.benchmarks.regret.more [--only WORKLOAD …] [--seeds 24] [--best 64] [--own-rate] [--folder FOLDER]
+    python -m tests.benchmarks.regret.more [--only WORKLOAD …] [--seeds 24] [--own-rate] [--folder FOLDER]
 
-The seeds are such that no search sees, so the truth that they give owes nothing to what a method has looked at; where
-all points have them, the first few are fresh ones of finals (``Table.fresh``), and the truth goes without these. With
-``--best`` only so many points get them, the best by the table's own seeds; all others keep these as their truth. At its
-own rate a compressed schedule shows what the correction of the rate is worth (``tests/benchmarks/rungs``).
+The seeds are such that no search sees, so the truth that they give owes nothing to what a method has looked at; the
+first few are fresh ones of finals (``Table.fresh``), and the truth goes without these. At its own rate a compressed
+schedule shows what the correction of the rate is worth (``tests/benchmarks/rungs``).
 
 Each finished training is a line of ``FOLDER/WORKLOAD-more.jsonl`` at once, so an interrupted run goes on where it was.
 Seeds are trained one after the other over all points, and what is there goes into the table by whole seeds.
@@ -32,20 +31,17 @@ from tests.benchmarks.regret.truth import OWN_RATE, Job, plan, read, study_of, t
 from tests.benchmarks.regret.workloads import WORKLOADS
 
 
-def jobs(table: Table, *, seeds: int, best: int | None, own_rate: bool) -> list[Job]:
-    """The best points' next seeds, seed by seed; then all points compressed at their own rates, as far as these differ
-    from the raised ones."""
-    chosen = np.sort(np.argsort(table.own_truth, kind="stable")[:best]).tolist()
-    found = [Job("full", point, FULL_SEEDS + seed) for seed in range(seeds) for point in chosen]
+def jobs(table: Table, *, seeds: int, own_rate: bool) -> list[Job]:
+    """The next seeds, one after the other; then compressed trainings at the points' own rates."""
+    points = range(len(table.params))
+    found = [Job("full", point, FULL_SEEDS + seed) for seed in range(seeds) for point in points]
     if own_rate:
-        points = range(len(table.params))
         found += [Job(kind, point, seed) for kind in OWN_RATE for seed in range(SEARCH_SEEDS) for point in points]
     return found
 
 
 def packed(table: Table, done: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The table's arrays with what was trained since: ``more`` [point, seed, half], and its ``more_steps``, for
-    ``more_points``."""
+    """The table's arrays with what was trained since: ``more`` [point, seed, half], and its ``more_steps``."""
     arrays = dict(table.arrays)
     ended: dict[int, dict[int, Any]] = {}
     for key, outcome in done.items():
@@ -57,10 +53,9 @@ def packed(table: Table, done: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         steps = arrays.setdefault(f"{kind}_steps", np.zeros((len(table.params), SEARCH_SEEDS), dtype=np.int32))
         values[int(point), int(seed)] = _number(outcome["value"])
         steps[int(point), int(seed)] = outcome["steps"]
-    points = sorted({point for of_seed in ended.values() for point in of_seed})
+    points = range(len(table.params))
     whole = [ended[seed] for seed in sorted(ended) if len(ended[seed]) == len(points)]
     if whole:
-        arrays["more_points"] = np.array(points, dtype=np.int32)
         arrays["more"] = np.array(
             [[(_number(of[point]["value"]), _number(of[point]["decide"])) for of in whole] for point in points],
             dtype=np.float32,
@@ -73,13 +68,13 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def add(name: str, folder: Path, *, seeds: int, best: int | None, own_rate: bool) -> None:
+def add(name: str, folder: Path, *, seeds: int, own_rate: bool) -> None:
     table = Table.read(name)
     workload = load(WORKLOADS[name], open_device("cpu"))
     study = study_of(name, workload)
     lines = folder / f"{name}-more.jsonl"
     done = read(lines)
-    left = [job for job in jobs(table, seeds=seeds, best=best, own_rate=own_rate) if job.key not in done]
+    left = [job for job in jobs(table, seeds=seeds, own_rate=own_rate) if job.key not in done]
     for of_seed in _in_turn(left):
         plans = [plan(job, table.params[job.point], study) for job in of_seed]
         print(f"{name}, {of_seed[0].kind} {of_seed[0].seed}: {len(plans)} trainings", flush=True)
@@ -107,7 +102,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.regret.more", description="Adds to the tables.")
     parser.add_argument("--only", nargs="+", choices=list(WORKLOADS), help="these workloads")
     parser.add_argument("--seeds", type=int, default=24, help="of each point (default: %(default)s)")
-    parser.add_argument("--best", type=int, help="so many points, the best ones (default: all)")
     parser.add_argument("--own-rate", action="store_true", help="compressed trainings at the points' own rates too")
     parser.add_argument(
         "--folder",
@@ -119,7 +113,7 @@ def main() -> None:
     torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for name in arguments.only or WORKLOADS:
-        add(name, arguments.folder, seeds=arguments.seeds, best=arguments.best, own_rate=arguments.own_rate)
+        add(name, arguments.folder, seeds=arguments.seeds, own_rate=arguments.own_rate)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def study_of(
             metrics={"loss": "minimize"},
         )
     )
-    # most tables have three fresh seeds: a race over more would see the same ones again and take them for others
-    return replace(study, selection=replace(study.selection, racing=False))
+    # without later seeds there are three fresh ones: a race would see the same ones again and take them for others
+    return replace(study, selection=replace(study.selection, racing=study.selection.racing and table.has_later))
 
 
 class Pool:

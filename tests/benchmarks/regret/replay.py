@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from lrsweep.errors import SweepFailed
 from lrsweep.study.budgets import kept_share
@@ -36,6 +40,34 @@ class Replay:
     spent: float
     """what it came to, in trainings too"""
     regret: float
+
+
+def replayed(
+    workloads: Sequence[str], budgets: Sequence[float], repeats: int, processes: int, keep: Path | None = None
+) -> list[Replay]:
+    """All repeats on all workloads; those that lie in ``keep`` are not made again, and the others are put there."""
+    found: list[Replay] = []
+    wanted = [(workload, seed) for seed in range(repeats) for workload in workloads]
+    # a process of its own beginning: a fork takes over the threads' locks of whatever was imported here
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as executor:
+        jobs = [executor.submit(_kept, keep, workload, budgets, seed) for workload, seed in wanted]
+        for number, job in enumerate(as_completed(jobs), 1):
+            found += job.result()
+            if number % len(workloads) == 0:
+                print(f"{number // len(workloads)} of {repeats} repeats", flush=True)
+    return sorted(found, key=lambda each: (each.workload, each.method, each.trainings, each.seed))
+
+
+def _kept(keep: Path | None, workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:
+    if keep is None:
+        return replay(workload, budgets, seed)
+    path = keep / f"{workload}-{seed}-{max(budgets):g}.json"
+    if not path.exists():
+        found = [asdict(each) for each in replay(workload, budgets, seed)]
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(path)
+    return [Replay(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def replay(workload: str, budgets: Sequence[float], seed: int) -> list[Replay]:

@@ -28,8 +28,8 @@ EVALUATIONS = 18
 """Of a full training: after each 20 updates, so that one falls on a third and one on a ninth."""
 RATE_EXPONENTS = {"sgd": 0.5, "adamw": 0.15}
 """What rates were raised by in the compressed trainings of the tables; lrsweep's own may have changed since."""
-FINAL_SEEDS = 8
-"""Of the seeds that all points of a table got later (``more.py``): finals have the first ones, the truth the others."""
+FINAL_SEEDS = 9
+"""Of the seeds that a table got later (``more.py``): finals have the first ones, the truth the others."""
 ANNEAL = 0.2
 """The cool-down of a cut-off training's copy, as a share of what it has trained."""
 
@@ -69,48 +69,46 @@ class Table:
     def own_truth(self) -> NDArray[np.float64]:
         """By point: the mean loss at the end over the table's own seeds and both halves of validation; infinite where
         one diverged."""
-        both = (self.arrays["curves"][:, :, -1].astype(np.float64) + self.arrays["decide"]) / 2
-        return _means(both)
+        return _means(self._own)
 
     @cached_property
     def truth(self) -> NDArray[np.float64]:
-        """The same by seeds that no search and no final sees, where a point has such (``more.py``)."""
-        found = self.own_truth.copy()
-        if "more" in self.arrays:
-            first = FINAL_SEEDS if self._all_have_more else 0
-            found[self.arrays["more_points"]] = _means(self.arrays["more"][:, first:].astype(np.float64).mean(axis=2))
-        return found
+        """The same by seeds that no search and no final sees, where the table has such (``more.py``)."""
+        return _means(self._later) if self.has_later else self.own_truth
 
     @cached_property
     def noise(self) -> float:
-        """The standard error of a good point's truth, as a part of the scale: the median over those that got more
-        seeds, or over the better half of all."""
-        by_seed = (self.arrays["curves"][:, :, -1].astype(np.float64) + self.arrays["decide"]) / 2
+        """The standard error of a good point's truth, as a part of the scale: the median over the better half."""
+        by_seed = self._later if self.has_later else self._own
         better = np.argsort(self.truth, kind="stable")[: len(self.params) // 2]
-        if "more" in self.arrays:
-            first = FINAL_SEEDS if self._all_have_more else 0
-            by_seed = self.arrays["more"][:, first:].astype(np.float64).mean(axis=2)
-            better = better if self._all_have_more else np.arange(len(by_seed))
         errors = by_seed[better].std(axis=1, ddof=1) / math.sqrt(by_seed.shape[1])
         return float(np.nanmedian(errors) / self.scale)
 
     @property
-    def seeds_of_truth(self) -> dict[str, int]:
-        """Of each group of points."""
-        if "more" not in self.arrays:
-            return {"every point": FULL_SEEDS}
-        points, seeds, _ = self.arrays["more"].shape
-        if self._all_have_more:
-            return {"every point": seeds - FINAL_SEEDS}
-        return {f"the best {points} points": seeds, "the others": FULL_SEEDS}
+    def seeds_of_truth(self) -> int:
+        """Of each point."""
+        return int((self._later if self.has_later else self._own).shape[1])
 
     @property
-    def _all_have_more(self) -> bool:
-        return "more" in self.arrays and len(self.arrays["more"]) == len(self.params)
+    def has_later(self) -> bool:
+        """Whether it got seeds later, so that finals have more than three fresh ones."""
+        return "more" in self.arrays
+
+    @property
+    def _own(self) -> NDArray[np.float64]:
+        """By point and seed of its own, the loss at the end over both halves of validation."""
+        found: NDArray[np.float64] = (self.arrays["curves"][:, :, -1].astype(np.float64) + self.arrays["decide"]) / 2
+        return found
+
+    @property
+    def _later(self) -> NDArray[np.float64]:
+        """The same by the seeds that came later and that no final sees."""
+        found: NDArray[np.float64] = self.arrays["more"][:, FINAL_SEEDS:].astype(np.float64).mean(axis=2)
+        return found
 
     def fresh(self, number: int) -> int:
         """The seed for the n-th fresh one: those that no search has seen, and then, for want of more, all."""
-        seeds = FULL_SEEDS + (FINAL_SEEDS if self._all_have_more else 0)
+        seeds = FULL_SEEDS + (FINAL_SEEDS if self.has_later else 0)
         return (SEARCH_SEEDS + number) % seeds
 
     @cached_property

@@ -144,6 +144,41 @@ class NextCharacter(Small):
         )
 
 
+class SmallTransformer(NextCharacter):
+    """The same characters, and one block with attention."""
+
+    batch_size = 32
+
+    def make(self) -> nn.Module:
+        return _Transformer()
+
+
+class _Transformer(nn.Module):
+    """One head, written out; the last place's state says which character follows."""
+
+    width = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.characters = nn.Embedding(VOCABULARY, self.width)
+        self.places = nn.Embedding(CONTEXT, self.width)
+        self.first, self.second, self.last = (nn.LayerNorm(self.width) for _ in range(3))
+        self.query, self.key, self.value, self.out = (nn.Linear(self.width, self.width) for _ in range(4))
+        self.mlp = nn.Sequential(
+            nn.Linear(self.width, 4 * self.width), nn.GELU(), nn.Linear(4 * self.width, self.width)
+        )
+        self.head = nn.Linear(self.width, VOCABULARY)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        state = self.characters(tokens) + self.places.weight
+        seen = self.first(state)
+        scores = self.query(seen[..., -1:, :]) @ self.key(seen).transpose(-2, -1) / self.width**0.5
+        end = state[..., -1:, :] + self.out(scores.softmax(dim=-1) @ self.value(seen))
+        end = (end + self.mlp(self.second(end))).squeeze(-2)
+        logits: Tensor = self.head(self.last(end))
+        return logits
+
+
 def _digits(train: int) -> Parts:
     pixels, labels = load_digits(return_X_y=True)
     order = epoch_order(SPLIT_SEED, 0, len(labels))
@@ -178,5 +213,6 @@ WORKLOADS: Mapping[str, WorkloadSpec] = MappingProxyType(
         "wrong-labels": _own(WrongLabels),
         "small-cnn": _own(SmallCnn),
         "next-character": _own(NextCharacter),
+        "transformer": _own(SmallTransformer),
     }
 )

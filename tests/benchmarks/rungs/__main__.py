@@ -134,16 +134,13 @@ def _figures(one: Judged) -> dict[str, Any]:
 
 
 def _about(table: Table, truth: Any) -> dict[str, Any]:
-    more = table.arrays["more"].shape if "more" in table.arrays else (0, 0)
-    own = table.arrays["decide"].shape[1] - SEARCH_SEEDS
+    later = table.arrays["more"].shape[1] if table.has_later else 0
     return {
         "workload": table.meta["workload"],
         "horizon": table.horizon,
         "points": len(table.params),
         "overfitting": _overfits(table.meta["workload"]),
-        "seeds_of_the_truth": {"every point": own, f"the best {more[0]}": own + more[1]}
-        if more[1]
-        else {"every point": own},
+        "seeds_of_the_truth": table.arrays["decide"].shape[1] - SEARCH_SEEDS + later,
         "points_that_diverge": int(np.isinf(truth).sum()),
     }
 

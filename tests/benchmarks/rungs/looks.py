@@ -87,14 +87,12 @@ def unseen(table: Table, halves: Sequence[Half] = ("search", "decide")) -> Float
     Looks see the half of validation that is the search's.
     """
     ends = {"search": table.arrays["curves"][:, :, -1], "decide": table.arrays["decide"]}
-    own = np.mean([ends[half][:, SEARCH_SEEDS:].astype(np.float64) for half in halves], axis=0)
-    by_seed = [list(of_point) for of_point in own]
-    if "more" in table.arrays:
+    by_seed = np.mean([ends[half][:, SEARCH_SEEDS:].astype(np.float64) for half in halves], axis=0)
+    if table.has_later:
         wanted = [("search", "decide").index(half) for half in halves]
-        more = table.arrays["more"][:, :, wanted].astype(np.float64).mean(axis=2)
-        for point, of_point in zip(table.arrays["more_points"], more, strict=True):
-            by_seed[point] += of_point.tolist()
-    return np.array([np.mean(each) if np.isfinite(each).all() else math.inf for each in by_seed])
+        later = table.arrays["more"][:, :, wanted].astype(np.float64).mean(axis=2)
+        by_seed = np.concatenate([by_seed, later], axis=1)
+    return np.where(np.isfinite(by_seed).all(axis=1), by_seed.mean(axis=1), math.inf)
 
 
 def exponents(table: Table, share: int) -> dict[str, Exponent]:
