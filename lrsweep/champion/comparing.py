@@ -5,12 +5,14 @@ Values are only comparable where both are of the same meaning: the same workload
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lrsweep.champion.reading import to_json
 from lrsweep.champion.value import ChampionChoice
 from lrsweep.records import Json
+from lrsweep.selection.statistics import t_quantile
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,35 @@ class Comparison:
 def compared(a: ChampionChoice, b: ChampionChoice) -> Comparison:
     rows = tuple(row for part in (_training, _evidence, _provenance) for row in part(a, b))
     return Comparison(a, b, rows, _why_not_comparable(a, b))
+
+
+def why_worse(new: ChampionChoice, old: ChampionChoice) -> str | None:
+    """A sentence where the finals of both show that the new one is worse (Welch's interval, 95 %); None where they do
+    not, or where their values say nothing of each other. Two sweeps have searched, and either's finals are its own."""
+    one, other = _seen(new), _seen(old)
+    if _why_not_comparable(new, old) is not None or one is None or other is None:
+        return None
+    (mean, variance, n), (former, other_variance, other_n) = one, other
+    worse_by = (mean - former) * (-1 if new.evidence.get("direction") == "maximize" else 1)
+    parts = variance / n, other_variance / other_n
+    if worse_by <= 0:
+        return None
+    if sum(parts) > 0:
+        degrees = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1))
+        if worse_by <= t_quantile(degrees) * math.sqrt(sum(parts)):
+            return None
+    return (
+        f"the one in force, {old.schedule.family} at {old.peak_lr:.4g}, came to a better {new.evidence.get('metric')}: "
+        f"{former:.4g} ({other_n} seeds), and this one to {mean:.4g} ({n} seeds)"
+    )
+
+
+def _seen(choice: ChampionChoice) -> tuple[float, float, int] | None:
+    """Mean, variance and n of the seeds that decided; None for a single one."""
+    match choice.evidence.get("choice"):
+        case {"mean": float(mean), "sd": float(sd), "n": int(n)} if n > 1:
+            return mean, sd**2, n
+    return None
 
 
 def _training(a: ChampionChoice, b: ChampionChoice) -> Iterator[Row]:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from lrsweep.champion.comparing import Comparison, compared
+from lrsweep.champion.comparing import Comparison, compared, why_worse
 from lrsweep.champion.reading import to_json, written
 from lrsweep.champion.value import ChampionChoice, RateRule
 from lrsweep.cli.diff_drawing import curves_of, show_comparison
@@ -93,6 +93,51 @@ def test_values_are_only_comparable_where_they_mean_the_same(changes: Mapping[st
     found = compared(choice(**OF_ONE_STUDY), choice(**{**OF_ONE_STUDY, **changes}))
     assert (found.not_comparable is None) == (why is None)
     assert why is None or why in (found.not_comparable or "")
+
+
+def seen(mean: float, sd: float = 0.01, n: int = 3, direction: str = "minimize", **changes: Any) -> ChampionChoice:
+    """A choice whose finals came to that."""
+    standing = {**STANDING, "mean": mean, "sd": sd, "n": n}
+    evidence = {"evidence": "proven", "metric": "decide_loss", "direction": direction, "n": n, "choice": standing}
+    return choice(**{**OF_ONE_STUDY, "evidence": evidence, **changes})
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        (seen(0.133), seen(0.0864)),
+        (seen(0.86, direction="maximize"), seen(0.93, direction="maximize")),
+        (seen(0.133, sd=0.0), seen(0.132, sd=0.0)),
+    ],
+)
+def test_a_choice_whose_finals_are_shown_to_be_worse_is_told_with_both_means(
+    new: ChampionChoice, old: ChampionChoice
+) -> None:
+    """Welch's interval of the difference does not hold 0."""
+    why = why_worse(new, old)
+    assert why is not None
+    standings: list[Any] = [each.evidence["choice"] for each in (old, new)]
+    assert (
+        f"better decide_loss: {standings[0]['mean']:.4g} (3 seeds), and this one to {standings[1]['mean']:.4g}" in why
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        (seen(0.0864), seen(0.133)),
+        (seen(0.133, sd=0.05), seen(0.0864, sd=0.05)),
+        (seen(0.93, direction="maximize"), seen(0.86, direction="maximize")),
+        (seen(0.133, n=1), seen(0.0864)),
+        (seen(0.133), seen(0.0864, horizon=700)),
+        (seen(0.133), seen(0.0864, provenance={"meaning": "other"})),
+        (seen(0.133), choice(**OF_ONE_STUDY)),
+    ],
+    ids=["better", "within the noise", "better upwards", "one seed", "horizon", "meaning", "without a deviation"],
+)
+def test_nothing_is_said_of_a_choice_that_is_not_shown_to_be_worse(new: ChampionChoice, old: ChampionChoice) -> None:
+    """Nor where the two values say nothing of each other."""
+    assert why_worse(new, old) is None
 
 
 def test_provenance_is_compared_inside_of_its_objects() -> None:

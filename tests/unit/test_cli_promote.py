@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lrsweep.cli.promoting import promoted as promoting
-from lrsweep.errors import TryAgain
+from lrsweep.errors import InvalidInput, TryAgain
 from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, WorkloadFacts
 from lrsweep.store import open_store
 from lrsweep.store.champions import ChampionRow, TestRead
@@ -272,6 +272,41 @@ def test_a_test_set_that_cannot_be_read_is_told(begin: Begin, tmp_path: Path, ex
     assert reads(tmp_path) == 1
     executor.script = staticmethod(lambda _: Outcome(Status.FAILED, 1, 0.1, {}, "Traceback …\nKeyError: 'test'"))
     assert "KeyError: 'test'" in run("promote", "quick").err
+
+
+def test_a_device_that_is_not_there_is_refused(
+    begin: Begin, tmp_path: Path, executor: type[OnTestSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked for a champion without a test; other problems of loading are told, and it is promoted."""
+    text = "--device is 'gpu7', but PyTorch cannot use it (no such device). There is: cpu."
+
+    def describe(*_: object) -> WorkloadFacts:
+        raise InvalidInput(text)
+
+    monkeypatch.setattr(executor, "describe", describe)
+    run = begin()
+    ran = run("promote", "quick", "--device", "gpu7")
+    assert ran.code == InvalidInput.exit_code
+    assert text in ran.err
+    assert rows(tmp_path) == []
+    text = "its data are not there"
+    assert "the test set is not read: its workload cannot be loaded here: its data" in run("promote", "quick").err
+
+
+def test_a_choice_that_is_worse_than_the_champion_becomes_a_candidate(begin: Begin, tmp_path: Path) -> None:
+    """A later sweep may find less; somebody's word makes it the champion all the same."""
+    run = begin()
+    present = answer(run("promote", "quick", "--no-test", "--json"))["choice"]
+    present["peak_lr"] *= 2
+    present["evidence"]["choice"]["mean"] -= 10
+    store = open_store(f"sqlite:///{tmp_path}/home/results.db")
+    store.champions.promote(replace(rows(tmp_path)[0], id=0, choice=json.dumps(present), mlflow_version=None))
+    store.close()
+    ran = run("promote", "quick", "--no-test")
+    assert ran.code == 0, ran.err
+    assert "a candidate, and not the champion: the one in force, cosine at" in ran.out
+    assert "came to a better" in ran.out
+    assert answer(run("promote", "quick", "--no-test", "--as", "champion", "--json"))["alias"] == "champion"
 
 
 def test_what_is_undecided_becomes_a_candidate_unless_told_otherwise(begin: Begin, tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def _problem(study: ResolvedStudy, executor: LocalExecutor) -> str | None:
     try:
         facts = executor.describe(study.workload)
     except (InvalidInput, SweepFailed) as error:
+        if str(error).startswith("--device"):  # what was typed is wrong, and not what is to be loaded
+            raise
         return f"its workload cannot be loaded here: {str(error).strip().splitlines()[-1]}"
     return "; ".join(changed_workload(study, facts)) or None
 

@@ -8,16 +8,17 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrsweep.champion.comparing import why_worse
 from lrsweep.champion.history import version_of
 from lrsweep.champion.making import Origins, hidden_settings, made, with_test
-from lrsweep.champion.reading import written
+from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.value import ChampionChoice, RateRule
 from lrsweep.cli.choosing.studied import choose_in
 from lrsweep.cli.promoting.alone import reading_alone
 from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, why_not_yet, with_test_set
 from lrsweep.cli.reading import chosen_sweep, drivers, generation_of
 from lrsweep.engines.versions import kept_versions
-from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.errors import InvalidInput, SettingsError, TryAgain
 from lrsweep.files import check_target, write_whole
 from lrsweep.records import Json, Purpose, SweepRow, SweepStatus
 from lrsweep.selection.choice import Choice
@@ -32,6 +33,8 @@ from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import register
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.tracking.surroundings import Surroundings, look_around
+
+_ALL_THE_SAME = "`--as champion` makes it the champion all the same"
 
 
 @dataclass(frozen=True)
@@ -193,19 +196,26 @@ def rate_rule(store: Store, study: ResolvedStudy, sweep: SweepRow, optimizer: st
 def _alias(
     rows: Sequence[ChampionRow], value: ChampionChoice, asked: Alias | None, choice: Choice
 ) -> tuple[Alias, str | None]:
-    """What is undecided leads perhaps by chance: it becomes a candidate, unless somebody says otherwise."""
+    """What is undecided leads perhaps by chance, and a sweep may find less than one before it: such a choice becomes a
+    candidate, unless somebody says otherwise."""
     if asked is not None:
         return asked, None
-    if choice.evidence is not Evidence.UNDECIDED:
-        return Alias.CHAMPION, None
     present = in_force(rows, value.name, Alias.CHAMPION)
     if present is not None and is_same_choice(written(value), present.choice):
         return Alias.CHAMPION, None
+    if present is not None and (why := _why_worse(value, present)):
+        return Alias.CANDIDATE, f"a candidate, and not the champion: {why}. {_ALL_THE_SAME}"
+    if choice.evidence is not Evidence.UNDECIDED:
+        return Alias.CHAMPION, None
     more = f" To know more: {choice.next_step}." if choice.next_step else ""
-    return Alias.CANDIDATE, (
-        f"a candidate, and not the champion: that it leads may be chance.{more} `--as champion` makes it the champion "
-        "all the same"
-    )
+    return Alias.CANDIDATE, (f"a candidate, and not the champion: that it leads may be chance.{more} {_ALL_THE_SAME}")
+
+
+def _why_worse(value: ChampionChoice, present: ChampionRow) -> str | None:
+    try:
+        return None if present.choice is None else why_worse(value, from_json(present.choice, value.name))
+    except InvalidInput:
+        return None  # of a release whose choices this one cannot read: nothing is known of it
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
