@@ -211,7 +211,7 @@ def test_the_pace_and_the_spread_are_those_of_the_newest_sweep() -> None:
     study = a_study("wall_clock = 293.34", TWO)
     asked = asked_plan(study, with_a_sweep(study, seconds=18.0), None)
     assert asked.plan is not None
-    assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "its newest sweep", 40)
+    assert (asked.plan.steps_per_second, asked.pace_from, asked.plan.trials) == (100.0, "the pace of sweep w", 40)
     assert asked.plan.resolvable is not None
     assert asked.plan.resolvable.in_metric == pytest.approx(1.80 * 0.01414, rel=0.01)
     given = asked_plan(study, with_a_sweep(study, seconds=18.0), 200.0)
