@@ -2,7 +2,7 @@
 that has come to a value recommends. Both are the same value, so both go through the code of ``lrsweep export``.
 
 An answer depends on the choice, the horizon and the form alone, and is kept under them. Of a champion that is its row;
-of a sweep, whatever has changed about its study.
+of a sweep, whatever has changed about its study. Both with the store, for a file may be put in the place of another.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from lrsweep.champion.applying import another_horizon, peak_at
-from lrsweep.champion.exporting import FORMS, exported
+from lrsweep.champion.exporting import exported
 from lrsweep.champion.reading import from_json, to_json
 from lrsweep.champion.value import ChampionChoice
-from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.errors import SettingsError
 from lrsweep.records import Json, SweepRow
 from lrsweep.redaction import public_text
 from lrsweep.service.kept import Kept, Made
@@ -28,7 +28,6 @@ from lrsweep.store import Store
 from lrsweep.store.champions import Alias, ChampionRow, in_force
 
 JSON, RATES, CSV = "json", "rates", "csv"
-FORMATS = (JSON, RATES, *(form for form in FORMS if form != JSON))
 MOST_RATES = 100_000
 """Rates in one answer, about 2 MB."""
 MOST_STEPS = 10**12
@@ -80,11 +79,11 @@ class Answers:
     def _current(self, store: Store, name: str, horizon: int | None, form: str) -> Made:
         champion = in_force(store.champions.rows(name), name, Alias.CHAMPION)
         if champion is not None:
-            return self._made(("champion", champion.id, horizon, form), lambda: _of_row(champion), horizon, form)
+            return self._made(("champion", store, champion.id, horizon, form), lambda: _of_row(champion), horizon, form)
         sweeps = store.sweeps(name)
         if not sweeps:
             _refuse_without_sweep(store, name)
-        key = ("sweep", name, state_of(store, name, sweeps), horizon, form)
+        key = ("sweep", store, name, state_of(store, name, sweeps), horizon, form)
         return self._made(key, lambda: self._of_sweeps(store, sweeps), horizon, form)
 
     def _made(self, key: Hashable, find: Callable[[], Chosen], horizon: int | None, form: str) -> Made:
@@ -96,7 +95,7 @@ class Answers:
         for sweep in list(reversed(sweeps))[:OLDER]:
             try:
                 value = self._sources.recommended(store, sweep)
-            except (SettingsError, TryAgain) as error:
+            except SettingsError as error:
                 why = why or str(error)
                 continue
             newer = sweeps[-1].sweep_id

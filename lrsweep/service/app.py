@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
@@ -23,12 +24,14 @@ from lrsweep.service.sources import Sources
 
 THREADS = 8
 """Requests that are answered at a time; more would take turns at Python's lock, and at the pool's connections."""
+PREVIEWS = 2
+"""That compute at a time: a program that asks for many leaves the other threads to others."""
 KEPT_BYTES = 64 * 2**20
 ABOUT = """\
 Which learning-rate schedule to use, and how far that is shown: what `lrsweep` has found, for programs.
 
-Every refusal is `application/problem+json`: what was given, what is wanted, what to do. Nothing here starts a training
-or changes a result."""
+What is refused is told as `application/problem+json`: what was given, what is wanted, what to do. Nothing
+here starts a training or changes a result."""
 
 
 def make_app(results: Results, sources: Sources, *, is_local: bool, per_second: float) -> FastAPI:
@@ -51,6 +54,7 @@ def make_app(results: Results, sources: Sources, *, is_local: bool, per_second: 
         answers=Answers(sources, kept),
         kept=kept,
         requests=requests,
+        previews=CapacityLimiter(PREVIEWS),
         version=__version__,
     )
     for part in (studies, sweeps, schedules, health):

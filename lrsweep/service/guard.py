@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 
-from lrsweep.service.problems import Refused, quoted
+from lrsweep.errors import LrsweepError
+from lrsweep.service.problems import Refused, away, quoted
 from lrsweep.store import Store
 from lrsweep.store.tokens import Scope, TokenRow, found
 
 BELIEVED = 1.0
 """Seconds for which the tokens in the store are remembered: a revoked one opens nothing after that."""
 MOST_CALLERS = 10_000
+LARGEST_COST = 10.0
+"""Requests that one request counts as, at most: whatever the rate, a full bucket has enough for any."""
 FAILURES_PER_SECOND = 5.0
 """Of wrong tokens, from one address."""
 
@@ -35,7 +38,8 @@ class Caller:
 
 
 class Buckets:
-    """So many requests a second for each caller, and twice that at once. Safe in threads."""
+    """So many requests a second for each caller, and twice that at once, or as many as the largest costs. Safe in
+    threads."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
@@ -45,7 +49,7 @@ class Buckets:
 
     def wait_for(self, caller: str, cost: float = 1.0) -> float:
         """Takes the cost and gives 0.0; or takes nothing, and gives the seconds until there is enough."""
-        most = max(2 * self._per_second, cost)
+        most = max(2 * self._per_second, LARGEST_COST)
         with self._lock:
             now = self._clock()
             left, at = self._left.pop(caller, (most, now))
@@ -78,8 +82,13 @@ class Guard:
 
     def admit(self, token: str | None, wanted: Scope, *, address: str, host: str | None, cost: float = 1.0) -> Caller:
         """Raises Refused: 401 without a token that is in force, 403 where its scope is too small, 429 where the caller
-        asks too often."""
-        rows = self._rows()
+        asks too often; and, where the database is away, 503 that says nothing of it to who is not known."""
+        try:
+            rows = self._rows()
+        except LrsweepError:
+            if self._has_known(token, host):
+                raise
+            raise away() from None  # the error's text has the database's host and port
         is_open = self._is_local and not rows  # whatever is sent as a token, too: none was made yet
         if is_open:
             caller = _of_this_machine(address, host)
@@ -108,6 +117,15 @@ class Guard:
         if known is None or now - known[0] >= BELIEVED:
             known = self._known = (now, self._store().tokens.rows())
         return known[1]
+
+    def _has_known(self, token: str | None, host: str | None) -> bool:
+        """By the tokens that were read last, before the database went away."""
+        if self._known is None:
+            return False
+        _, rows = self._known
+        if self._is_local and not rows:
+            return is_loopback_name(host_of(host))
+        return token is not None and found(rows, token) is not None
 
     def _of_token(self, rows: Sequence[TokenRow], token: str, address: str) -> Caller:
         row = found(rows, token)

@@ -1,7 +1,7 @@
 """Every refusal, as ``application/problem+json`` (RFC 9457): what was given, what is wanted, what to do.
 
 Routes raise ``Refused``; what the rest of lrsweep raises becomes one here, and so does what FastAPI finds wrong. An
-error that nobody expected is logged under a number, and the answer has the number alone.
+error that nobody expected is logged under a number, and the answer has the number alone (``shield.py``).
 """
 
 from __future__ import annotations
@@ -72,6 +72,21 @@ def refused_by(error: LrsweepError) -> Refused:
     return Refused(HTTPStatus.CONFLICT, said)
 
 
+def away() -> Refused:
+    """For whoever has shown no token: nothing of the database but that it cannot be read."""
+    said = "the results cannot be read now. `lrsweep doctor`, on the machine of the service, says why."
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def unexpected(method: str, path: str, error: Exception) -> Refused:
+    """500 with a number, under which the log has the error without what looks like a secret."""
+    number = secrets.token_hex(4)
+    told = masked("".join(traceback.format_exception(error)))
+    log.error("error %s at %s %s\n%s", number, quoted(method), masked(quoted(path)), told)
+    detail = f"this is a fault of the service, not of the request; its log has it under {number}."
+    return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
 def body_of(refused: Refused) -> bytes:
     problem = {
         "type": "about:blank",
@@ -114,18 +129,10 @@ def handle_problems(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return response_of(invalid(error.errors()))
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        number = secrets.token_hex(4)
-        told = masked("".join(traceback.format_exception(error)))
-        log.error("error %s at %s %s\n%s", number, request.method, quoted(request.url.path), told)
-        detail = f"this is a fault of the service, not of the request; its log has it under {number}."
-        return response_of(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
-
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(LrsweepError, raised)
     app.add_exception_handler(HTTPException, by_routing)
     app.add_exception_handler(RequestValidationError, not_as_wanted)
-    app.add_exception_handler(Exception, unexpected)
 
 
 def invalid(errors: Sequence[Any]) -> Refused:

@@ -1,5 +1,5 @@
 """The store that the service reads: opened once, and looked at again every second, for a database may go away, come
-back, or be migrated by a newer lrsweep while the service runs."""
+back, be another file, or be migrated by a newer lrsweep while the service runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from lrsweep.service.problems import unknown
 from lrsweep.store import Store, open_store
 from lrsweep.store.champions import Alias, ChampionRow, in_force
 from lrsweep.store.models import SCHEMA_VERSION
-from lrsweep.store.probing import probe
+from lrsweep.store.probing import Probed, probe
 
+File = tuple[int, int]
+"""A file whatever its name is: its device and its number there."""
 LOOK_EVERY = 1.0
 """Seconds for which a look at the database is believed, a failure too: those who wait do not all knock."""
 
@@ -28,6 +30,7 @@ class Results:
         self._url = url
         self._clock = clock
         self._store = open_store(url)
+        self._file = _file_of(probe(url))
         self._lock = threading.Lock()
         self._looked_at = clock()
         self._failure: LrsweepError | None = None
@@ -40,7 +43,7 @@ class Results:
                 self._looked_at = self._clock()
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
-        return self._store
+            return self._store
 
     def close(self) -> None:
         self._store.close()
@@ -51,7 +54,7 @@ class Results:
         except LrsweepError as error:
             return error
         if found.is_current:
-            return None
+            return self._followed(_file_of(found))
         if not found.is_there:
             return StoreUnavailable(
                 f"the results database {found.address} has no tables any more. Bring back a backup with `lrsweep db "
@@ -61,6 +64,28 @@ class Results:
             f"the results database {found.address} has schema {found.schema_version}, and this service reads "
             f"{SCHEMA_VERSION}: another release has migrated it. Start the service again with that release."
         )
+
+    def _followed(self, file: File | None) -> LrsweepError | None:
+        """Opens the file that stands where ours did, as after a backup was brought back: ours is read to its end by
+        whoever reads it now."""
+        if file == self._file:
+            return None
+        try:
+            new = open_store(self._url)
+        except LrsweepError as error:
+            return error
+        old, self._store, self._file = self._store, new, file
+        old.close()
+        return None
+
+
+def _file_of(found: Probed) -> File | None:
+    """Of SQLite; None where it is gone, and on a server."""
+    try:
+        told = None if found.file is None else found.file.stat()
+    except OSError:
+        return None
+    return None if told is None else (told.st_dev, told.st_ino)
 
 
 # ── what is asked of it more than once ───────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrsweep.service.metrics import NO_ROUTE, Requests
-from lrsweep.service.problems import Refused, response_of
+from lrsweep.service.problems import Refused, response_of, unexpected
 
 LARGEST_BODY = 256 * 1024
 PATIENCE = 10.0
@@ -67,6 +67,10 @@ class Shield:
             await response_of(refused)(scope, receive, answer)
         except (_TooSlow, _Gone):
             status = status or 499
+        except Exception as error:  # raised any further it would be logged as it is, with what it holds of secrets
+            fault = unexpected(scope["method"], scope["path"], error)
+            if not status:
+                await response_of(fault)(scope, receive, answer)
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
             self._requests.add(method, _route(scope), status, time.perf_counter() - began)

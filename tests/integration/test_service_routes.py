@@ -99,6 +99,19 @@ def test_an_unknown_study_is_refused_with_the_names_that_there_are(service: Serv
     assert PROMOTED in answer.problem
 
 
+@pytest.mark.parametrize("name", ["%00", "quick%00", "a%01b", "%7f", "%C2%80"])
+def test_a_name_with_a_control_sign_is_not_there(service: Served, name: str) -> None:
+    """404 on either database: PostgreSQL refuses a NUL in any question."""
+    for path in (
+        f"/v1/studies/{name}",
+        f"/v1/studies/{name}/schedule",
+        f"/v1/sweeps/{name}",
+        f"/v1/sweeps/{name}/report",
+    ):
+        answer = service.get(path)
+        assert (answer.status, "no name has a control sign" in answer.problem) == (404, True), path
+
+
 # ── the schedule ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_champion_comes_with_its_rates_and_its_evidence(service: Served) -> None:
     """Four in one call: which schedule, at which rates, how far that is shown, and by how many seeds."""
@@ -284,6 +297,10 @@ def test_a_preview_gives_the_rates_of_a_family_with_its_settings(service: Served
         ({"family": "plateau", "metrics": [True]}, "body.metrics.0"),
         ({"family": "linear", "peak_lr": "0.1"}, "body.peak_lr"),
         ({"family": "linear", "peak_lr": 1e308, "settings": {"warmup": 1e308}}, "warmup"),
+        (
+            {"family": "slope", "settings": {"window": 101}, "steps": 10_000, "metrics": [1.0] * 10_000},
+            "a window of 101 over 10,000 metrics looks at 1,010,000 numbers; wanted are 1,000,000 at most",
+        ),
         ({"settings": {}}, "body.family"),
         ([1], "body"),
     ],

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.types import Message, Receive, Send
+from starlette.types import Scope as ASGIScope
 
-from lrsweep.errors import StoreUnavailable, TryAgain
-from lrsweep.service.guard import Buckets, Caller, Guard
+from lrsweep.champion.value import ChampionChoice
+from lrsweep.cli.serving.sources import sources
+from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain
+from lrsweep.records import Json, SweepRow
+from lrsweep.service.answers import Answers
+from lrsweep.service.app import PREVIEWS, make_app
+from lrsweep.service.guard import LARGEST_COST, Buckets, Caller, Guard
 from lrsweep.service.kept import Kept, Made
 from lrsweep.service.listening import _bound
 from lrsweep.service.metrics import Requests
 from lrsweep.service.paging import cursor_after, page_of
 from lrsweep.service.problems import Refused, refused_by, unknown
-from lrsweep.store import MemoryStore
+from lrsweep.service.results import Results
+from lrsweep.service.routes import schedules
+from lrsweep.service.shapes import PreviewQuestion
+from lrsweep.service.shield import HEADERS, Shield
+from lrsweep.store import MemoryStore, Store, open_store
 from lrsweep.store.tokens import Scope, digest_of, new_token
 from tests.checks.test_imports import modules_after
+from tests.choices import choice
 from tests.looked import Typed, typed
+from tests.served import begin, promote
 
 
 class Clock:
@@ -120,6 +140,44 @@ def test_what_costs_more_than_a_bucket_holds_is_answered_all_the_same() -> None:
     assert buckets.wait_for("a", cost=10) == 0.0
 
 
+def test_a_rate_below_one_opens_every_route_also_to_who_asks_for_little_meanwhile() -> None:
+    """What is cheap leaves in the bucket what is saved for the dearest: half of the rate is, for a minute."""
+    clock = Clock()
+    buckets = Buckets(0.5, clock)
+    assert buckets.wait_for("a", cost=LARGEST_COST) == 0.0
+    for _ in range(15):
+        clock.now += 4
+        assert buckets.wait_for("a") == 0.0
+    assert buckets.wait_for("a", cost=LARGEST_COST) > 0.0
+    clock.now += 4
+    assert buckets.wait_for("a", cost=LARGEST_COST) == 0.0
+
+
+def test_of_a_database_that_is_away_only_those_hear_who_were_known() -> None:
+    """Its error has its host: who shows no token is told that it is away, and nothing else."""
+    store, failing = MemoryStore(), [False]
+
+    def opened() -> MemoryStore:
+        if failing[0]:
+            raise StoreUnavailable("the database db.internal:5432 is away")
+        return store
+
+    clock = Clock()
+    guard = Guard(opened, is_local=True, per_second=100, clock=clock)
+    token = given(store, "ci", Scope.READ)
+    admitted(guard, token)
+    failing[0] = True
+    clock.now += 2
+    with pytest.raises(StoreUnavailable, match=r"db\.internal"):
+        admitted(guard, token)
+    for unknown_one in (None, "lrs_wrong"):
+        with pytest.raises(Refused) as refused:
+            admitted(guard, unknown_one)
+        assert refused.value.status == 503
+        assert "internal" not in refused.value.detail
+        assert refused.value.headers["Retry-After"] == "5"
+
+
 def test_an_answer_is_made_once_and_the_oldest_goes_first() -> None:
     """By its bytes; one that is asked for again stays."""
     kept, made = Kept(10), []
@@ -218,6 +276,122 @@ def test_answers_are_sent_without_a_wait_for_the_one_before() -> None:
     listening = _bound("127.0.0.1", 0)
     assert listening.proto == socket.IPPROTO_TCP
     listening.close()
+
+
+# ── what goes wrong on the way ───────────────────────────────────────────────────────────────────────────────────────
+def test_a_fault_is_answered_with_all_headers_counted_and_logged_without_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server never hears of it, which would write it to the log as it is."""
+    token, sent, requests = new_token(), [], Requests()
+
+    async def broken(scope: ASGIScope, receive: Receive, send: Send) -> None:
+        raise RuntimeError(f"postgresql://ann:a1b2c3@db/x refused {token}")
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": f"/{token}", "headers": []}
+    asyncio.run(Shield(broken, requests)(scope, receive, send))
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    assert (sent[0]["status"], headers["content-type"]) == (500, "application/problem+json")
+    assert {name.lower() for name in HEADERS} <= set(headers)
+    detail = json.loads(sent[1]["body"])["detail"]
+    assert detail.split()[-1].rstrip(".") in caplog.text
+    assert "ann:***@db" in caplog.text
+    assert "a1b2c3" not in caplog.text
+    assert token not in caplog.text
+    assert 'route="none",status="500"} 1' in requests.text({})
+
+
+def test_two_previews_compute_at_a_time_and_the_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five are asked for; all are answered."""
+    at_once, most, lock = [0], [0], threading.Lock()
+
+    def slow(_: PreviewQuestion) -> dict[str, Json]:
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        time.sleep(0.1)
+        with lock:
+            at_once[0] -= 1
+        return {}
+
+    monkeypatch.setattr(schedules, "_previewed", slow)
+
+    async def five(app: FastAPI) -> list[dict[str, Json]]:
+        request = Request({"type": "http", "app": app})
+        question = PreviewQuestion(family="linear")
+        return await asyncio.gather(*(schedules.preview(request, question) for _ in range(5)))
+
+    results = cast(Results, SimpleNamespace(store=MemoryStore))
+    app = make_app(results, sources(), is_local=True, per_second=1)
+    assert asyncio.run(five(app)) == [{}] * 5
+    assert most == [PREVIEWS]
+
+
+def test_a_store_that_fails_for_a_moment_makes_no_older_sweep_the_answer() -> None:
+    """503 and another try, instead of what an earlier sweep recommends; one without a value is passed over."""
+    store = MemoryStore()
+    for sweep_id in ("sweep-1", "sweep-2"):
+        begin(store, "digits", sweep_id)
+    failure: list[Exception] = [TryAgain("database is locked")]
+
+    def recommended(_: Store, sweep: SweepRow) -> ChampionChoice:
+        if sweep.sweep_id == "sweep-2":
+            raise failure[0]
+        return choice()
+
+    answers = Answers(replace(sources(), recommended=recommended), Kept(10**6))
+    with pytest.raises(TryAgain, match="locked"):
+        answers.schedule(store, "digits", None, "json")
+    failure[0] = SettingsError("no value yet")
+    found = json.loads(answers.schedule(store, "digits", None, "json").body)
+    assert found["sweep"] == "sweep-1"
+
+
+@pytest.mark.parametrize("what", [sources().standing, sources().page, sources().recommended])
+def test_a_sweep_that_is_removed_between_two_reads_is_no_fault(
+    what: Callable[[Store, SweepRow], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TryAgain, which is a 503; asked again it is not there."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise StopIteration
+
+    for name in ("generation_of", "choose_in"):
+        monkeypatch.setattr(f"lrsweep.cli.serving.sources.{name}", gone)
+    monkeypatch.setattr("lrsweep.cli.reporting.gathering.gather", gone)
+    with pytest.raises(TryAgain, match="'sweep-1' was removed while it was looked at"):
+        what(MemoryStore(), SweepRow("sweep-1", "digits", "0123456789abcdef"))
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_read(tmp_path: Path) -> None:
+    """A second later at most; a store that is another one shares no kept answer with the first."""
+    files = [tmp_path / f"{name}.db" for name in ("results", "backup")]
+    for file, rate in zip(files, (0.25, 0.5), strict=True):
+        store = open_store(f"sqlite:///{file}")
+        promote(store, choice(peak_lr=rate))
+        store.close()
+    clock = Clock()
+    results = Results(f"sqlite:///{files[0]}", clock)
+    answers = Answers(sources(), Kept(10**6), clock)
+
+    def peak() -> float:
+        return float(json.loads(answers.schedule(results.store(), "digits", None, "json").body)["peak_lr"])
+
+    assert peak() == 0.25
+    first = results.store()
+    files[1].replace(files[0])
+    clock.now += 2
+    assert peak() == 0.5
+    second = results.store()
+    clock.now += 2
+    assert (results.store() is second, second is first) == (True, False)
+    results.close()
 
 
 # ── where its parts are not installed ────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from lrsweep.champion.making import Origins, made
 from lrsweep.champion.value import ChampionChoice
@@ -14,6 +15,7 @@ from lrsweep.cli.look import standing_of
 from lrsweep.cli.promoting.promoted import rate_rule
 from lrsweep.cli.reading import generation_of
 from lrsweep.engines.versions import kept_versions
+from lrsweep.errors import TryAgain
 from lrsweep.records import Json, SweepRow
 from lrsweep.service.sources import Sources
 from lrsweep.store import Store
@@ -27,6 +29,11 @@ def sources() -> Sources:
 def recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
     """As ``lrsweep promote`` would put it in force, without the test set's word. Raises SettingsError where nothing has
     come to a value."""
+    with _while_there(store, sweep):
+        return _recommended(store, sweep)
+
+
+def _recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
     metric, choice = choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)
     study = resolved_from(generation_of(store, sweep), sweep)
     best = json.loads(choice.recommended.point.beside or "{}")
@@ -46,9 +53,10 @@ def standing(store: Store, sweep: SweepRow) -> Mapping[str, Json]:
     trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
     trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
     holder = store.holders().get(sweep.study)
-    is_newest = store.sweeps(sweep.study)[-1].sweep_id == sweep.sweep_id
-    found = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder if is_newest else None)
-    return found.to_json()
+    with _while_there(store, sweep):
+        is_newest = store.sweeps(sweep.study)[-1].sweep_id == sweep.sweep_id
+        found = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder if is_newest else None)
+        return found.to_json()
 
 
 def report_page(store: Store, sweep: SweepRow) -> str:
@@ -56,4 +64,16 @@ def report_page(store: Store, sweep: SweepRow) -> str:
     from lrsweep.cli.reporting.gathering import gather
     from lrsweep.report.html import page
 
-    return page(gather(store, sweep.study, now=time.time(), sweep_id=sweep.sweep_id))
+    with _while_there(store, sweep):
+        return page(gather(store, sweep.study, now=time.time(), sweep_id=sweep.sweep_id))
+
+
+@contextmanager
+def _while_there(store: Store, sweep: SweepRow) -> Iterator[None]:
+    """Raises TryAgain where the sweep was removed between two reads, whatever that broke."""
+    try:
+        yield
+    except (LookupError, StopIteration) as error:
+        if any(each.sweep_id == sweep.sweep_id for each in store.sweeps(sweep.study)):
+            raise
+        raise TryAgain(f"sweep {sweep.sweep_id!r} was removed while it was looked at: ask again.") from error

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any
+from unicodedata import category
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,7 +18,7 @@ from lrsweep.service.answers import Answers
 from lrsweep.service.guard import Guard
 from lrsweep.service.kept import Kept
 from lrsweep.service.metrics import Requests
-from lrsweep.service.problems import MEDIA_TYPE
+from lrsweep.service.problems import MEDIA_TYPE, Refused, quoted
 from lrsweep.service.results import Results
 from lrsweep.service.shapes import Problem
 from lrsweep.service.sources import Sources
@@ -36,6 +39,8 @@ class Parts:
     answers: Answers
     kept: Kept
     requests: Requests
+    previews: CapacityLimiter
+    """those that compute at a time; the others wait without a thread"""
     version: str
 
 
@@ -57,9 +62,17 @@ def needs(scope: Scope, cost: float = 1.0) -> Any:
             admit()  # a thread would cost more than all the rest of it
         else:
             await run_sync(admit)
+        _refuse_unprintable(request.path_params)
 
     check.__doc__ = f"Needs the scope {scope.value}."
     return Depends(check)
+
+
+def _refuse_unprintable(given: Mapping[str, str]) -> None:
+    """Nothing has such a name, and PostgreSQL takes no NUL."""
+    for each in given.values():
+        if any(category(sign) == "Cc" for sign in each):
+            raise Refused(HTTPStatus.NOT_FOUND, f"there is nothing named {quoted(each)}: no name has a control sign.")
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

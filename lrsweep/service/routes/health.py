@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
+from lrsweep.errors import LrsweepError
 from lrsweep.records import Json
 from lrsweep.service.metrics import MEDIA_TYPE, labelled
+from lrsweep.service.problems import away
 from lrsweep.service.routes.common import Parts, needs, parts_of, refusals
 from lrsweep.service.shapes import Alive, Problem
 from lrsweep.store.champions import stacks
@@ -34,7 +36,10 @@ async def healthz(request: Request) -> dict[str, Json]:
 def readyz(request: Request) -> dict[str, Json]:
     """503 where the database is away or of another version. Needs no token."""
     parts = parts_of(request)
-    parts.results.store()
+    try:
+        parts.results.store()
+    except LrsweepError:  # its text has the database's host and port, and whoever asks here is not known
+        raise away() from None
     return {"status": "ok", "version": parts.version}
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import numpy as np
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 
 from lrsweep.errors import ScheduleError
@@ -20,6 +23,8 @@ CALLS = "function"
 """The family that imports and calls what a setting names."""
 PREVIEW_COSTS = 5.0
 """Requests that one counts as: it computes, and nothing of it is kept."""
+MOST_WINDOWED = 1_000_000
+"""Window times metrics: about a second's work."""
 
 router = APIRouter(prefix="/v1", tags=["schedules"])
 
@@ -42,8 +47,12 @@ def list_families(request: Request) -> dict[str, Json]:
     dependencies=[needs(Scope.READ, PREVIEW_COSTS)],
     summary="The rates of a schedule; nothing is trained or stored",
 )
-def preview(asked: PreviewQuestion) -> dict[str, Json]:
+async def preview(request: Request, asked: PreviewQuestion) -> dict[str, Json]:
     """``function`` is refused, also inside another schedule: it would import and call what it names."""
+    return await run_sync(_previewed, asked, limiter=parts_of(request).previews)
+
+
+def _previewed(asked: PreviewQuestion) -> dict[str, Json]:
     given = {**asked.settings, "family": asked.family}
     if _runs_code(given):
         raise Refused(
@@ -55,6 +64,7 @@ def preview(asked: PreviewQuestion) -> dict[str, Json]:
         found = schedule_from_json(json.dumps(given))
         if asked.metrics is not None:
             _refuse_unheard(found)
+            _refuse_too_long(given, asked.metrics)
             rates = found.replay(asked.metrics, asked.steps, asked.peak_lr)
         else:
             rates = found.rates(asked.steps, asked.peak_lr)
@@ -84,15 +94,29 @@ def _refuse_unheard(found: Schedule) -> None:
         )
 
 
+def _refuse_too_long(given: Json, metrics: Sequence[float]) -> None:
+    """Of a schedule that can be meant: its windows are whole numbers. Without one it is quick."""
+    window = sum(int(each.get("window", 0)) for each in _objects(given))
+    if window * len(metrics) > MOST_WINDOWED:
+        raise Refused(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"a window of {window:,} over {len(metrics):,} metrics looks at {window * len(metrics):,} numbers; wanted "
+            f"are {MOST_WINDOWED:,} at most: a smaller window, or fewer metrics.",
+        )
+
+
 def _runs_code(given: Json) -> bool:
     """Whether an object in it, however deep, is of the family that calls a function."""
-    waiting = [given]
+    return any(each.get("family") == CALLS for each in _objects(given))
+
+
+def _objects(given: Json) -> Iterator[dict[str, Any]]:
+    """It, and those inside it, however deep."""
+    waiting: list[Any] = [given]
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
-            if each.get("family") == CALLS:
-                return True
+            yield each
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
-    return False

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import HTMLResponse
 
 from lrsweep.records import Json, SweepRow, SweepStatus
+from lrsweep.service.guard import LARGEST_COST
 from lrsweep.service.kept import Made
 from lrsweep.service.results import state_of, sweep_of_id
 from lrsweep.service.routes.common import needs, parts_of, refusals
@@ -17,7 +18,7 @@ from lrsweep.service.sources import Sources
 from lrsweep.store import Store
 from lrsweep.store.tokens import Scope
 
-PAGE_COSTS = 10.0
+PAGE_COSTS = LARGEST_COST
 """Requests that a page counts as: to make one takes about a second."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts "
@@ -69,7 +70,7 @@ def get_report(
     sweep = sweep_of_id(store, sweep_id)
     is_over = sweep.status is not SweepStatus.RUNNING
     of_now = 0 if is_over else int(time.time() // STALE_SECONDS)
-    key = ("page", sweep_id, state_of(store, sweep.study, [sweep]), of_now)
+    key = ("page", store, sweep_id, state_of(store, sweep.study, [sweep]), of_now)
     made = parts.kept.get(key, lambda: Made.of(parts.sources.page(store, sweep).encode(), "text/html"))
     headers = {"ETag": made.etag, "Cache-Control": "private, no-cache", "Content-Security-Policy": PAGE_POLICY}
     if made.is_known_by(if_none_match):
