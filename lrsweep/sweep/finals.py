@@ -126,7 +126,7 @@ def plan(
         of_chosen = paid - _gone(finals, chosen)
         count, seeds = finalists(of_chosen, study.horizon, wanted, candidates=most)
         if count == most:
-            fresh = fresh_seeds(study, seeds, held=[row.seed for row in finals])
+            fresh = fresh_seeds(study, seeds, held=[row.seed for row in finals], begun=begun_at(trials))
             return Plan(tuple(chosen), fresh, _whole(of_chosen, study.horizon))
     return Plan(
         why_none=f"no finals: {FEWEST_FINALISTS} finalists with {wanted.seeds} seeds each take "
@@ -161,20 +161,27 @@ def _whole(steps: int, horizon: int) -> int:
     return max(0, math.floor(steps / horizon + 1e-9))
 
 
-def fresh_seeds(study: ResolvedStudy, count: int, held: Collection[int] = ()) -> tuple[int, ...]:
+def fresh_seeds(study: ResolvedStudy, count: int, held: Collection[int] = (), begun: int = 0) -> tuple[int, ...]:
     """So many seeds for finals: the same for every finalist, and none of the search's.
 
     First those that the sweep's finals have, ``held``, the most used before the others: the study's own seed may have
-    changed since. Then the study's next.
+    changed since. Then the next of a sweep that ``begun`` with that trial.
     """
     by_use = Counter(held).items()
-    return seeds_after([seed for seed, _ in sorted(by_use, key=lambda each: (-each[1], each[0]))], study, count)
+    return seeds_after([seed for seed, _ in sorted(by_use, key=lambda each: (-each[1], each[0]))], study, count, begun)
 
 
-def seeds_after(known: Sequence[int], study: ResolvedStudy, count: int) -> tuple[int, ...]:
-    """So many: those that are known, in their order, then the study's next."""
-    own = (int(stable_hash([study.seed, study.name, "final", place])[:7], 16) for place in itertools.count())
+def seeds_after(known: Sequence[int], study: ResolvedStudy, count: int, begun: int) -> tuple[int, ...]:
+    """So many: those that are known, in their order, then the sweep's next."""
+    which = [begun] if begun else []
+    own = (int(stable_hash([study.seed, study.name, "final", *which, place])[:7], 16) for place in itertools.count())
     return tuple(itertools.islice(itertools.chain(known, (seed for seed in own if seed not in known)), count))
+
+
+def begun_at(trials: Sequence[TrialRow]) -> int:
+    """The sweep's first trial, whose number no other sweep of the study has: what an earlier one's finals have put
+    first, a later one may begin with, and their seeds would not be fresh for it."""
+    return min((trial.number for trial in trials), default=0)
 
 
 def trainings(

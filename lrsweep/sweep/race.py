@@ -28,6 +28,7 @@ from lrsweep.study.budgets import FIRST_LOOK, looks, raced
 from lrsweep.sweep.finals import (
     NOTHING_REMOVED,
     Plan,
+    begun_at,
     block_of,
     complexity_of,
     deciding,
@@ -74,7 +75,7 @@ def step(
         planned = plan(study, trials, trainings, left=left, removed=removed)
         if not planned.trials:
             return Step(None, (), () if planned.why_none is None else (planned.why_none,))
-        state = _begun(study, planned)
+        state = _begun(study, trials, planned)
         said.append(_begins(state))
     rows = to_queue(state.rows(study, trials), trainings)
     if rows and state.ended is not None:  # a clock had stopped them
@@ -86,7 +87,7 @@ def step(
         rows = to_queue(state.rows(study, trials), trainings)
     if not rows and state.asked != asked(study):
         planned = plan(study, trials, trainings, left=left, removed=removed)
-        longer = _extended(study, planned, state)
+        longer = _extended(study, trials, planned, state)
         said += _too_little(study, trials, planned, state)
         if longer is not None:
             more = sum(longer.ordered.values()) - sum(state.ordered.values())
@@ -139,7 +140,7 @@ def evened(
         at=(max(1, each),),
         finalists=planned.trials,
         ordered={**state.ordered, **{number: max(each, count) for number, count in held.items()}},
-        seeds=seeds_after(state.seeds, study, max(each, len(state.seeds))),
+        seeds=seeds_after(state.seeds, study, max(each, len(state.seeds)), begun_at(trials)),
         asked=asked(study),
         taken=0,
         out=(),
@@ -170,18 +171,18 @@ def asked(study: ResolvedStudy) -> dict[str, Json]:
 # ── plans ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begun(study: ResolvedStudy, planned: Plan) -> RaceState:
+def _begun(study: ResolvedStudy, trials: Sequence[TrialRow], planned: Plan) -> RaceState:
     at = raced(planned.trainings, len(planned.trials), study.selection.seeds)
     return RaceState(
         at=at,
         finalists=planned.trials,
         ordered=dict.fromkeys(planned.trials, at[0]),
-        seeds=seeds_after(planned.seeds, study, at[0]),
+        seeds=seeds_after(planned.seeds, study, at[0], begun_at(trials)),
         asked=asked(study),
     )
 
 
-def _extended(study: ResolvedStudy, planned: Plan, state: RaceState) -> RaceState | None:
+def _extended(study: ResolvedStudy, trials: Sequence[TrialRow], planned: Plan, state: RaceState) -> RaceState | None:
     """A plan that goes on with what is there; None where the budget pays for nothing that would answer anything."""
     if not planned.trials:
         return None
@@ -209,7 +210,7 @@ def _extended(study: ResolvedStudy, planned: Plan, state: RaceState) -> RaceStat
         at=at,
         finalists=planned.trials,
         ordered={**state.ordered, **now},
-        seeds=seeds_after(state.seeds, study, max(len(state.seeds), *now.values())),
+        seeds=seeds_after(state.seeds, study, max(len(state.seeds), *now.values()), begun_at(trials)),
         asked=asked(study),
         out=tuple(number for number in state.out if number in planned.trials),
         spent=state.spent_now,
@@ -252,7 +253,7 @@ def _looked(
     found = replace(
         state,
         ordered=ordered,
-        seeds=seeds_after(state.seeds, study, max(ordered.values())),
+        seeds=seeds_after(state.seeds, study, max(ordered.values()), begun_at(trials)),
         taken=state.taken + 1,
         out=tuple(number for number in state.finalists if str(number) in race.out),
         ended=race.ended,

@@ -64,6 +64,20 @@ def race_of(bench: Bench) -> Any:
     return bench.store.sweep(bench.sweep.sweep_id).settings[RACE_KEY]
 
 
+def test_each_sweep_of_a_study_has_fresh_seeds_of_its_own() -> None:
+    """A later one may begin with what an earlier one's finals had put first, and would decide by the same luck again.
+    All looks of a race are meant: of equals, it goes on to the last."""
+    bench = Bench(a_race())
+    seeds = []
+    for sweep_id in ("sweep-1", "sweep-2"):
+        if sweep_id != "sweep-1":
+            bench.begin_sweep(sweep_id)
+        bench.drive(with_gaps(bench))
+        seeds.append({row.seed for row in finals_of(bench)})
+    assert [len(each) > 3 for each in seeds] == [True, True]
+    assert not seeds[0] & seeds[1]
+
+
 def test_a_clear_winner_ends_the_sweep_early_and_it_says_so() -> None:
     """Cosine is a hundred deviations better: four finalists with three seeds each, and the rest is not trained."""
     bench = Bench(a_race())

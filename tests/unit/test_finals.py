@@ -211,6 +211,17 @@ def test_fresh_seeds_follow_from_the_studys_seed() -> None:
     assert not set(fresh_seeds(STUDY, 20)) & set(fresh_seeds(replace(STUDY, seed=1), 20))
 
 
+def test_fresh_seeds_are_those_of_the_sweep_that_began_with_the_first_trial() -> None:
+    """Numbers are never given twice in a study. Seeds that its finals have stay, whatever rows were removed since."""
+    later = [replace(each, number=each.number + 12) for each in TRIALS]
+    planned = plan(STUDY, later, [])
+    assert len(planned.seeds) >= 3
+    assert planned.seeds == fresh_seeds(STUDY, len(planned.seeds), begun=12)
+    assert not set(planned.seeds) & set(fresh_seeds(STUDY, 20))
+    held = trainings(STUDY, planned, later, [])
+    assert set(plan(STUDY, later[1:], held).seeds) == set(planned.seeds)
+
+
 # ── the standings ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
