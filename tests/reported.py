@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from lrsweep.cli.reporting.gathering import gather
+from lrsweep.findings.reporting.gathering import gather
 from lrsweep.records import Outcome, TrainingPlan
 from lrsweep.report.content import Report
 from lrsweep.schedules import schedule

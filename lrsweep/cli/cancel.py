@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from lrsweep.cli.reading import chosen_sweep, drivers, name_of
 from lrsweep.errors import LeaseHeld, SettingsError, TryAgain
+from lrsweep.findings.reading import chosen_sweep, drivers, name_of
 from lrsweep.records import Json, Status, SweepRow, SweepStatus
 from lrsweep.store.base import Lease, Store
 from lrsweep.sweep.homes import Homes

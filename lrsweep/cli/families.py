@@ -11,22 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsweep.cli.terminal import written_for
-from lrsweep.schedules import Options, Reactive, Schedule, Search, Setting, family, family_names, json_value
+from lrsweep.schedules import Options, Schedule, Search, Setting, family, family_names, json_value
+from lrsweep.schedules.described import kind_of
 from lrsweep.schedules.setting import REQUIRED
 
-TIME_DRIVEN, REACTIVE = "time-driven", "reactive"
 HEADINGS = ("setting", "default", "searched", "meaning")
 LEAST_FOR_A_TABLE = 70
-
-
-def kind_of(chosen: type[Schedule]) -> str:
-    """What moves the rate: the time alone, or a metric too."""
-    return REACTIVE if issubclass(chosen, Reactive) else TIME_DRIVEN
-
-
-def families_json(names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """One object per family; those that ``names`` has, or all that ``lrsweep.schedule`` takes."""
-    return [_family_json(family(name)) for name in names or family_names()]
 
 
 def show_families(console: Console, names: Sequence[str] = ()) -> None:
@@ -35,37 +25,6 @@ def show_families(console: Console, names: Sequence[str] = ()) -> None:
         _show_family(console, chosen)
     console.print(Text("every family also has, if nothing else is said of it above", style="bold"))
     _show_settings(console, Schedule.settings())
-
-
-def _family_json(chosen: type[Schedule]) -> dict[str, Any]:
-    return {
-        "name": chosen.family,
-        "kind": kind_of(chosen),
-        "formula": chosen.formula,
-        "simplicity": chosen.simplicity,
-        "use": chosen.use,
-        "source": chosen.source,
-        "settings": [_setting_json(one) for one in chosen.settings()],
-    }
-
-
-def _setting_json(one: Setting) -> dict[str, Any]:
-    required = one.default is REQUIRED
-    return {
-        "name": one.name,
-        "required": required,
-        "default": None if required else json_value(one.default),
-        "wanted": str(one.allowed),
-        "search": _search_json(one.search),
-        "meaning": one.meaning,
-        "implied": one.implied,
-    }
-
-
-def _search_json(search: Search | Options | None) -> dict[str, Any] | None:
-    if isinstance(search, Search):
-        return {"low": search.low, "high": search.high, "log": search.log, "whole": search.whole}
-    return {"names": list(search.names)} if search is not None else None
 
 
 def _show_family(console: Console, chosen: type[Schedule]) -> None:

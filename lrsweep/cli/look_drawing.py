@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lrsweep.cli.look import Look, Standing, state_of
 from lrsweep.cli.sweep_drawing import counted, mean_of
+from lrsweep.findings.look import Look, Standing, state_of
 from lrsweep.store.base import Event
 from lrsweep.sweep.owner import driver_shown
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from lrsweep.cli.db import size_of
-from lrsweep.cli.reading import results
 from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
+from lrsweep.findings.reading import results
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import Store
 from lrsweep.store.champions import stacks

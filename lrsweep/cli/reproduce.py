@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.cli.show import found_training
 from lrsweep.engines.versions import kept_versions, versions
 from lrsweep.errors import InvalidInput, SettingsError, SweepFailed
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.to_the_end import Trained, train
+from lrsweep.findings.reading import chosen_sweep, generation_of
 from lrsweep.records import (
     SEQUENTIAL,
     Crew,

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from lrsweep.cli.look import Standing, standing_of, state_of, sweep_state
-from lrsweep.cli.reading import chosen_sweep, generation_of
 from lrsweep.errors import ScheduleError, SettingsError
+from lrsweep.findings.look import Standing, standing_of, state_of, sweep_state
+from lrsweep.findings.reading import chosen_sweep, generation_of
 from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
 from lrsweep.selection import FamilyStanding, by_family
 from lrsweep.store.base import Holder, Store

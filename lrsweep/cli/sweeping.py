@@ -9,14 +9,14 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from lrsweep.cli.choosing.studied import choose_in
 from lrsweep.cli.following import retyped
 from lrsweep.cli.live import Display, SweepConsole
-from lrsweep.cli.reading import results
-from lrsweep.cli.reporting.ending import page_at_the_end
 from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.reading import results
+from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.records import SweepRow
 from lrsweep.selection.choice import Choice
 from lrsweep.settings import Settings, make_homes, read_settings

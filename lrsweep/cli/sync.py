@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lrsweep.cli.reporting.ending import page_at_the_end
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
+from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.store import open_store
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import Registered, register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from lrsweep.cli.reading import chosen_sweep, generation_of
+from lrsweep.findings.reading import chosen_sweep, generation_of
 from lrsweep.records import StudyRow, SweepRow
 from lrsweep.redaction import public_link
 from lrsweep.store import open_store

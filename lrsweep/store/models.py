@@ -14,7 +14,7 @@ from lrsweep.records import Origin, Purpose, Status, SweepStatus, TrialState
 from lrsweep.store.champions import Action, Alias
 from lrsweep.store.tokens import Scope
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0011"
 """The newest migration: a database at this version is used as it is."""
 VERSION_TABLE = "lrs_alembic_version"
 
@@ -201,3 +201,70 @@ token = sa.Table(
     sa.Column("digest", sa.Text, nullable=False, unique=True),
     sa.Column("revoked_at", sa.Double),
 )
+
+night = sa.Table(
+    "lrs_night",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("result", sa.JSON),
+    sa.Column("ended_at", sa.Double),
+    sa.UniqueConstraint("study", "generation", "key"),
+    sa.Index(None, "study", "id"),
+)
+"""``plan`` is what the night compares, settled when it begins; ``result`` what came of it, once it has ended."""
+
+night_training = sa.Table(
+    "lrs_night_training",
+    metadata,
+    sa.Column("night", sa.Integer, sa.ForeignKey("lrs_night.id"), primary_key=True),
+    sa.Column("arm", sa.Text, primary_key=True),
+    sa.Column("horizon", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seed", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("status", _choice(Status), nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("device", sa.Text),
+    sa.Column("engine", sa.Text),
+    sa.Column("error", sa.Text),
+)
+"""What a night has trained, written as each training ends: a night that goes on trains the rest."""
+
+registered = sa.Table(
+    "lrs_registered",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("study", sa.Text, nullable=False, unique=True),
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("who", sa.Text),
+)
+"""Studies that may be started over HTTP: the checked file's text, and the folder that its paths are relative to."""
+
+queued = sa.Table(
+    "lrs_queued",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("sweep_id", sa.Text, nullable=False, unique=True),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("asked_by", sa.Text, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("token", sa.Text),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("error", sa.Text),
+    sa.UniqueConstraint("study", "asked_by", "idempotency_key"),
+    sa.Index(None, "state", "id"),
+)
+"""Sweeps that were asked for over HTTP, and the lease of the worker that has claimed one."""

@@ -17,14 +17,14 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.registry import Registry, digest_of
-from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.promoting.demoted import demote
 from lrsweep.cli.promoting.drawing import told
-from lrsweep.cli.promoting.promoted import Promotion, Wanted, promote
 from lrsweep.cli.prune import delete
 from lrsweep.cli.sync import sync_results
 from lrsweep.errors import TryAgain
 from lrsweep.executors.local import LocalExecutor
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.promoting.demoted import demote
+from lrsweep.findings.promoting.promoted import Promotion, Wanted, promote
 from lrsweep.records import SweepRow, SweepStatus
 from lrsweep.settings import read_settings
 from lrsweep.store import Store, open_store

@@ -13,12 +13,12 @@ from unittest.mock import patch
 import pytest
 
 from lrsweep.cli.db import Report, show
-from lrsweep.cli.promoting import alone
-from lrsweep.cli.promoting import promoted as promoting
-from lrsweep.cli.promoting.promoted import Promotion, Wanted
 from lrsweep.errors import LeaseHeld, TryAgain
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
+from lrsweep.findings.promoting import alone
+from lrsweep.findings.promoting import promoted as promoting
+from lrsweep.findings.promoting.promoted import Promotion, Wanted
 from lrsweep.records import Outcome, Record, SweepStatus, TrainingPlan, WorkloadFacts
 from lrsweep.store import Store, open_store
 from lrsweep.store.champions import reading_lease

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
-from lrsweep.cli.look import EVENTS_SHOWN, PACE_FROM, look_at, pace_of
 from lrsweep.doctor.databases import check_leases
+from lrsweep.findings.look import EVENTS_SHOWN, PACE_FROM, look_at, pace_of
 from lrsweep.store import SqlStore, open_store
 from lrsweep.store.base import Event, Store
 from tests.looked import a_driven_bench

@@ -12,8 +12,8 @@ from lrsweep.champion.making import Origins, hidden_settings, made
 from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.scoring import Scored, scored, sentence
 from lrsweep.champion.value import ChampionChoice, RateRule
-from lrsweep.cli.choosing.studied import choose_in
 from lrsweep.errors import SettingsError
+from lrsweep.findings.choosing import choose_in
 from lrsweep.records import WorkloadFacts
 from lrsweep.selection.choice import Choice
 from lrsweep.selection.results import Point

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from lrsweep.cli.choosing.drawing import show_choice
-from lrsweep.cli.choosing.studied import choose_in, results_of
 from lrsweep.errors import SettingsError
+from lrsweep.findings.choosing import choose_in, results_of
 from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, TrainingRow
 from lrsweep.store import Store, open_store
 from lrsweep.study import SelectionSpec

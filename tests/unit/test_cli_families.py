@@ -8,9 +8,10 @@ import json
 import pytest
 from rich.console import Console
 
-from lrsweep.cli.families import families_json, show_families
+from lrsweep.cli.families import show_families
 from lrsweep.errors import ScheduleError
 from lrsweep.schedules import family, family_names, schedule
+from lrsweep.schedules.described import families_json
 
 
 def shown(*names: str, width: int = 80, encoding: str = "utf-8") -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lrsweep.cli.promoting import promoted as promoting
 from lrsweep.errors import InvalidInput, TryAgain
+from lrsweep.findings.promoting import promoted as promoting
 from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, WorkloadFacts
 from lrsweep.store import open_store
 from lrsweep.store.champions import ChampionRow, TestRead

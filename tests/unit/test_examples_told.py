@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.reporting.gathering import gather
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.reporting.gathering import gather
 from lrsweep.records import Outcome, Purpose, TrainingPlan
 from lrsweep.report.markdown import markdown
 from lrsweep.schedules import schedule

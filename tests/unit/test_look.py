@@ -15,9 +15,9 @@ import pytest
 
 import lrsweep
 from lrsweep.cli.cancel import cancel
-from lrsweep.cli.look import list_studies, look_at, pace_of, standing_of, trials_wanted
 from lrsweep.cli.show import StudyShown, found_training, show_what
 from lrsweep.errors import SettingsError, TryAgain
+from lrsweep.findings.look import list_studies, look_at, pace_of, standing_of, trials_wanted
 from lrsweep.records import Origin, Outcome, Status, StudyRow, SweepRow, SweepStatus, TrainingPlan
 from lrsweep.store import MemoryStore, Store, open_store
 from lrsweep.store.base import Event, Holder

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrsweep.cli.reporting import curves
-from lrsweep.cli.reporting.gathering import gather
+from lrsweep.findings.reporting import curves
+from lrsweep.findings.reporting.gathering import gather
 from lrsweep.records import Outcome, SweepStatus, TrainingPlan
 from lrsweep.report import using
 from lrsweep.report.answer import answer

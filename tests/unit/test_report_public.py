@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import lrsweep
-from lrsweep.cli.reading import results
-from lrsweep.cli.reporting.gathering import gather
+from lrsweep.findings.reading import results
+from lrsweep.findings.reporting.gathering import gather
 from lrsweep.records import Outcome, TrainingPlan
 from lrsweep.report import using
 from lrsweep.report.content import Report

@@ -364,7 +364,7 @@ def test_a_sweep_that_is_removed_between_two_reads_is_no_fault(
 
     for name in ("generation_of", "choose_in"):
         monkeypatch.setattr(f"lrsweep.cli.serving.sources.{name}", gone)
-    monkeypatch.setattr("lrsweep.cli.reporting.gathering.gather", gone)
+    monkeypatch.setattr("lrsweep.findings.reporting.gathering.gather", gone)
     with pytest.raises(TryAgain, match="'sweep-1' was removed while it was looked at"):
         what(MemoryStore(), SweepRow("sweep-1", "digits", "0123456789abcdef"))
 

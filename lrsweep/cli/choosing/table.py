@@ -9,8 +9,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from lrsweep.cli.choosing.asked import Asked, read_target
 from lrsweep.errors import ScheduleError, SettingsError, did_you_mean
+from lrsweep.findings.asked import Asked, read_target
 from lrsweep.schedules import schedule_from_json
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lrsweep.cli.choosing.asked import NOTHING, Asked, block_of
 from lrsweep.cli.choosing.table import choose_among
 from lrsweep.errors import InvalidInput, SettingsError, did_you_mean
+from lrsweep.findings.asked import NOTHING, Asked, block_of
 from lrsweep.schedules.params import value_of
 from lrsweep.selection.choice import Choice
 from lrsweep.selection.comparing import ALPHA

@@ -23,8 +23,8 @@ def advise(
     from contextlib import nullcontext
 
     from lrsweep.cli.advise import advice, show_advice
-    from lrsweep.cli.reading import results
     from lrsweep.cli.terminal import console_for_tables
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings, results_url
     from lrsweep.store.probing import probe
 

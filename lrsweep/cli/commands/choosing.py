@@ -17,7 +17,7 @@ from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import SettingsError
 
 if TYPE_CHECKING:
-    from lrsweep.cli.choosing.studied import Studied
+    from lrsweep.findings.choosing import Studied
     from lrsweep.selection.choice import Choice
 
 
@@ -117,7 +117,7 @@ def choose(
         if not as_json:
             _show_next(choice, found, [study, *(() if sweep is None else ("--sweep", sweep))], worth, has_ended)
         return
-    from lrsweep.cli.choosing.asked import Asked
+    from lrsweep.findings.asked import Asked
 
     asked = Asked(None if direction is None else direction.value, horizon, baseline, worth, target)
     if table is not None:
@@ -134,8 +134,8 @@ def choose(
 
 def _of_study(study: str, sweep: str | None, worth: float | None, target: str | None) -> tuple[Studied, Choice, bool]:
     """What its rows say, the choice, and whether its sweep is over."""
-    from lrsweep.cli.choosing.studied import choose_of, results_of
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.choosing import choose_of, results_of
+    from lrsweep.findings.reading import results
     from lrsweep.records import SweepStatus
     from lrsweep.settings import read_settings
 

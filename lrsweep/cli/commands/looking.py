@@ -18,8 +18,9 @@ StudyArgument = Annotated[str, typer.Argument(help="A study's name as `lrsweep l
 
 def list_studies(as_json: ObjectOption = False) -> None:
     """Lists all studies here: the state of the newest sweep of each, its best trial, and who drives or starts it."""
-    from lrsweep.cli import look, look_drawing
-    from lrsweep.cli.reading import results, without_sweep
+    from lrsweep.cli import look_drawing
+    from lrsweep.findings import look
+    from lrsweep.findings.reading import results, without_sweep
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
@@ -40,8 +41,9 @@ def status(
     as_json: ObjectOption = False,
 ) -> None:
     """Says where a study's newest sweep stands: who drives it since when, trials, trainings, pace, the last events."""
-    from lrsweep.cli import look, look_drawing
-    from lrsweep.cli.reading import results
+    from lrsweep.cli import look_drawing
+    from lrsweep.findings import look
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
@@ -73,7 +75,7 @@ def show(
     """Shows a study by families, one of its trials with its schedule as code, or one training with its rates."""
     from lrsweep.cli import show as showing
     from lrsweep.cli import show_drawing
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
@@ -98,7 +100,7 @@ def cancel(
     """
     from lrsweep.cli.cancel import cancel as end
     from lrsweep.cli.cancel import close_run
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.reading import results
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.study.durations import seconds_of
 
@@ -166,7 +168,7 @@ def reproduce(
     Exit code 70 unless it is reproduced.
     """
     from lrsweep.cli import reproduce as repeating
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     settings = read_settings(os.environ)

@@ -65,10 +65,10 @@ def promote(
     The test set is read here alone, once for each choice, and every read is counted.
     """
     from lrsweep.cli.promoting.drawing import told
-    from lrsweep.cli.promoting.promoted import Wanted
-    from lrsweep.cli.promoting.promoted import promote as carry_out
-    from lrsweep.cli.reading import results
     from lrsweep.executors.local import LocalExecutor
+    from lrsweep.findings.promoting.promoted import Wanted
+    from lrsweep.findings.promoting.promoted import promote as carry_out
+    from lrsweep.findings.reading import results
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.store.champions import Alias
 
@@ -97,9 +97,9 @@ def demote(
     as_json: ObjectOption = False,
 ) -> None:
     """Takes a champion out of force: the one before it is in force again, or none. Nothing is deleted."""
-    from lrsweep.cli.promoting.demoted import demote as carry_out
     from lrsweep.cli.promoting.drawing import demotion_told
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.promoting.demoted import demote as carry_out
+    from lrsweep.findings.reading import results
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.store.champions import Alias
 
@@ -128,7 +128,7 @@ def history(
     """Tells who was promoted and demoted, what is in force, and how often each test set was read."""
     from lrsweep.champion.history import entries, reads_json
     from lrsweep.cli.promoting.told import history_json, history_of, show_history
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:

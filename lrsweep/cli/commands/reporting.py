@@ -46,12 +46,12 @@ def report(
             f"--markdown and {'--open' if browse else '--json'} are both given: the one is a text in the place of "
             "the page, the other goes with the page. Keep one."
         )
-    from lrsweep.cli.reporting import writing
+    from lrsweep.cli import report_writing
     from lrsweep.settings import read_settings
 
     settings = read_settings(os.environ)
     if markdown:
-        text = writing.in_markdown(settings, study, out, sweep_id=sweep)
+        text = report_writing.in_markdown(settings, study, out, sweep_id=sweep)
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -61,11 +61,13 @@ def report(
     def say(sentence: str) -> None:
         typer.echo(sentence, err=True)
 
-    found, file, is_in_mlflow = writing.in_html(settings, study, out, to_mlflow=not no_mlflow, say=say, sweep_id=sweep)
+    found, file, is_in_mlflow = report_writing.in_html(
+        settings, study, out, to_mlflow=not no_mlflow, say=say, sweep_id=sweep
+    )
     if as_json:
         typer.echo(json.dumps({**found.to_json(), "file": str(file), "is_in_mlflow": is_in_mlflow}, allow_nan=False))
     else:
         also = ", and beside the sweep's run in MLflow" if is_in_mlflow else ""
         typer.echo(f"the report is in {file}{also}")
     if browse:
-        writing.open_in_browser(file, say)
+        report_writing.open_in_browser(file, say)

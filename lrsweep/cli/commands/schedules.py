@@ -21,7 +21,8 @@ def families(
     """Shows every schedule family: its formula, its settings and what a search tries, and when to use it."""
     import json
 
-    from lrsweep.cli.families import families_json, show_families
+    from lrsweep.cli.families import show_families
+    from lrsweep.schedules.described import families_json
 
     if as_json:
         typer.echo(json.dumps(families_json(names or ()), indent=1))

@@ -68,8 +68,8 @@ def token_revoke(
     name: Annotated[str, typer.Argument(help="The name that it was made with.")], as_json: ObjectOption = False
 ) -> None:
     """Takes a token out of force; the service hears of it within a second or two."""
-    from lrsweep.cli.reading import results
     from lrsweep.cli.serving.tokens import revoke, to_json
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
@@ -79,8 +79,8 @@ def token_revoke(
 
 def token_list(as_json: ObjectOption = False) -> None:
     """Lists the tokens, revoked ones too: names, scopes and times, and nothing that opens."""
-    from lrsweep.cli.reading import results
     from lrsweep.cli.serving.tokens import show, to_json
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:

@@ -37,7 +37,7 @@ def plan(
 
     from lrsweep.cli.device_named import without_device
     from lrsweep.cli.plan import asked_plan, resolved, show_plan
-    from lrsweep.cli.reading import results
+    from lrsweep.findings.reading import results
     from lrsweep.settings import read_settings, results_url
     from lrsweep.store.probing import probe
     from lrsweep.study import examine_file

@@ -6,8 +6,8 @@ import json
 
 from lrsweep.champion.history import reads_told, said
 from lrsweep.champion.scoring import sentence
-from lrsweep.cli.promoting.demoted import Demotion
-from lrsweep.cli.promoting.promoted import Promotion
+from lrsweep.findings.promoting.demoted import Demotion
+from lrsweep.findings.promoting.promoted import Promotion
 from lrsweep.store.champions import Alias, ChampionRow, is_same_training
 
 

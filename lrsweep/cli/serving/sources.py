@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from lrsweep.champion.making import Origins, made
 from lrsweep.champion.value import ChampionChoice
-from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.families import families_json
-from lrsweep.cli.look import standing_of
-from lrsweep.cli.promoting.promoted import rate_rule
-from lrsweep.cli.reading import generation_of
-from lrsweep.engines.versions import kept_versions
 from lrsweep.errors import TryAgain
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.look import standing_of
+from lrsweep.findings.promoting.value import value_of
+from lrsweep.findings.reading import generation_of
 from lrsweep.records import Json, SweepRow
+from lrsweep.schedules.described import families_json
 from lrsweep.service.sources import Sources
 from lrsweep.store import Store
 from lrsweep.sweep.stored import resolved_from
@@ -35,18 +32,7 @@ def recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
 
 def _recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
     metric, choice = choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)
-    study = resolved_from(generation_of(store, sweep), sweep)
-    best = json.loads(choice.recommended.point.beside or "{}")
-    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id, trial=best.get("trial"))
-    ended = [row for row in trainings if row.horizon == choice.horizon and row.device]
-    kept = kept_versions(sweep.settings)
-    origins = Origins(
-        device=ended[-1].device if ended else None,
-        engine=ended[-1].engine if ended else None,
-        versions=kept[-1] if kept else None,
-    )
-    rule = rate_rule(store, study, sweep, str(best.get("optimizer")))
-    return made(choice, metric, study=study, sweep=sweep, rate_rule=rule, origins=origins)
+    return value_of(store, resolved_from(generation_of(store, sweep), sweep), sweep, choice, metric)
 
 
 def standing(store: Store, sweep: SweepRow) -> Mapping[str, Json]:
@@ -61,7 +47,7 @@ def standing(store: Store, sweep: SweepRow) -> Mapping[str, Json]:
 
 def report_page(store: Store, sweep: SweepRow) -> str:
     """Loads what it needs when the first page is asked for: most of the time that a start would take."""
-    from lrsweep.cli.reporting.gathering import gather
+    from lrsweep.findings.reporting.gathering import gather
     from lrsweep.report.html import page
 
     with _while_there(store, sweep):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from lrsweep.cli.reading import chosen_sweep, results
-from lrsweep.cli.reporting.gathering import SHORT, gather
 from lrsweep.errors import LrsweepError
 from lrsweep.files import check_target, write_whole
+from lrsweep.findings.reading import chosen_sweep, results
+from lrsweep.findings.reporting.gathering import SHORT, gather
 from lrsweep.records import SweepRow
 from lrsweep.report.content import Report
 from lrsweep.report.html import page

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lrsweep.champion.history import version_of
 from lrsweep.champion.loading import not_promoted
-from lrsweep.cli.promoting.held_out import Say
-from lrsweep.cli.reading import generation_of
 from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.findings.promoting.held_out import Say
+from lrsweep.findings.reading import generation_of
 from lrsweep.records import Json
 from lrsweep.store import Store
 from lrsweep.store.champions import Alias, ChampionRow, in_force

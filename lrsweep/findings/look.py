@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from lrsweep.cli.reading import chosen_sweep, generation_of, newest_sweeps
+from lrsweep.findings.reading import chosen_sweep, generation_of, newest_sweeps
 from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
 from lrsweep.selection import Ends, best_trial, by_family
 from lrsweep.store.base import Event, Holder, Store

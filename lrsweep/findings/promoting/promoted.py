@@ -10,16 +10,16 @@ from pathlib import Path
 
 from lrsweep.champion.comparing import why_worse
 from lrsweep.champion.history import version_of
-from lrsweep.champion.making import Origins, hidden_settings, made, with_test
+from lrsweep.champion.making import hidden_settings, with_test
 from lrsweep.champion.reading import from_json, written
-from lrsweep.champion.value import ChampionChoice, RateRule
-from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.promoting.alone import reading_alone
-from lrsweep.cli.promoting.held_out import MakeExecutor, Say, known_test, why_not_yet, with_test_set
-from lrsweep.cli.reading import chosen_sweep, drivers, generation_of
-from lrsweep.engines.versions import kept_versions
+from lrsweep.champion.value import ChampionChoice
 from lrsweep.errors import InvalidInput, SettingsError, TryAgain
 from lrsweep.files import check_target, write_whole
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.promoting.alone import reading_alone
+from lrsweep.findings.promoting.held_out import MakeExecutor, Say, known_test, why_not_yet, with_test_set
+from lrsweep.findings.promoting.value import value_of
+from lrsweep.findings.reading import chosen_sweep, drivers, generation_of
 from lrsweep.records import Json, Purpose, SweepRow, SweepStatus
 from lrsweep.selection.choice import Choice
 from lrsweep.selection.deciding import Evidence
@@ -27,7 +27,6 @@ from lrsweep.store import Store
 from lrsweep.store.champions import Action, Alias, ChampionRow, in_force, is_same_choice
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.beginning import is_driven_out
-from lrsweep.sweep.exponents import FITTED_KEY, Fit
 from lrsweep.sweep.held_out import data_of
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import register
@@ -162,35 +161,11 @@ def _goes_on(store: Store, sweep: SweepRow) -> str:
 def _value(
     store: Store, study: ResolvedStudy, sweep: SweepRow, choice: Choice, metric: str, here: Surroundings, say: Say
 ) -> ChampionChoice:
+    value = value_of(store, study, sweep, choice, metric, commit=here.commit, is_changed=here.is_changed)
     best = json.loads(choice.recommended.point.beside or "{}")
-    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id, trial=best.get("trial"))
-    ended = [row for row in trainings if row.horizon == choice.horizon and row.device]
-    kept = kept_versions(sweep.settings)
-    origins = Origins(
-        device=ended[-1].device if ended else None,
-        engine=ended[-1].engine if ended else None,
-        versions=kept[-1] if kept else None,
-        commit=here.commit,
-        is_changed=here.is_changed,
-    )
-    rule = rate_rule(store, study, sweep, str(best.get("optimizer")))
-    value = made(choice, metric, study=study, sweep=sweep, rate_rule=rule, origins=origins)
     if hidden := hidden_settings(best.get("extra", {}), value.extra):
         say(f"the JSON does not hold all of {', '.join(hidden)}: secrets and folders are left out of it")
     return value
-
-
-def rate_rule(store: Store, study: ResolvedStudy, sweep: SweepRow, optimizer: str) -> RateRule:
-    """The newest narrow fit of the study's meaning, up to this sweep's own; else what the sweep went by."""
-    same = {row.generation for row in store.studies(sweep.study) if row.meaning == study.meaning}
-    for each in reversed(store.sweeps(sweep.study)):
-        stored = each.settings.get(FITTED_KEY, {}).get(optimizer)
-        if each.created_at > sweep.created_at or each.generation not in {*same, sweep.generation} or stored is None:
-            continue
-        fit = Fit.from_json(stored)
-        if fit.is_narrow and fit.exponent is not None and fit.interval is not None:
-            return RateRule(fit.exponent, (fit.interval.low, fit.interval.high))
-    return RateRule(study.rate_exponents.get(optimizer, study.default_exponent(optimizer)), None)
 
 
 def _alias(

@@ -9,10 +9,10 @@ from lrsweep.champion.making import with_test
 from lrsweep.champion.reading import written
 from lrsweep.champion.scoring import scored
 from lrsweep.champion.value import ChampionChoice
-from lrsweep.cli.promoting.alone import Claim
 from lrsweep.errors import InvalidInput, SweepFailed
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.to_the_end import train
+from lrsweep.findings.promoting.alone import Claim
 from lrsweep.records import Json, SweepRow
 from lrsweep.selection.choice import Choice
 from lrsweep.selection.deciding import Evidence

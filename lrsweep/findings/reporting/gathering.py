@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lrsweep.cli.choosing.studied import choose_in
-from lrsweep.cli.look import standing_of
-from lrsweep.cli.reading import chosen_sweep, generation_of, is_superseded
-from lrsweep.cli.reporting.curves import curve_lines, peak_points, shown_horizon
-from lrsweep.cli.reporting.origins import provenance, workload_named
-from lrsweep.cli.reporting.spent import cost_of, divergence_lines
 from lrsweep.errors import SettingsError
+from lrsweep.findings.choosing import choose_in
+from lrsweep.findings.look import standing_of
+from lrsweep.findings.reading import chosen_sweep, generation_of, is_superseded
+from lrsweep.findings.reporting.curves import curve_lines, peak_points, shown_horizon
+from lrsweep.findings.reporting.origins import provenance, workload_named
+from lrsweep.findings.reporting.spent import cost_of, divergence_lines
 from lrsweep.records import Purpose, Status, SweepRow, SweepStatus, TrainingRow, TrialRow
 from lrsweep.redaction import public
 from lrsweep.report.content import FamilyLine, Importance, Report, RungLine, Use

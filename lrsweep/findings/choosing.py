@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from lrsweep.cli.choosing.asked import NOTHING, block_of, read_target
-from lrsweep.cli.reading import chosen_sweep, generation_of, is_superseded
 from lrsweep.errors import SettingsError
+from lrsweep.findings.asked import NOTHING, block_of, read_target
+from lrsweep.findings.reading import chosen_sweep, generation_of, is_superseded
 from lrsweep.records import Direction, Losses, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA

@@ -9,7 +9,7 @@ from lrsweep.store import Store
 
 def page_at_the_end(store: Store, study: str, commit: str | None) -> str:
     """Of the newest sweep, whose row may not say yet that it is finished."""
-    from lrsweep.cli.reporting.gathering import gather
+    from lrsweep.findings.reporting.gathering import gather
     from lrsweep.report.html import page
 
     return page(gather(store, study, now=time.time(), commit=commit, state="finished"))
