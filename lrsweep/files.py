@@ -19,7 +19,7 @@ def check_target(file: Path, option: str) -> None:
         target = file.resolve()
         if target.is_dir():
             raise SettingsError(f"{option} {file} is a folder; wanted a file.")
-        if _is_stream(file):
+        if is_stream(file):
             return
         folder = target.parent
         while _is_below_here(file, target) and not folder.exists():
@@ -45,7 +45,7 @@ def write_whole(file: Path, content: str | bytes, option: str) -> None:
     check_target(file, option)
     data = content.encode() if isinstance(content, str) else content
     try:
-        if _is_stream(file):
+        if is_stream(file):
             file.write_bytes(data)
             return
         target = file.resolve()
@@ -75,7 +75,7 @@ def _is_below_here(file: Path, target: Path) -> bool:
     return not file.is_absolute() and target.is_relative_to(Path.cwd())
 
 
-def _is_stream(file: Path) -> bool:
+def is_stream(file: Path) -> bool:
     """``/dev/stdout``, a pipe: by its own name, as a pipe has no other."""
     return file.exists() and not file.is_file() and not file.is_dir()
 

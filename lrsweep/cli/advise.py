@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsweep.cli.counting import counted
-from lrsweep.errors import SettingsError, did_you_mean
+from lrsweep.errors import SettingsError, StudyError, did_you_mean
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Json
 from lrsweep.selection.advice import Advised, Kind, apart
@@ -73,16 +73,24 @@ class Asked:
 def advice(given: str, settings: Settings, store: Store | None, *, horizon: int | None, device: str) -> Asked:
     """A name that is several things is a workload first, then a study's file, then a study of the results.
 
-    Raises StudyError where a file is wrong, SettingsError where the name is nothing of all that.
+    Raises StudyError where a file is wrong, SettingsError where the name is nothing of all that, or of a workload that
+    its name alone does not make.
     """
     rows = [] if store is None else [row for row in store.studies(given) if row.spec]
-    examined = _examined(given)
-    if examined is not None:
-        study = _completed(examined, settings, horizon, device)
-    elif rows:
+    try:
+        examined = _examined(given)
+        study = None if examined is None else _completed(examined, settings, horizon, device)
+    except StudyError as error:
+        if not _is_workload(given):
+            raise
+        wrong = " ".join(problem.text for problem in error.problems)  # of a file that nobody has, the lines say nothing
+        raise SettingsError(
+            f"workload {given!r} by its name alone: {wrong} Name a study's file that has it, or a study of results."
+        ) from error
+    if study is None and rows:
         study = resolved_from(rows[-1])
         study = study if horizon is None else replace(study, horizon=horizon)
-    else:
+    if study is None:
         names = [*workload_names(), *([] if store is None else {row.name for row in store.studies()})]
         raise SettingsError(
             f"{given!r} is no workload, no study file, and no study of the results here.{did_you_mean(given, names)} "
@@ -98,11 +106,15 @@ def _nearest(kind: Kind, others: Mapping[str, Kind]) -> tuple[str, Kind] | None:
 
 def _examined(given: str) -> Examined | None:
     """The study of that file, or a plain one of that workload."""
-    if given in workload_names() or is_own(given):
+    if _is_workload(given):
         text = f"[study]\nname = 'advice'\nworkload = {json.dumps(given)}\n[budget]\ntrials = 60\n"
         return examine(text, f"workload {given!r}")
     is_file = given.endswith(".toml") or (STUDIES / f"{given}.toml").is_file()
     return examine_file(given) if is_file else None
+
+
+def _is_workload(given: str) -> bool:
+    return given in workload_names() or is_own(given)
 
 
 def _completed(examined: Examined, settings: Settings, horizon: int | None, device: str) -> ResolvedStudy:

@@ -64,12 +64,14 @@ def _of_value(error: Any) -> str | None:
     """None where the mistake is no value, or this Typer does not say which."""
     param = getattr(error, "param", None)
     problems: Callable[[], Sequence[Any]] = getattr(error.__cause__, "errors", list)
-    given = next((problem["input"] for problem in problems()), None)
-    if param is None or given is None:
+    problem = next(iter(problems()), None)
+    if param is None or problem is None or problem["input"] is None:
         return None
+    given, least = problem["input"], problem.get("ctx", {}).get("ge")
     names = [name for name in param.opts if name.startswith("--")]
     name = names[0] if names else str(param.metavar or param.name).upper()
     kind = getattr(param, "type_descriptor", None)
     choices = [str(each.value if isinstance(each, Enum) else each) for each in getattr(kind, "choices", None) or ()]
     wanted = f"one of {', '.join(choices)}" if choices else WANTED.get(getattr(kind, "annotation", None), error.message)
+    wanted += "" if least is None else f" from {least} up"
     return f"{name} is {given!r}; wanted {wanted}."

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sysconfig
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from lrsweep.workloads.base import Forward, Workload, evaluating
 APART, APART_AT_ZERO = 1e-3, 1e-6
 """How far a mean may be from the loss, as a share of the larger, or at all: another order of adding in float32 is a
 thousandth of the first; label smoothing, weights and sums are far above it."""
+
+LIBRARIES = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
+"""Folders of code that a workload's author has not written."""
 
 _log = logging.getLogger(__name__)
 _said: set[tuple[str, str]] = set()
@@ -86,9 +90,16 @@ def disagreement(losses: Tensor, loss: float) -> str | None:
 
 
 def raised(error: Exception) -> str:
-    """In a line, with the place; the rest of the traceback is of little use to whoever wrote it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    """In a line, with the place in the user's own code that came last, however deep in a library it was raised; the
+    rest of the traceback is of little use to whoever wrote it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((each for each in reversed(frames) if _is_theirs(each.filename)), frames[-1])
     return f"raised {type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+
+
+def _is_theirs(file: str) -> bool:
+    """Whether it is neither Python's, nor an installed library's, nor ours."""
+    return not file.startswith("<") and not any(Path(file).is_relative_to(folder) for folder in LIBRARIES)
 
 
 def _kept(workload: Workload, losses: Tensor, loss: float) -> Losses | None:

@@ -7,7 +7,8 @@ sweep has had none, its best trials stand for themselves, with the one seed that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from lrsweep.findings.reading import chosen_sweep, generation_of, is_superseded
 from lrsweep.records import Direction, Losses, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA
+from lrsweep.selection.ranking import cost
 from lrsweep.selection.results import Point, Result
 from lrsweep.selection.targets import Target
 from lrsweep.store import Store
@@ -43,11 +45,18 @@ class Studied:
     """the search's own values at the full horizon, a seed each"""
     searched_again: tuple[Result, ...]
     """the finals by the search's metric, on the half of validation that it saw"""
+    picked: tuple[Result, ...]
+    """of each rung the trial that the search's metric put first there, by the metric that decides"""
+    rated: tuple[Result, ...]
+    """the leading families' points at several peak rates, by the search's metric: what the rate exponent was fitted on
+    says how much a rate may be off, too"""
     baseline: Point | None
     seconds: float
     """of all trainings of the sweep, added up: those that ran side by side too"""
     trainings: int
     """how many these are; those that wait have not begun"""
+    searched_metric: str
+    """by which the search went"""
     worth: float | None
     """the smallest gain that the study says is worth a change"""
     alpha: float = ALPHA
@@ -95,7 +104,10 @@ def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied
         finals=tuple(found) if has_finals else (),
         searched=tuple(searched),
         searched_again=tuple(_results(finals, points, study.value_key)) if has_finals else (),
+        picked=tuple(_picked(everything, study, points, metric if has_finals else study.value_key)),
+        rated=tuple(_as_trained(row, points, study.value_key) for row in rows if _is_of_design(row, points)),
         baseline=baselines[-1] if baselines else None,
+        searched_metric=study.value_key,
         worth=study.selection.worth,
         seconds=sum(row.seconds for row in everything),
         trainings=sum(row.status is not Status.QUEUED or row.seconds > 0 for row in everything),
@@ -124,6 +136,33 @@ def _points(study: ResolvedStudy, trials: Iterable[TrialRow]) -> dict[int, Point
             schedule = known.schedule
             found[trial.number] = Point(schedule.family, schedule.to_json(), known.peak_lr, json.dumps(beside))
     return found
+
+
+def _picked(
+    rows: Iterable[TrainingRow], study: ResolvedStudy, points: Mapping[int, Point], metric: str
+) -> Iterator[Result]:
+    """A rung's best by what the search sees is no luck on the half that it does not see; of seeds it has one. Its peak
+    is the one that it was trained at."""
+    by_rung: dict[int, list[TrainingRow]] = defaultdict(list)
+    for row in rows:
+        is_whole = row.purpose is Purpose.SEARCH and row.status is Status.COMPLETED and row.trial in points
+        if is_whole and row.horizon < study.horizon and study.value_key in row.metrics and metric in row.metrics:
+            by_rung[row.horizon].append(row)
+    for of_rung in by_rung.values():
+        best = min(of_rung, key=lambda row: cost(row.metrics[study.value_key], study.sense))
+        yield _as_trained(best, points, metric)
+
+
+def _is_of_design(row: TrainingRow, points: Mapping[int, Point]) -> bool:
+    """Whether it has ended and says something of a rate."""
+    return row.purpose is Purpose.FIT and row.trial in points and row.status in (Status.COMPLETED, Status.DIVERGED)
+
+
+def _as_trained(row: TrainingRow, points: Mapping[int, Point], metric: str) -> Result:
+    """With the peak that it was trained at, which is another one than its trial's."""
+    [found] = _results([row], points, metric)
+    peak = found.point.peak_lr
+    return replace(found, point=replace(found.point, peak_lr=None if peak is None else peak * row.rate_scale))
 
 
 def _results(
@@ -165,6 +204,8 @@ def choose_of(found: Studied, given: str, *, worth: float | None, target: str | 
         horizon=found.horizon,
         searched=found.searched,
         searched_again=found.searched_again,
+        picked=found.picked,
+        rated=found.rated,
         baseline=found.baseline,
         worth=found.worth if worth is None else worth,
         target=None if target is None else _target(found, given, target, worth),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lrsweep.report.content import Report
 from lrsweep.report.numbers import NOTHING, between, counted, duration, number, rate
 from lrsweep.selection.choice import Choice, Standing
+from lrsweep.selection.lengths import AtHorizon
 from lrsweep.study.budgets import SECONDS_PER_HOUR
 
 MOST_FINALISTS = 20
@@ -224,6 +225,9 @@ def cost(report: Report) -> Table:
         notes.append("A training's time counts by itself: several run side by side.")
     if report.failed:
         notes.append(f"{counted(report.failed, 'training')} failed.")
+    if report.choice is not None:
+        shorter = [each for each in report.choice.by_horizon if each.horizon < report.choice.horizon]
+        notes += [_with_less(each, report.choice, report.metric) for each in shorter]
     last = len(rows)
     return Table(
         "Cost",
@@ -233,6 +237,25 @@ def cost(report: Report) -> Table:
         tuple(notes),
         last,
     )
+
+
+def _with_less(each: AtHorizon, choice: Choice, metric: str) -> str:
+    """What a shorter horizon would cost in the metric and save."""
+    within = "" if each.interval is None else f", {between(each.interval)}"
+    rated = "" if each.best.peak_lr is None else f" at a peak rate of {rate(each.best.peak_lr)}"
+    by = ", by the search" if each.is_searched else ""
+    text = (
+        f"The best at {each.horizon:,} steps{by}: {each.best.family}{rated}, {metric} {number(each.mean)}{within} "
+        f"({counted(each.n, 'seed')})"
+    )
+    if each.worse is None:
+        return f"{text}."
+    full = choice.recommended.cost
+    saves = f"{each.share:.0%} of the steps"
+    if each.cost is not None and full:
+        saves += f" and {each.cost / full:.0%} of the time of a training"
+    change = f"{number(abs(each.worse))} {'worse' if each.worse >= 0 else 'better'} than {choice.horizon:,} steps"
+    return f"{text}: {change}, with {saves}."
 
 
 def divergences(report: Report) -> Table:

@@ -184,6 +184,7 @@ class Choice:
             "points": self.points,
             "next_step": self.next_step,
             "peak_lr_within_worth": self.rates.to_json() if isinstance(self.rates, Rates) else None,
+            "why_no_rates": None if isinstance(self.rates, Rates) else self.rates,
             "left_out": [each.to_json() for each in self.left_out],
             "other_blocks": dict(self.other_blocks),
             "target": None if self.targeted is None else self.targeted.to_json(),
@@ -200,6 +201,8 @@ def choose(
     worth: float | None = None,
     target: Target | None = None,
     searched_again: Sequence[Result] = (),
+    picked: Sequence[Result] = (),
+    rated: Sequence[Result] = (),
     alpha: float = ALPHA,
     looks: int = 1,
 ) -> Choice:
@@ -208,10 +211,13 @@ def choose(
     ``baseline`` is a point, or a family, of which the best is taken. ``searched`` is what a search saw before these
     ``results``, and is not to decide by: by its best value the argmin would have chosen. ``searched_again`` are the
     trainings of the ``results`` by what the search went by, where that is another metric: they say how lucky that best
-    value was. ``alpha`` is what all ``looks`` at growing results together may claim wrongly; intervals are of 95 %
-    each, whatever it is.
+    value was. ``picked`` is what a search took for the best at shorter horizons: it is shown, and decides nothing.
+    ``rated`` are trainings of some points at other peak rates too, by what the search went by. ``alpha`` is what all
+    ``looks`` at growing results together may claim wrongly; intervals are of 95 % each, whatever it is.
     """
     deciding = horizons(results)[-1] if horizon is None else horizon
+    everything, _ = largest_block([*results, *picked], deciding)
+    picked = [each for each in everything if each.horizon not in horizons(results)]
     results, other_blocks = largest_block(results, deciding)
     points = at_horizon(results, deciding)
     final = finalists(points)
@@ -241,16 +247,16 @@ def choose(
         equivalence_set=tuple(dict.fromkeys(by_name[name].family for name in verdict.equivalence_set)),
         probability_best=_by_family(arms, chances),
         argmin=_argmin(_with_values(searched, deciding), _with_values(searched_again or results, deciding), direction),
-        by_horizon=at_each_horizon(results, direction, deciding, verdict.recommended),
+        by_horizon=at_each_horizon(results, direction, deciding, verdict.recommended, picked),
         search_cost=math.fsum(costs) if costs else None,
         trainings=len(results),
         points=len({each.point for each in results}),
         next_step=next_step(arms, verdict, alpha=alpha, looks=looks),
         # one metric: a search sees another half of the validation data than its finals
-        rates=rates_within(searched or results, recommended.point, deciding, verdict.worth, direction),
+        rates=rates_within([*searched, *rated] or results, recommended.point, deciding, verdict.worth, direction),
         left_out=tuple(left_out(points, baseline)),
         other_blocks=other_blocks,
-        targeted=None if target is None else cheapest(results, target),
+        targeted=None if target is None else cheapest([*results, *picked], target),
     )
 
 

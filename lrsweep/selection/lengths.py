@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrsweep.records import Direction, Json
 from lrsweep.selection.arms import Arm
@@ -29,6 +29,8 @@ class AtHorizon:
     worse_interval: Interval | None
     share: float
     """of the deciding horizon's steps"""
+    is_searched: bool = False
+    """whether a search picked it, by the one seed that it has there"""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -42,17 +44,21 @@ class AtHorizon:
             "worse": self.worse,
             "worse_interval": listed(self.worse_interval),
             "share_of_steps": self.share,
+            "is_searched": self.is_searched,
         }
 
 
 def at_each_horizon(
-    results: Sequence[Result], direction: Direction, deciding: int, recommended: str
+    results: Sequence[Result], direction: Direction, deciding: int, recommended: str, picked: Sequence[Result] = ()
 ) -> tuple[AtHorizon, ...]:
-    """The shortest first; without those at which nothing came to a value. ``recommended`` is the point's name."""
+    """The shortest first; without those at which nothing came to a value. ``recommended`` is the point's name;
+    ``picked`` is what a search took for the best at horizons that the results do not have."""
     points = finalists(at_horizon(results, deciding))
     judge = next((arm for arm in arms_of(points, direction, None) if arm.name == recommended), None)
-    found = (_at(results, each, direction, deciding, judge) for each in horizons(results))
-    return tuple(each for each in found if each is not None)
+    measured = [_at(results, each, direction, deciding, judge) for each in horizons(results)]
+    searched = [_at(picked, each, direction, deciding, judge) for each in horizons(picked)]
+    found = [*(replace(each, is_searched=True) for each in searched if each), *(each for each in measured if each)]
+    return tuple(sorted(found, key=lambda each: each.horizon))
 
 
 def _at(

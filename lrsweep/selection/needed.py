@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.comparing import ALPHA, is_shown_better
@@ -27,14 +28,12 @@ def next_step(arms: Sequence[Arm], verdict: Verdict, *, alpha: float = ALPHA, lo
     first = next(arm for arm in running if arm.name == (verdict.winner or verdict.leader))
     rivals = [arm for arm in running if arm.family != first.family]
     if not rivals:
-        return f"only {first.family} came to a value: compare it with another family"
+        return _of_one_family(first, arms, running, verdict, alpha / looks)
     if verdict.winner is not None:
         return _not_worth_it(first, verdict)
     few = [arm for arm in running if arm.ended < FEWEST]
     if few:
-        one = "1 seed" if max(arm.ended for arm in few) == 1 else f"fewer than {FEWEST} seeds"
-        families = ", ".join(dict.fromkeys(arm.family for arm in few))
-        return f"with {one} nothing is known of chance: train {families} with at least {FEWEST} seeds each, better 5"
+        return _too_few(few)
     if all(arm.is_constant for arm in running):
         return (
             "every seed gives the same value, so that chance is not seen: see that the training uses its seed, or "
@@ -45,7 +44,8 @@ def next_step(arms: Sequence[Arm], verdict: Verdict, *, alpha: float = ALPHA, lo
     by_divergences = [arm for arm in open_to if _is_for_divergences(first, arm)]
     if by_divergences:
         return _no_seeds_would(first, by_divergences[0])
-    return _seeds_would(first, open_to, level)
+    settles = _settling(first, running, verdict, alpha / looks)
+    return _seeds_would(first, open_to, level, settles)
 
 
 def seeds_to_tell(first: Arm, second: Arm, level: float = ALPHA) -> int | None:
@@ -56,6 +56,69 @@ def seeds_to_tell(first: Arm, second: Arm, level: float = ALPHA) -> int | None:
     reach = t_quantile(math.inf, 1 - level) + IN_MOST_CASES
     wanted = variance * (reach / (first.mean - second.mean)) ** 2
     return math.ceil(wanted) + SMALL if math.isfinite(wanted) else None
+
+
+def seeds_to_settle(first: Arm, second: Arm, worth: float, alpha: float = ALPHA) -> int | None:
+    """Of each, to show in 4 of 5 cases that the first lies within ``worth`` of the second, where their means stay what
+    they are now; None where no seeds would."""
+    if first.mean is None or second.mean is None or first.divergence_rate > second.divergence_rate:
+        return None
+    margin = worth + second.mean - first.mean
+    if margin <= 0:
+        return None
+    variance = (first.spread or 0.0) ** 2 + (second.spread or 0.0) ** 2
+    reach = t_quantile(math.inf, 1 - 2 * alpha) + IN_MOST_CASES
+    wanted = variance * (reach / margin) ** 2
+    return math.ceil(wanted) + SMALL if math.isfinite(wanted) else None
+
+
+@dataclass(frozen=True)
+class _Settling:
+    """How many seeds would settle by ``worth`` what is undecided: whoever leads is taken then, since nobody is better
+    by more than that."""
+
+    seeds: int
+    rival: Arm
+    """who takes most of them"""
+    worth: float
+
+    def sentence(self, first: Arm) -> str:
+        return (
+            f"about {self.seeds} seeds each (they have {first.n} and {self.rival.n}) would show in 4 of 5 cases that "
+            f"{first.family} lies within {self.worth:.3g}, the smallest gain worth a change, of the best"
+        )
+
+
+def _settling(first: Arm, running: Sequence[Arm], verdict: Verdict, alpha: float) -> _Settling | None:
+    """None where something is settled already, and where no seeds that anybody would pay for settle it."""
+    others = [arm for arm in running if arm is not first]
+    if verdict.evidence is not Evidence.UNDECIDED or not verdict.worth or not others:
+        return None
+    needed = [(seeds_to_settle(first, arm, verdict.worth, alpha) or math.inf, arm) for arm in others]
+    most, rival = max(needed, key=lambda each: each[0])
+    seeds = max(most, first.n + 1, rival.n + 1)
+    return _Settling(int(seeds), rival, verdict.worth) if seeds <= MOST else None
+
+
+def _of_one_family(first: Arm, arms: Sequence[Arm], running: Sequence[Arm], verdict: Verdict, alpha: float) -> str:
+    """There is no winner, for a family wins against others; which of its points to take may be settled all the same."""
+    diverged = ", ".join(dict.fromkeys(arm.family for arm in arms if arm.mean is None))
+    if diverged:
+        return f"only {first.family} came to a value, and {diverged} diverged: compare it with a family that trains"
+    if len(running) == 1:
+        return f"only {first.family} was compared: compare it with another family, by at least {FEWEST} seeds each"
+    lone = f"all {len(running)} that were compared are of {first.family}, and only another family could be beaten"
+    few = [arm for arm in running if arm.ended < FEWEST]
+    if few:
+        return f"{lone}; {_too_few(few)}"
+    settles = _settling(first, running, verdict, alpha)
+    return f"{lone}: compare it with one" if settles is None else f"{lone}; {settles.sentence(first)}"
+
+
+def _too_few(few: Sequence[Arm]) -> str:
+    one = "1 seed" if max(arm.ended for arm in few) == 1 else f"fewer than {FEWEST} seeds"
+    families = ", ".join(dict.fromkeys(arm.family for arm in few))
+    return f"with {one} nothing is known of chance: train {families} with at least {FEWEST} seeds each, better 5"
 
 
 def _not_worth_it(first: Arm, verdict: Verdict) -> str:
@@ -82,15 +145,20 @@ def _no_seeds_would(first: Arm, second: Arm) -> str:
     )
 
 
-def _seeds_would(first: Arm, open_to: Sequence[Arm], level: float) -> str:
+def _seeds_would(first: Arm, open_to: Sequence[Arm], level: float, settles: _Settling | None) -> str:
+    """What takes fewer seeds comes first: a winner, or that nobody is better by as much as a change is worth."""
     nearest = max(open_to, key=lambda arm: seeds_to_tell(first, arm, level) or math.inf)
-    needed = seeds_to_tell(first, nearest, level)
-    if needed is None or needed > MOST:
+    told = seeds_to_tell(first, nearest, level)
+    needed = math.inf if told is None else max(told, first.n + 1, nearest.n + 1)
+    if settles is not None and settles.seeds < needed:
+        takes = f"about {needed}" if needed <= MOST else f"more than {MOST}"
+        return f"{settles.sentence(first)}; to tell it from {nearest.family} takes {takes}"
+    if needed > MOST:
         return (
             f"{first.family} and {nearest.family} are so near each other that more than {MOST} seeds each would be "
             "needed to tell them apart: take either, or look for a larger difference elsewhere"
         )
     return (
-        f"about {max(needed, first.n + 1, nearest.n + 1)} seeds each (they have {first.n} and {nearest.n}) would show "
+        f"about {needed} seeds each (they have {first.n} and {nearest.n}) would show "
         f"a difference like that between {first.family} and {nearest.family} in 4 of 5 cases"
     )

@@ -56,6 +56,7 @@ class SweepRun:
     """what makes two values comparable, as a hash"""
     race: RaceShown | None = None
     """where its finals raced"""
+    study: str | None = None
 
 
 def sweep_runs(uri: str, experiment: str, *, artifact_root: Path | None) -> Mapping[str, SweepRun]:
@@ -79,7 +80,9 @@ def sweep_runs(uri: str, experiment: str, *, artifact_root: Path | None) -> Mapp
             for run in page:
                 if SWEEP_TAG in run.data.tags:
                     tags = run.data.tags
-                    known = SweepRun(run.info.start_time or 0, tags.get(MEANING_TAG), RaceShown.from_tags(tags))
+                    known = SweepRun(
+                        run.info.start_time or 0, tags.get(MEANING_TAG), RaceShown.from_tags(tags), tags.get(STUDY_TAG)
+                    )
                     found[tags[SWEEP_TAG]] = known
             token = page.token or None
     return found

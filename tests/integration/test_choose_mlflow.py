@@ -188,7 +188,8 @@ def a_sweep(
 
 def test_finals_that_raced_are_judged_by_their_looks(there: Experiments, run: Typed) -> None:
     """A gap that five seeds show at 5 % and one look is not shown at a ten-thousandth; the same with the finals of
-    another sweep that did not race; in the middle of a race nothing is claimed, and `lrsweep run` goes on with it."""
+    another sweep that did not race; in the middle of a race nothing is claimed, and `lrsweep run` goes on with it,
+    unless another sweep was started since."""
     means = {"cosine": 0.5, "linear": 0.54}
     a_sweep(there, "one", "one", "m", means)
     words = ("shared", "--metric", "decide_loss", "--worth", "0.001")
@@ -204,6 +205,12 @@ def test_finals_that_raced_are_judged_by_their_looks(there: Experiments, run: Ty
     assert (found["winner"], found["evidence"]) == (None, "undecided")
     assert found["next_step"].startswith("the finals of study 'three' have not ended, so that nothing is claimed")
     assert "`lrsweep run` with the study's file goes on with them" in found["next_step"]
+    own = {"lrsweep.study": "three", "lrsweep.sweep": "later", "lrsweep.kind": "sweep", "lrsweep.meaning": "m"}
+    there.add("shared", {}, {"decide_loss": 0.0}, tags=own)  # it has no training that ended
+    found = answered(run, *words)
+    assert (found["winner"], found["trainings"]) == (None, 15)
+    assert "another sweep of study 'three' was started since" in found["next_step"]
+    assert "`lrsweep run` goes on with that one" in found["next_step"]
 
 
 def test_where_no_run_says_how_often_finals_were_looked_at_it_is_told(there: Experiments, run: Typed) -> None:

@@ -93,6 +93,17 @@ def test_a_name_that_is_nothing_is_refused_with_what_there_is(run: Typed) -> Non
     assert "there is no such file" in run("advise", "none.toml").err
 
 
+def test_a_workload_that_needs_settings_is_asked_for_by_a_file(run: Typed) -> None:
+    """What it lacks, without the line of a file that nobody has written."""
+    refused = run("advise", "char_lm")
+    assert refused.code == 64
+    assert refused.err.startswith(
+        "workload 'char_lm' by its name alone: missing: the workload 'char_lm' needs the text"
+    )
+    assert "line" not in refused.err
+    assert "Name a study's file that has it, or a study of results." in refused.err
+
+
 def test_the_plan_of_a_new_study_says_that_it_begins_with_hints(run: Typed) -> None:
     """As the run will; a study that wants none is told of none."""
     text = '[study]\nname = "own"\nworkload = "digits"\nhorizon = 300\n[budget]\ntrials = 20\n'

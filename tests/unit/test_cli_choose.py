@@ -83,7 +83,9 @@ def test_a_parquet_table_says_the_same_as_a_csv_one(run: Typed) -> None:
 
     file = written(*THREE, "rex,,,900,0,,")
     pd.read_csv(file).to_parquet("results.parquet")
-    assert answered(run, "--from", "results.parquet") == answered(run, "--from", file)
+    found = answered(run, "--from", "results.parquet")
+    assert found.pop("source") == {"file": "results.parquet"}
+    assert found | {"source": {"file": file}} == answered(run, "--from", file)
 
 
 def test_blanks_around_a_columns_name_do_not_matter(run: Typed) -> None:
@@ -168,7 +170,7 @@ def test_horizons_are_told_with_what_they_cost_and_save(run: Typed) -> None:
     found = answered(run, "--from", file)
     assert [(each["horizon"], each["cost"]) for each in found["by_horizon"]] == [(300, 1.0), (900, 3.0)]
     assert found["by_horizon"][0]["worse"] == pytest.approx(0.5)
-    assert "Best at 300 steps: cosine, 1.5" in run("choose", "--from", file).out
+    assert "Best at 300 steps: cosine at a peak of 0.1, 1.5" in run("choose", "--from", file).out
     assert (
         "0.5 ± 0.023 worse than 900 steps, at 33% of the cost of a training (1 for 3)."
         in run("choose", "--from", file).out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +41,10 @@ def test_a_studys_finals_decide(
     assert found["argmin"]["value"] < 1
     text = run("choose", "quick", "--target", "decide_loss <= 1.2").out
     assert text.startswith("proven: cosine at a peak of")
-    assert "The search's best value, 0.1" in text
+    assert "The search's best val_loss, 0.1" in text
+    assert (found["searched_metric"], found["metric"]) == ("val_loss", "decide_loss")
+    assert found["source"] == {"study": "quick", "sweep": "sweep-1"}
+    assert re.search(r"\nA gain of less than 0\.\d+ of decide_loss is not worth a change\.\n", text)
     fresh = r"whose fresh seeds come to 0\.1\d+ by the same measure: [\d.e-]+ (too good|worse than they are)\."
     assert re.search(fresh, text)
     trainings = sum(row.status is not Status.QUEUED for row in results_rows(tmp_path / "home"))
@@ -50,6 +55,67 @@ def test_a_studys_finals_decide(
     assert "wanted is such as 'decide_loss <= 0.31'." in refused(run, "quick", "--target", "good")
     assert "decide_loss <= 1.2 is shown to be reached by cosine" in text
     assert "what is compared is decide_loss" in refused(run, "quick", "--target", "val_loss <= 1.2")
+
+
+def test_the_best_at_each_rung_is_shown_with_what_it_saves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Picked by the search's metric and told by the one that decides, at the rate it was trained at: no luck of many
+    values. The finals' 1.1 at 90 steps is better than the 1.25 at 30."""
+
+    def script(plan: TrainingPlan) -> Outcome:
+        outcome = noisy(plan)
+        if plan.horizon == STUDY.horizon:
+            return outcome
+        searched, decides = (0.5, 1.25) if plan.schedule.family == "linear" else (2.0, 0.75)
+        return replace(outcome, metrics={"val_loss": searched, "decide_loss": decides})
+
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", STUDY, script), {})
+    found = answered(run, "quick")
+    [rung, full] = found["by_horizon"]
+    assert (rung["horizon"], rung["family"], rung["mean"], rung["n"], rung["is_searched"]) == (
+        30,
+        "linear",
+        1.25,
+        1,
+        True,
+    )
+    assert (full["horizon"], full["is_searched"]) == (90, False)
+    row = next(row for row in results_rows(tmp_path / "home") if row.horizon == 30 and row.metrics["val_loss"] == 0.5)
+    trial = json.loads(run("show", "quick", str(row.trial), "--json").out)
+    assert rung["peak_lr"] == pytest.approx(trial["peak_lr"] * 3**0.5)
+    assert rung["worse"] == pytest.approx(1.25 - found["choice"]["mean"])
+    text = run("choose", "quick", "--target", "decide_loss <= 1.3").out
+    assert re.search(
+        r"\nBest at 30 steps, by the search: linear at a peak of [\d.]+, 1\.25, 1 seed: 0\.\d+ worse than 90 steps, ",
+        text,
+    )
+    assert "On the mean, and not shown, a cheaper one does: linear at a peak of" in text
+
+
+def test_the_rates_that_measured_the_exponent_say_how_far_a_peak_may_be_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bowl around 0.2 in the rate's logarithm: a loss of 0.04 is e^0.2 away to either side, by hand. A sweep that
+    measured none says so."""
+
+    def script(plan: TrainingPlan) -> Outcome:
+        gap = 0.5 if plan.schedule.family == "linear" else 0.0
+        return completed(plan, 1 + gap + math.log(plan.peak_lr / 0.2) ** 2)
+
+    rated = replace(STUDY, search=replace(STUDY.search, fit_exponent=True))
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "rated", rated, script), {})
+    within = answered(run, "quick", "--worth", "0.04")["peak_lr_within_worth"]
+    assert [within[name] for name in ("low", "best", "high")] == pytest.approx(
+        [0.2 * math.exp(each) for each in (-0.2, 0, 0.2)], rel=1e-6
+    )
+    assert (
+        "\nPeak rates of cosine from 0.164 to 0.244 lie within 0.04 of its best, 0.2"
+        in run("choose", "quick", "--worth", "0.04").out
+    )
+    run = typed(capsys, monkeypatch, in_a_home(tmp_path / "home", STUDY, noisy), {})
+    why = answered(run, "quick")["why_no_rates"]
+    assert f"\nHow far its peak rate may be off is not known: {why}.\n" in run("choose", "quick").out
 
 
 def results_rows(home: Path) -> Sequence[TrainingRow]:
@@ -154,7 +220,7 @@ def test_finals_that_another_engine_trained_are_another_block() -> None:
     assert list(choice.other_blocks.items()) == [("fused/8 on cuda", 1)]
     assert choice.trainings == len([row for row in rows if row.purpose is Purpose.FINAL]) - 1
     console = Console(record=True, width=200)
-    show_choice(console, choice, "decide_loss")
+    show_choice(console, choice, "decide_loss", "val_loss")
     assert "Not compared, since they were trained in another way: 1 of fused/8 on cuda." in console.export_text()
 
 

@@ -27,6 +27,7 @@ def left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         ),
         (("choose", "--from", "t.csv", "--horizon", "abc"), "--horizon is 'abc'; wanted a whole number."),
         (("choose", "--from", "t.csv", "--worth=much"), "--worth is 'much'; wanted a number."),
+        (("advise", "digits", "--horizon", "0"), "--horizon is '0'; wanted a whole number from 1 up. `lrsweep advise"),
         (("reproduce", "quick", "1", "--seeds", "1.5"), "--seeds is '1.5'; wanted a whole number."),
         (("export", "quick", "--to", "nowhere"), "--to is 'nowhere'; wanted is one of python, torch"),
         (("lsit",), "No such command 'lsit'. Did you mean 'list'? `lrsweep --help` says what there is."),

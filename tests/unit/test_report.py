@@ -178,6 +178,20 @@ def test_the_cost_adds_up_over_the_phases(finished: Report) -> None:
     assert "1.50 of money at 2 an hour" in page(priced)
 
 
+def test_the_cost_says_what_the_best_of_each_rung_loses_and_saves(finished: Report) -> None:
+    """One seed of the search, by the metric that decides; without a choice there is nothing to compare it with."""
+    assert finished.choice is not None
+    [rung, _] = finished.choice.by_horizon
+    [note] = [each for each in tables(finished)["cost"].notes if each.startswith("The best at")]
+    assert note.startswith(f"The best at 30 steps, by the search: {rung.best.family} at a peak rate of ")
+    assert f"decide_loss {rung.mean:.4g} (1 seed): " in note
+    assert "than 90 steps, with 33% of the steps and 100% of the time of a training." in note
+    assert note in page(finished).replace("&#x27;", "'")
+    unknown = replace(finished, choice=replace(finished.choice, by_horizon=(replace(rung, worse=None),)))
+    assert tables(unknown)["cost"].notes[-1].endswith("(1 seed).")
+    assert not any("The best at" in each for each in tables(replace(finished, choice=None))["cost"].notes)
+
+
 def test_the_code_gives_the_recommended_rates(finished: Report) -> None:
     """What stands under 'how to use it' runs, and names the trial's own peak."""
     use = finished.use

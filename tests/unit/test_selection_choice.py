@@ -12,6 +12,7 @@ from lrsweep.records import Direction
 from lrsweep.selection.choice import choose
 from lrsweep.selection.deciding import Evidence
 from lrsweep.selection.results import Point, Result
+from lrsweep.selection.targets import Target
 
 SPREAD = (-0.02, 0.0, 0.02, -0.01, 0.01)
 
@@ -96,6 +97,26 @@ def test_the_longest_horizon_decides_unless_one_is_named() -> None:
     short = choose(results, horizon=300)
     assert (short.winner, short.horizon) == ("step", 300)
     assert [(each.horizon, each.best.family) for each in short.by_horizon] == [(300, "step"), (900, "cosine")]
+
+
+def test_what_a_search_put_first_at_a_shorter_horizon_is_shown_and_decides_nothing() -> None:
+    """Cosine has 1.0 at 900 steps; linear's 1.5 with a third of them is 0.5 worse, at a third of the cost. A target may
+    be reached there, by one value; how much was trained stays what was compared."""
+    picked = [Result(Point("linear", peak_lr=0.3), 300, "7", 1.5, 1.0)]
+    target = Target(1.75, "minimize")
+    results = [replace(each, cost=3.0) for each in THREE]
+    choice = choose(results, picked=picked, target=target)
+    first, full = choice.by_horizon
+    assert (first.horizon, first.best.family, first.n, first.cost, first.is_searched) == (300, "linear", 1, 1.0, True)
+    assert first.worse == pytest.approx(0.5)
+    assert (first.worse_interval, full.is_searched) == (None, False)
+    assert choice.to_json() | {"by_horizon": [], "target": None} == choose(results).to_json() | {"by_horizon": []}
+    assert choice.targeted is not None
+    assert choice.targeted.shown is not None
+    assert choice.targeted.measured is not None
+    assert (choice.targeted.shown.horizon, choice.targeted.measured.horizon) == (900, 300)
+    other_way = [replace(each, block="fused/8 on cuda") for each in picked]
+    assert [each.horizon for each in choose(results, picked=other_way).by_horizon] == [900]
 
 
 def test_what_the_best_single_value_would_have_taken_is_said_with_its_luck() -> None:

@@ -9,7 +9,7 @@ import pytest
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.comparing import is_shown_better
 from lrsweep.selection.deciding import Evidence, decide, default_worth
-from lrsweep.selection.needed import next_step, seeds_to_tell
+from lrsweep.selection.needed import next_step, seeds_to_settle, seeds_to_tell
 
 SPREAD = (-1.0, 0.0, 1.0, -0.5, 0.5)
 """A standard deviation of 0.79"""
@@ -50,7 +50,9 @@ def test_one_family_alone_does_not_win() -> None:
     arms = [around("a 1", 0, family="a"), around("a 2", 50, family="a")]
     verdict = decide(arms)
     assert (verdict.winner, verdict.recommended) == (None, "a 1")
-    assert "only a came to a value" in str(next_step(arms, verdict))
+    assert str(next_step(arms, verdict)).startswith(
+        "all 2 that were compared are of a, and only another family could be beaten"
+    )
 
 
 def test_who_always_diverges_is_no_rival_of_those_that_have_another() -> None:
@@ -124,8 +126,8 @@ def test_equal_constant_values_are_as_good_and_the_simplest_is_taken() -> None:
 # ── what would show more ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def said(*arms: Arm) -> str:
-    return str(next_step(arms, decide(arms)))
+def said(*arms: Arm, worth: float | None = None) -> str:
+    return str(next_step(arms, decide(arms, worth=worth)))
 
 
 def test_of_one_seed_it_is_said_to_train_more() -> None:
@@ -139,14 +141,54 @@ def test_how_many_seeds_would_tell_two_apart_is_said() -> None:
     """A gap of 0.9 of a deviation: 2 · (2.8 / 0.9)² + 2 = 22 seeds each; of equal means nobody knows."""
     one, other = around("a", 0, by=1 / 0.7906), around("b", 0.9, by=1 / 0.7906)
     assert seeds_to_tell(one, other) == 22
-    assert "about 22 seeds each (they have 5 and 5)" in said(one, other)
+    assert said(one, other, as_baseline(around("c", 20))) == (
+        "about 22 seeds each (they have 5 and 5) would show a difference like that between a and b in 4 of 5 cases"
+    )
     assert seeds_to_tell(one, replace(one, name="c")) is None
+
+
+def test_where_fewer_seeds_would_settle_it_by_worth_these_come_first() -> None:
+    """A gap of 0.6 of a deviation, and half of one that it would be worth: 2 · (2.48 / 1.1)² + 2 = 13 seeds each show
+    that nobody is better by more than that. Of what is recommended already only what tells apart is said."""
+    one, other = around("a", 0, by=1 / 0.7906), around("b", 0.6, by=1 / 0.7906)
+    assert seeds_to_settle(one, other, 0.5) == 13
+    assert said(one, other) == (
+        "about 13 seeds each (they have 5 and 5) would show in 4 of 5 cases that a lies within 0.5, the smallest gain "
+        "worth a change, of the best; to tell it from b takes about 46"
+    )
+    assert "to tell it from b takes more than 50" in said(around("a", 0), around("b", 0.05))
+    recommended = (one, other, as_baseline(around("c", 20)))
+    assert decide(recommended).evidence is Evidence.RECOMMENDED
+    assert said(*recommended).startswith("about 46 seeds each")
+
+
+def test_no_seeds_settle_by_worth_where_another_is_better_by_more() -> None:
+    """It has the better mean and diverges, or the first diverges more often itself."""
+    better = Arm("b", "b", (-3.0, -2.0, -1.0), diverged=1)
+    assert seeds_to_settle(around("a", 0), better, 1.0) is None
+    assert seeds_to_settle(better, around("a", 0), 1.0) is None
+
+
+def test_of_one_family_alone_it_is_said_what_its_points_lack() -> None:
+    """Several points of it may be settled by worth, or have too few seeds; others that diverged are named."""
+    one, other = (around(f"a {gap}", gap, family="a", by=1 / 0.7906) for gap in (0, 0.6))
+    assert said(one, other) == (
+        "all 2 that were compared are of a, and only another family could be beaten; about 13 seeds each (they have "
+        "5 and 5) would show in 4 of 5 cases that a lies within 0.5, the smallest gain worth a change, of the best"
+    )
+    assert "; with 1 seed nothing is known of chance: train a" in said(
+        around("a 1", 0, family="a", n=1), around("a 2", 1, family="a", n=1)
+    )
+    assert said(around("a", 0)) == "only a was compared: compare it with another family, by at least 3 seeds each"
+    assert said(around("a", 0), Arm("b", "b", (), diverged=2)) == (
+        "only a came to a value, and b diverged: compare it with a family that trains"
+    )
 
 
 def test_of_those_that_are_all_but_equal_one_may_take_either() -> None:
     """A twentieth of a deviation would take thousands of seeds."""
     assert "more than 50 seeds each would be needed to tell them apart: take either" in said(
-        around("a", 0), around("b", 0.05)
+        around("a", 0), around("b", 0.05), worth=0.01
     )
 
 

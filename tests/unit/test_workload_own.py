@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import lrsweep
+from lrsweep.engines.examples import raised
 from lrsweep.engines.sequential import train
 from lrsweep.errors import InvalidInput
 from lrsweep.records import OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
@@ -65,6 +66,31 @@ def test_the_template_trains_as_it_stands() -> None:
     epochs = [torch.cat([workload.batch(seed, step)[0] for step in range(30)]).tolist() for seed in (3, 4)]
     assert epochs[0] != epochs[1]
     assert sorted(epochs[0]) == sorted(epochs[1])
+
+
+def test_the_template_tells_the_losses_of_its_examples() -> None:
+    """80 of the half that decides, of each of two models, whose means are the models' losses."""
+    written()
+    workload = loaded()
+    models = [workload.model(seed) for seed in (3, 4)]
+    with torch.no_grad():
+        losses = workload.example_losses(lambda inputs: torch.stack([each(inputs) for each in models]), "decide")
+    assert losses is not None
+    assert losses.shape == (2, 80)
+    assert losses.mean(dim=1).tolist() == pytest.approx(
+        [workload.evaluate(each, "decide")["loss"] for each in models], rel=1e-5
+    )
+
+
+def test_an_error_in_a_workloads_losses_names_its_own_file_and_line() -> None:
+    """And not the line of PyTorch that raised it: there is nothing to mend there."""
+    written(TEMPLATE.replace("cross_entropy(each, targets, reduction", "cross_entropy(each, targets[1:], reduction"))
+    workload = loaded()
+    model = workload.model(3)
+    with pytest.raises(ValueError, match="batch_size") as told:
+        workload.example_losses(lambda inputs: model(inputs).unsqueeze(0), "decide")
+    [line] = [number for number, text in enumerate(TEMPLATE.splitlines(), 1) if "torch.stack([functional" in text]
+    assert raised(told.value).endswith(f"(mine.py, line {line})")
 
 
 def curve(workload: Workload, seed: int) -> list[float]:

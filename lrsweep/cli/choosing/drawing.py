@@ -19,13 +19,16 @@ MOST_ROWS = 20
 STYLES = {Evidence.PROVEN: "bold green", Evidence.RECOMMENDED: "green", Evidence.UNDECIDED: "yellow"}
 
 
-def show_choice(console: Console, choice: Choice, metric: str, of_sweep: int | None = None) -> None:
-    """``of_sweep``: of how many trainings of a sweep, its search's too, the cost is; by default of those compared."""
+def show_choice(
+    console: Console, choice: Choice, metric: str, searched_metric: str, of_sweep: int | None = None
+) -> None:
+    """``searched_metric``: by which a search went, where there was one;
+    ``of_sweep``: of how many trainings of a sweep, its search's too, the cost is; by default of those compared."""
     for sentence in _answer(choice, metric):
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print()
     console.print(_table(choice, metric))
-    for sentence in _beside(choice, metric, of_sweep):
+    for sentence in _beside(choice, metric, searched_metric, of_sweep):
         console.print(escape(sentence), style="dim", highlight=False, soft_wrap=True)
 
 
@@ -101,9 +104,14 @@ def _marks(choice: Choice, each: Standing) -> str:
     return ", ".join(filter(None, marks))
 
 
-def _beside(choice: Choice, metric: str, of_sweep: int | None) -> list[str]:
+def _beside(choice: Choice, metric: str, searched_metric: str, of_sweep: int | None) -> list[str]:
     lines = [] if len(choice.standings) <= MOST_ROWS else [f"… and {len(choice.standings) - MOST_ROWS} more."]
-    lines.append(_luck(choice.argmin, metric))
+    is_in_the_set = choice.recommended.point.name in choice.verdict.equivalence_set
+    if choice.verdict.worth is not None and (
+        choice.evidence is Evidence.PROVEN or not is_in_the_set
+    ):  # else it is said
+        lines.append(f"A gain of less than {choice.verdict.worth:.3g} of {metric} is not worth a change.")
+    lines.append(_luck(choice.argmin, searched_metric if choice.argmin.is_searched else metric))
     if choice.recommended.examples is not None:
         lines.append(choice.recommended.examples.sentence(metric))
     if isinstance(choice.rates, Rates):
@@ -112,6 +120,8 @@ def _beside(choice: Choice, metric: str, of_sweep: int | None) -> list[str]:
             f"lie within {choice.verdict.worth:.3g} of its best, {choice.rates.best:.3g}, by a parabola through "
             f"{choice.rates.measured} rates that misses them by {choice.rates.misfit:.2g}."
         )
+    elif of_sweep is not None:  # whoever brings a table knows what is in it
+        lines.append(f"How far its peak rate may be off is not known: {choice.rates}.")
     lines += [_at(each, choice) for each in choice.by_horizon if each.horizon != choice.horizon]
     lines += _not_compared(choice)
     lines.append(
@@ -129,7 +139,8 @@ def _spent(choice: Choice, of_sweep: int | None) -> str:
 
 
 def _luck(argmin: Argmin, metric: str) -> str:
-    what, seeds = ("The search's best value", "fresh") if argmin.is_searched else (f"The best single {metric}", "other")
+    which, seeds = ("The search's best", "fresh") if argmin.is_searched else ("The best single", "other")
+    what = f"{which} {metric}"
     taken = f"{what}, {argmin.value:.4g}, is {argmin.point.family}'s"
     if argmin.mean is None or argmin.optimism is None:
         return f"{taken}; it has no {seeds} seed that would say how lucky that was."
@@ -141,7 +152,9 @@ def _luck(argmin: Argmin, metric: str) -> str:
 def _at(each: AtHorizon, choice: Choice) -> str:
     """What another horizon would have given, and what that costs and saves."""
     within = "" if each.interval is None else f" ({_interval(each.interval)})"
-    text = f"Best at {each.horizon} steps: {each.best.family}, {each.mean:.4g}{within}, {counted(each.n, 'seed')}"
+    by = ", by the search" if each.is_searched else ""
+    name, seeds = point_named(each.best), counted(each.n, "seed")
+    text = f"Best at {each.horizon} steps{by}: {name}, {each.mean:.4g}{within}, {seeds}"
     if each.worse is None:
         return f"{text}."
     change = f"{abs(each.worse):.3g} {_reach(each.worse_interval)}".rstrip()

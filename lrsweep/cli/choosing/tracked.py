@@ -55,6 +55,8 @@ class Level:
     looks: int = 1
     racing: tuple[str, ...] = ()
     """studies whose finals have not ended"""
+    superseded: tuple[str, ...] = ()
+    """those of them of which another sweep was started since, that has no runs to choose by yet"""
     unknown: tuple[str, ...] = ()
     """studies of whose finals it is not known how often they were looked at"""
 
@@ -91,15 +93,24 @@ def level_of(finals: Mapping[tuple[str, str], Mapping[Point, int]], sweeps: Mapp
     says which, it is not known."""
     races = [(study, sweeps[sweep].race if sweep in sweeps else None) for study, sweep in finals]
     known = [race for _, race in races if race is not None]
+    racing = [
+        (study, sweep) for (study, sweep), (_, race) in zip(finals, races, strict=True) if race and not race.ended
+    ]
     are_even = [len(set(seeds.values())) == 1 for seeds in finals.values()]
     return Level(
         alpha=min([ALPHA, *(race.alpha for race in known)]),
         looks=max([1, *(race.looks for race in known)]),
-        racing=tuple(study for study, race in races if race is not None and race.ended is None),
+        racing=tuple(study for study, _ in racing),
+        superseded=tuple(study for study, sweep in racing if _is_superseded(study, sweep, sweeps)),
         unknown=tuple(
             study for (study, race), is_even in zip(races, are_even, strict=True) if race is None and not is_even
         ),
     )
+
+
+def _is_superseded(study: str, sweep: str, sweeps: Mapping[str, SweepRun]) -> bool:
+    """Whether a later one of the study is known."""
+    return any(each.study == study and each.started > sweeps[sweep].started for each in sweeps.values())
 
 
 def newest_sweeps(runs: Sequence[StrangeRun], sweeps: Mapping[str, SweepRun]) -> dict[str, str]:
@@ -209,12 +220,21 @@ def choose_tracked(
         looks=level.looks,
     )
     if level.racing:
-        choice = replace(
-            choice,
-            next_step=f"the finals of {_named(level.racing)} have not ended, so that nothing is claimed: `lrsweep run` "
-            "with the study's file goes on with them, where the sweep was not cancelled",
-        )
+        choice = replace(choice, next_step=_to_end_the_races(level))
     return metric, replace(choice, cost_unit="s"), found.left_out, _notes(level)
+
+
+def _to_end_the_races(level: Level) -> str:
+    """Which file the later sweep of a study is of, its runs do not say: ``lrsweep run`` goes on with the newest of each
+    file."""
+    open_ = f"the finals of {_named(level.racing)} have not ended, so that nothing is claimed"
+    if not level.superseded:
+        return f"{open_}: `lrsweep run` with the study's file goes on with them, where the sweep was not cancelled"
+    since = f"another sweep of {_named(level.superseded)} was started since, which has no run to choose by yet"
+    return (
+        f"{open_}, and {since}. `lrsweep run` goes on with that one, and with these finals only where the study's file "
+        "was another one: `lrsweep choose STUDY` knows"
+    )
 
 
 def _notes(level: Level) -> tuple[str, ...]:

@@ -113,7 +113,13 @@ def choose(
                 f"{' '.join(IN_THE_FILE[name] for name in given)}"
             )
         found, choice, has_ended = _of_study(study, sweep, worth, target)
-        _show(found.metric, choice, {}, of_sweep=found.trainings, as_json=as_json)
+        _show(
+            *(found.metric, choice, {}),
+            source={"study": found.study, "sweep": found.sweep},
+            searched_metric=found.searched_metric,
+            of_sweep=found.trainings,
+            as_json=as_json,
+        )
         if not as_json:
             _show_next(choice, found, [study, *(() if sweep is None else ("--sweep", sweep))], worth, has_ended)
         return
@@ -123,13 +129,14 @@ def choose(
     if table is not None:
         from lrsweep.cli.choosing.table import choose_from
 
-        _show(*choose_from(table, asked), {}, as_json=as_json)
+        _show(*choose_from(table, asked), {}, source={"file": str(table)}, as_json=as_json)
         return
     assert experiment is not None
     from lrsweep.cli.choosing.tracked import choose_tracked
     from lrsweep.settings import read_settings
 
-    _show(*choose_tracked(experiment, read_settings(os.environ), metric, asked), as_json=as_json)
+    found_there = choose_tracked(experiment, read_settings(os.environ), metric, asked)
+    _show(*found_there, source={"experiment": experiment}, as_json=as_json)
 
 
 def _of_study(study: str, sweep: str | None, worth: float | None, target: str | None) -> tuple[Studied, Choice, bool]:
@@ -165,20 +172,24 @@ def _show(
     unread: Mapping[str, int],
     notes: Sequence[str] = (),
     *,
+    source: Mapping[str, str],
+    searched_metric: str | None = None,
     of_sweep: int | None = None,
     as_json: bool,
 ) -> None:
-    """``unread``: how many runs say nothing, by reason; ``notes``: what is to be known of the others."""
+    """``unread``: how many runs say nothing, by reason; ``notes``: what is to be known of the others; ``source``: where
+    the results are from; ``searched_metric``: what a search went by, where that may be another one."""
     from lrsweep.cli.choosing.drawing import show_choice
     from lrsweep.cli.counting import counted
 
     if as_json:
-        found = {**choice.to_json(), "metric": metric, **({"unread": dict(unread)} if unread else {})}
+        found = {**choice.to_json(), "metric": metric, "searched_metric": searched_metric or metric}
+        found |= {"source": dict(source), **({"unread": dict(unread)} if unread else {})}
         found |= {"notes": list(notes)} if notes else {}
         typer.echo(json.dumps(found, allow_nan=False))
         return
     console = console_for_tables()
-    show_choice(console, choice, metric, of_sweep)
+    show_choice(console, choice, metric, searched_metric or metric, of_sweep)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     for reason, count in unread.items():

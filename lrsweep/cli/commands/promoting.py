@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,8 @@ from rich.markup import escape
 
 from lrsweep.cli.options import ObjectOption
 from lrsweep.cli.terminal import console_for_tables
+from lrsweep.errors import SettingsError
+from lrsweep.files import is_stream
 
 
 class As(StrEnum):
@@ -47,13 +50,14 @@ def promote(
         ),
     ] = None,
     test: Annotated[
-        bool | None,
+        bool,
         typer.Option(
-            "--test/--no-test",
-            help="Train for the test set and read it, or leave it unread. By default it is read, unless the choice is "
-            "undecided and has one seed.",
+            "--test",
+            help="Train for the test set and read it, also where the choice is undecided and has one seed: else it is "
+            "read by default.",
         ),
-    ] = None,
+    ] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Leave the test set unread.")] = False,
     note: NoteOption = None,
     device: Annotated[
         str, typer.Option("--device", help="Of the trainings for the test set: 'cpu', 'cuda' or 'cuda:1'.")
@@ -72,9 +76,14 @@ def promote(
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.store.champions import Alias
 
+    if test and no_test:
+        raise SettingsError("--test and --no-test are both given; wanted one of them: is the test set to be read?")
+    if to is not None:
+        _refuse_other_forms(to)
     settings = read_settings(os.environ)
     console = Console(stderr=True)
-    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, test, sweep)
+    reads_test = True if test else False if no_test else None
+    wanted = Wanted(study, to, None if alias is None else Alias(alias.value), note, reads_test, sweep)
     with results(settings) as store, console.status("choosing"):
         found = carry_out(
             store,
@@ -88,6 +97,17 @@ def promote(
         return
     for line in told(found):
         typer.echo(line)
+
+
+def _refuse_other_forms(to: Path) -> None:
+    """Of a file; what is wrong with a folder, and with a place that nobody may look at, is said when it is written."""
+    with suppress(OSError):
+        if to.suffix.lower() == ".json" or to.is_dir() or is_stream(to):
+            return
+        raise SettingsError(
+            f"--to is {str(to)!r}, and the choice is written as JSON; wanted a name that ends in .json, such as "
+            f"{to.with_suffix('.json').as_posix()}. `lrsweep export` writes code for other libraries."
+        )
 
 
 def demote(
