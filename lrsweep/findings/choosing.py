@@ -22,6 +22,7 @@ from lrsweep.selection.ranking import cost
 from lrsweep.selection.results import Point, Result
 from lrsweep.selection.targets import Target
 from lrsweep.store import Store
+from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import deciding
 from lrsweep.sweep.race import RACE_KEY
@@ -46,7 +47,7 @@ class Studied:
     searched_again: tuple[Result, ...]
     """the finals by the search's metric, on the half of validation that it saw"""
     picked: tuple[Result, ...]
-    """of each rung the trial that the search's metric put first there, by the metric that decides"""
+    """of each rung, in each block, the trial that the search's metric put first, by the metric that decides"""
     rated: tuple[Result, ...]
     """the leading families' points at several peak rates, by the search's metric: what the rate exponent was fitted on
     says how much a rate may be off, too"""
@@ -104,7 +105,10 @@ def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied
         finals=tuple(found) if has_finals else (),
         searched=tuple(searched),
         searched_again=tuple(_results(finals, points, study.value_key)) if has_finals else (),
-        picked=tuple(_picked(everything, study, points, metric if has_finals else study.value_key)),
+        # of what was removed one may have been the best
+        picked=()
+        if Removed.of(sweep).trials
+        else tuple(_picked(everything, study, points, metric if has_finals else study.value_key)),
         rated=tuple(_as_trained(row, points, study.value_key) for row in rows if _is_of_design(row, points)),
         baseline=baselines[-1] if baselines else None,
         searched_metric=study.value_key,
@@ -141,16 +145,16 @@ def _points(study: ResolvedStudy, trials: Iterable[TrialRow]) -> dict[int, Point
 def _picked(
     rows: Iterable[TrainingRow], study: ResolvedStudy, points: Mapping[int, Point], metric: str
 ) -> Iterator[Result]:
-    """A rung's best by what the search sees is no luck on the half that it does not see; of seeds it has one. Its peak
-    is the one that it was trained at."""
-    by_rung: dict[int, list[TrainingRow]] = defaultdict(list)
+    """At the peak that it was trained at. What one training took says little of its cost beside finals, which ran under
+    another load: its steps do."""
+    by_rung: dict[tuple[int, str], list[TrainingRow]] = defaultdict(list)
     for row in rows:
         is_whole = row.purpose is Purpose.SEARCH and row.status is Status.COMPLETED and row.trial in points
         if is_whole and row.horizon < study.horizon and study.value_key in row.metrics and metric in row.metrics:
-            by_rung[row.horizon].append(row)
+            by_rung[row.horizon, block_of(row.engine, row.device)].append(row)
     for of_rung in by_rung.values():
         best = min(of_rung, key=lambda row: cost(row.metrics[study.value_key], study.sense))
-        yield _as_trained(best, points, metric)
+        yield replace(_as_trained(best, points, metric), cost=None)
 
 
 def _is_of_design(row: TrainingRow, points: Mapping[int, Point]) -> bool:
@@ -205,6 +209,7 @@ def choose_of(found: Studied, given: str, *, worth: float | None, target: str | 
         searched=found.searched,
         searched_again=found.searched_again,
         picked=found.picked,
+        is_picked_by_itself=found.metric == found.searched_metric,
         rated=found.rated,
         baseline=found.baseline,
         worth=found.worth if worth is None else worth,

@@ -249,7 +249,7 @@ def _with_less(each: AtHorizon, choice: Choice, metric: str) -> str:
         f"({counted(each.n, 'seed')})"
     )
     if each.worse is None:
-        return f"{text}."
+        return f"{text}, the luckiest of those that ended there." if each.is_searched else f"{text}."
     full = choice.recommended.cost
     saves = f"{each.share:.0%} of the steps"
     if each.cost is not None and full:

@@ -23,7 +23,7 @@ from lrsweep.selection.lengths import AtHorizon, at_each_horizon
 from lrsweep.selection.needed import next_step
 from lrsweep.selection.probabilities import probability_best
 from lrsweep.selection.ranking import cost
-from lrsweep.selection.rates import Rates, rates_within
+from lrsweep.selection.rates import FEWEST_RATES, Rates, rates_within, shared
 from lrsweep.selection.results import (
     LeftOut,
     Point,
@@ -202,6 +202,7 @@ def choose(
     target: Target | None = None,
     searched_again: Sequence[Result] = (),
     picked: Sequence[Result] = (),
+    is_picked_by_itself: bool = False,
     rated: Sequence[Result] = (),
     alpha: float = ALPHA,
     looks: int = 1,
@@ -211,7 +212,8 @@ def choose(
     ``baseline`` is a point, or a family, of which the best is taken. ``searched`` is what a search saw before these
     ``results``, and is not to decide by: by its best value the argmin would have chosen. ``searched_again`` are the
     trainings of the ``results`` by what the search went by, where that is another metric: they say how lucky that best
-    value was. ``picked`` is what a search took for the best at shorter horizons: it is shown, and decides nothing.
+    value was. ``picked`` is what a search took for the best at shorter horizons, which has no part in the choice at the
+    deciding one. ``is_picked_by_itself``: by these very values, the luckiest of many; then they are only shown.
     ``rated`` are trainings of some points at other peak rates too, by what the search went by. ``alpha`` is what all
     ``looks`` at growing results together may claim wrongly; intervals are of 95 % each, whatever it is.
     """
@@ -247,17 +249,33 @@ def choose(
         equivalence_set=tuple(dict.fromkeys(by_name[name].family for name in verdict.equivalence_set)),
         probability_best=_by_family(arms, chances),
         argmin=_argmin(_with_values(searched, deciding), _with_values(searched_again or results, deciding), direction),
-        by_horizon=at_each_horizon(results, direction, deciding, verdict.recommended, picked),
+        by_horizon=at_each_horizon(
+            results, direction, deciding, verdict.recommended, picked, is_picked_by_itself=is_picked_by_itself
+        ),
         search_cost=math.fsum(costs) if costs else None,
         trainings=len(results),
         points=len({each.point for each in results}),
         next_step=next_step(arms, verdict, alpha=alpha, looks=looks),
         # one metric: a search sees another half of the validation data than its finals
-        rates=rates_within([*searched, *rated] or results, recommended.point, deciding, verdict.worth, direction),
+        rates=_rates(rated, [*searched, *rated] or results, recommended.point, deciding, verdict.worth, direction),
         left_out=tuple(left_out(points, baseline)),
         other_blocks=other_blocks,
-        targeted=None if target is None else cheapest([*results, *picked], target),
+        targeted=None if target is None else cheapest([*results, *([] if is_picked_by_itself else picked)], target),
     )
+
+
+def _rates(
+    rated: Sequence[Result],
+    others: Sequence[Result],
+    chosen: Point,
+    horizon: int,
+    worth: float | None,
+    direction: Direction,
+) -> Rates | str:
+    """By the design alone where it has enough: its rates share their seeds, and each trial of a search has its own."""
+    designed = shared(rated, chosen)
+    rates = {each.point.peak_lr for each in designed}
+    return rates_within(designed if len(rates) >= FEWEST_RATES else others, chosen, horizon, worth, direction)
 
 
 def _baseline(final: Mapping[Point, Sequence[Result]], direction: Direction, given: Point | str | None) -> Point | None:

@@ -49,14 +49,22 @@ class AtHorizon:
 
 
 def at_each_horizon(
-    results: Sequence[Result], direction: Direction, deciding: int, recommended: str, picked: Sequence[Result] = ()
+    results: Sequence[Result],
+    direction: Direction,
+    deciding: int,
+    recommended: str,
+    picked: Sequence[Result] = (),
+    *,
+    is_picked_by_itself: bool = False,
 ) -> tuple[AtHorizon, ...]:
     """The shortest first; without those at which nothing came to a value. ``recommended`` is the point's name;
-    ``picked`` is what a search took for the best at horizons that the results do not have."""
+    ``picked`` is what a search took for the best at horizons that the results do not have; where it went by the same
+    values, these are the luckiest of many, and nothing is compared with them."""
     points = finalists(at_horizon(results, deciding))
     judge = next((arm for arm in arms_of(points, direction, None) if arm.name == recommended), None)
     measured = [_at(results, each, direction, deciding, judge) for each in horizons(results)]
-    searched = [_at(picked, each, direction, deciding, judge) for each in horizons(picked)]
+    of_picked = None if is_picked_by_itself else judge
+    searched = [_at(picked, each, direction, deciding, of_picked) for each in horizons(picked)]
     found = [*(replace(each, is_searched=True) for each in searched if each), *(each for each in measured if each)]
     return tuple(sorted(found, key=lambda each: each.horizon))
 

@@ -12,6 +12,8 @@ from lrsweep.selection.deciding import Evidence, Verdict, level_to_win
 from lrsweep.selection.results import FEWEST
 from lrsweep.selection.statistics import t_quantile
 
+MISSED = 0.2
+"""Of cases in which what is there to be shown is not."""
 IN_MOST_CASES = 0.84
 """Standard errors beyond what a test asks for, with which it finds a difference in 80 of 100 cases."""
 SMALL = 2
@@ -58,16 +60,16 @@ def seeds_to_tell(first: Arm, second: Arm, level: float = ALPHA) -> int | None:
     return math.ceil(wanted) + SMALL if math.isfinite(wanted) else None
 
 
-def seeds_to_settle(first: Arm, second: Arm, worth: float, alpha: float = ALPHA) -> int | None:
-    """Of each, to show in 4 of 5 cases that the first lies within ``worth`` of the second, where their means stay what
-    they are now; None where no seeds would."""
+def seeds_to_settle(first: Arm, second: Arm, worth: float, alpha: float = ALPHA, *, rivals: int = 1) -> int | None:
+    """Of each, to show that the first lies within ``worth`` of the second, where their means stay what they are now:
+    so often that it is shown of all ``rivals`` in 4 of 5 cases. None where no seeds would."""
     if first.mean is None or second.mean is None or first.divergence_rate > second.divergence_rate:
         return None
     margin = worth + second.mean - first.mean
     if margin <= 0:
         return None
     variance = (first.spread or 0.0) ** 2 + (second.spread or 0.0) ** 2
-    reach = t_quantile(math.inf, 1 - 2 * alpha) + IN_MOST_CASES
+    reach = t_quantile(math.inf, 1 - 2 * alpha) + t_quantile(math.inf, 1 - 2 * MISSED / rivals)
     wanted = variance * (reach / margin) ** 2
     return math.ceil(wanted) + SMALL if math.isfinite(wanted) else None
 
@@ -78,14 +80,15 @@ class _Settling:
     by more than that."""
 
     seeds: int
+    first: Arm
     rival: Arm
     """who takes most of them"""
     worth: float
 
-    def sentence(self, first: Arm) -> str:
+    def sentence(self, leader: str) -> str:
         return (
-            f"about {self.seeds} seeds each (they have {first.n} and {self.rival.n}) would show in 4 of 5 cases that "
-            f"{first.family} lies within {self.worth:.3g}, the smallest gain worth a change, of the best"
+            f"about {self.seeds} seeds each (they have {self.first.n} and {self.rival.n}) would show in 4 of 5 cases "
+            f"that {leader} lies within {self.worth:.3g}, the smallest gain worth a change, of the best"
         )
 
 
@@ -94,10 +97,12 @@ def _settling(first: Arm, running: Sequence[Arm], verdict: Verdict, alpha: float
     others = [arm for arm in running if arm is not first]
     if verdict.evidence is not Evidence.UNDECIDED or not verdict.worth or not others:
         return None
-    needed = [(seeds_to_settle(first, arm, verdict.worth, alpha) or math.inf, arm) for arm in others]
+    needed = [
+        (seeds_to_settle(first, arm, verdict.worth, alpha, rivals=len(others)) or math.inf, arm) for arm in others
+    ]
     most, rival = max(needed, key=lambda each: each[0])
     seeds = max(most, first.n + 1, rival.n + 1)
-    return _Settling(int(seeds), rival, verdict.worth) if seeds <= MOST else None
+    return _Settling(int(seeds), first, rival, verdict.worth) if seeds <= MOST else None
 
 
 def _of_one_family(first: Arm, arms: Sequence[Arm], running: Sequence[Arm], verdict: Verdict, alpha: float) -> str:
@@ -112,7 +117,7 @@ def _of_one_family(first: Arm, arms: Sequence[Arm], running: Sequence[Arm], verd
     if few:
         return f"{lone}; {_too_few(few)}"
     settles = _settling(first, running, verdict, alpha)
-    return f"{lone}: compare it with one" if settles is None else f"{lone}; {settles.sentence(first)}"
+    return f"{lone}: compare it with one" if settles is None else f"{lone}; {settles.sentence('the one that leads')}"
 
 
 def _too_few(few: Sequence[Arm]) -> str:
@@ -152,7 +157,7 @@ def _seeds_would(first: Arm, open_to: Sequence[Arm], level: float, settles: _Set
     needed = math.inf if told is None else max(told, first.n + 1, nearest.n + 1)
     if settles is not None and settles.seeds < needed:
         takes = f"about {needed}" if needed <= MOST else f"more than {MOST}"
-        return f"{settles.sentence(first)}; to tell it from {nearest.family} takes {takes}"
+        return f"{settles.sentence(first.family)}; to tell it from {nearest.family} takes {takes}"
     if needed > MOST:
         return (
             f"{first.family} and {nearest.family} are so near each other that more than {MOST} seeds each would be "

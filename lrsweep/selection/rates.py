@@ -56,6 +56,9 @@ def rates_within(
     found = optimum([(math.log(rate), costs[rate]) for rate in rates])
     if isinstance(found, str):
         return found
+    misfit = math.sqrt(found.misfit / found.freedom)
+    if misfit > worth:
+        return f"its rates miss a parabola by {misfit:.2g}, more than the {worth:.2g} that a gain is worth"
     reach = math.sqrt(worth / found.bend)
     finite = [rate for rate in rates if math.isfinite(costs[rate])]
     return Rates(
@@ -64,8 +67,16 @@ def rates_within(
         low=math.exp(found.at - reach) if found.at - reach > math.log(finite[0]) else finite[0],
         high=math.exp(found.at + reach) if found.at + reach < math.log(finite[-1]) else finite[-1],
         measured=len(finite),
-        misfit=math.sqrt(found.misfit / found.freedom),
+        misfit=misfit,
     )
+
+
+def shared(results: Sequence[Result], chosen: Point) -> list[Result]:
+    """Those of the chosen point's schedule, by the seeds with which it has ended at each of its rates."""
+    own = [each for each in results if each.point.peak_lr is not None and _kind(each.point) == _kind(chosen)]
+    seeds = [{each.seed for each in own if each.point.peak_lr == rate} for rate in {each.point.peak_lr for each in own}]
+    everywhere = set.intersection(*seeds) if seeds else set()
+    return [each for each in own if each.seed in everywhere]
 
 
 def _around_the_best(costs: dict[float, float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,12 +75,13 @@ class Targeted:
 
 
 def cheapest(results: Sequence[Result], target: Target) -> Targeted:
-    """By what a training costs, where that is known of all; else by its steps."""
+    """By what a training costs, where that is known of all; else by its steps, and then by its cost."""
     found = [each for horizon in horizons(results) for each in _compared(results, horizon, target.direction)]
     is_known = all(each.cost is not None for each in found)
 
-    def price(each: Reaching) -> tuple[float, int, float]:
-        return (each.cost or 0.0) if is_known else 0.0, each.horizon, cost(each.mean, target.direction)
+    def price(each: Reaching) -> tuple[float, int, float, float]:
+        own = math.inf if each.cost is None else each.cost
+        return own if is_known else 0.0, each.horizon, own, cost(each.mean, target.direction)
 
     in_order = sorted(found, key=price)
     return Targeted(

@@ -185,10 +185,10 @@ def test_the_cost_says_what_the_best_of_each_rung_loses_and_saves(finished: Repo
     [note] = [each for each in tables(finished)["cost"].notes if each.startswith("The best at")]
     assert note.startswith(f"The best at 30 steps, by the search: {rung.best.family} at a peak rate of ")
     assert f"decide_loss {rung.mean:.4g} (1 seed): " in note
-    assert "than 90 steps, with 33% of the steps and 100% of the time of a training." in note
+    assert "than 90 steps, with 33% of the steps." in note
     assert note in page(finished).replace("&#x27;", "'")
     unknown = replace(finished, choice=replace(finished.choice, by_horizon=(replace(rung, worse=None),)))
-    assert tables(unknown)["cost"].notes[-1].endswith("(1 seed).")
+    assert tables(unknown)["cost"].notes[-1].endswith("(1 seed), the luckiest of those that ended there.")
     assert not any("The best at" in each for each in tables(replace(finished, choice=None))["cost"].notes)
 
 

@@ -11,6 +11,7 @@ import pytest
 from lrsweep.records import Direction
 from lrsweep.selection.choice import choose
 from lrsweep.selection.deciding import Evidence
+from lrsweep.selection.rates import Rates
 from lrsweep.selection.results import Point, Result
 from lrsweep.selection.targets import Target
 
@@ -117,6 +118,35 @@ def test_what_a_search_put_first_at_a_shorter_horizon_is_shown_and_decides_nothi
     assert (choice.targeted.shown.horizon, choice.targeted.measured.horizon) == (900, 300)
     other_way = [replace(each, block="fused/8 on cuda") for each in picked]
     assert [each.horizon for each in choose(results, picked=other_way).by_horizon] == [900]
+
+
+def test_what_a_search_picked_by_these_very_values_is_compared_with_nothing() -> None:
+    """Linear's 0.2 at 300 steps is the smallest of many draws: no better than 900 steps, and no way to the target."""
+    picked = [Result(Point("linear", peak_lr=0.3), 300, "7", 0.2, 1.0)]
+    choice = choose(THREE, picked=picked, is_picked_by_itself=True, target=Target(0.3, "minimize"))
+    first, _ = choice.by_horizon
+    assert (first.mean, first.is_searched, first.worse) == (0.2, True, None)
+    assert choice.targeted is not None
+    assert choice.targeted.measured is None
+
+
+def test_rates_within_worth_are_by_the_design_where_it_has_enough() -> None:
+    """A lucky trial of the search at one rate would move the parabola; a seed that not all rates have says nothing."""
+
+    def at(rate: float, value: float, seed: str) -> Result:
+        return Result(Point("cosine", peak_lr=rate), 900, seed, value)
+
+    def of_design(seed: str, raised: float) -> list[Result]:
+        return [at(rate, math.log2(rate / 0.1) ** 2 + raised, seed) for rate in (0.025, 0.05, 0.1, 0.2, 0.4)]
+
+    design = [*of_design("1", 0.0), *of_design("2", 3.0)]
+    lucky = [at(0.3, -9.0, "lucky"), at(0.21, 5.0, "other")]
+    half = [at(0.4, -90.0, "3")]
+    finals = [*trained("cosine", 1.0), *trained("linear", 2.0)]
+    found = choose(finals, searched=lucky, rated=[*design, *half], worth=1.0).rates
+    assert isinstance(found, Rates)
+    assert (found.low, found.best, found.high) == pytest.approx((0.05, 0.1, 0.2))
+    assert not isinstance(choose(finals, searched=lucky, rated=design[:3], worth=1.0).rates, Rates)
 
 
 def test_what_the_best_single_value_would_have_taken_is_said_with_its_luck() -> None:

@@ -204,9 +204,14 @@ def test_far_off_rates_do_not_bend_the_parabola() -> None:
         (at_rates(0.05, 0.1, 0.2), 1.0, "3 of its peak rates were trained, and it takes 4"),
         (at_rates(0.1, 0.2, 0.4, 0.8), 1.0, "the best of its rates is the smallest one"),
         (at_rates(0.05, 0.1, 0.2, 0.4), None, "what a gain is worth is not known"),
+        (
+            [*at_rates(0.025, 0.05, 0.1, 0.2, 0.4), *rows(Point("cosine", peak_lr=0.07), 3.0)],
+            0.5,
+            "its rates miss a parabola by 1.",
+        ),
         (at_rates(0.05, 0.1, 0.2, 0.4, beside='{"batch_size": 8}'), 1.0, "0 of its peak rates"),
     ],
-    ids=["few", "at the border", "no worth", "another batch size"],
+    ids=["few", "at the border", "no worth", "no parabola", "another batch size"],
 )
 def test_where_rates_do_not_say_it_there_is_a_sentence(results: list[Result], worth: float | None, why: str) -> None:
     """No interval is made up."""

@@ -118,7 +118,7 @@ def _beside(choice: Choice, metric: str, searched_metric: str, of_sweep: int | N
         lines.append(
             f"Peak rates of {choice.recommended.point.family} from {choice.rates.low:.3g} to {choice.rates.high:.3g} "
             f"lie within {choice.verdict.worth:.3g} of its best, {choice.rates.best:.3g}, by a parabola through "
-            f"{choice.rates.measured} rates that misses them by {choice.rates.misfit:.2g}."
+            f"{choice.rates.measured} rates that misses them by {choice.rates.misfit:.2g}.{_outside(choice)}"
         )
     elif of_sweep is not None:  # whoever brings a table knows what is in it
         lines.append(f"How far its peak rate may be off is not known: {choice.rates}.")
@@ -128,6 +128,13 @@ def _beside(choice: Choice, metric: str, searched_metric: str, of_sweep: int | N
         f"{counted(choice.trainings, 'training')} of {counted(choice.points, 'point')}{_spent(choice, of_sweep)}."
     )
     return lines
+
+
+def _outside(choice: Choice) -> str:
+    peak = choice.recommended.point.peak_lr
+    if peak is None or not isinstance(choice.rates, Rates) or choice.rates.low <= peak <= choice.rates.high:
+        return ""
+    return f" The recommended peak, {peak:.3g}, lies outside of them: it was compared by itself, with seeds of its own."
 
 
 def _spent(choice: Choice, of_sweep: int | None) -> str:
@@ -156,7 +163,7 @@ def _at(each: AtHorizon, choice: Choice) -> str:
     name, seeds = point_named(each.best), counted(each.n, "seed")
     text = f"Best at {each.horizon} steps{by}: {name}, {each.mean:.4g}{within}, {seeds}"
     if each.worse is None:
-        return f"{text}."
+        return f"{text}, the luckiest of those that ended there." if each.is_searched else f"{text}."
     change = f"{abs(each.worse):.3g} {_reach(each.worse_interval)}".rstrip()
     change = f"{change} {'worse' if each.worse >= 0 else 'better'} than {choice.horizon} steps"
     own, full = each.cost, choice.recommended.cost

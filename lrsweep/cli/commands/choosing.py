@@ -183,7 +183,7 @@ def _show(
     from lrsweep.cli.counting import counted
 
     if as_json:
-        found = {**choice.to_json(), "metric": metric, "searched_metric": searched_metric or metric}
+        found = {**choice.to_json(), "metric": metric, "searched_metric": searched_metric}
         found |= {"source": dict(source), **({"unread": dict(unread)} if unread else {})}
         found |= {"notes": list(notes)} if notes else {}
         typer.echo(json.dumps(found, allow_nan=False))
