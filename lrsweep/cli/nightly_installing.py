@@ -1,0 +1,85 @@
+"""``lrsweep nightly install``: the files made, printed or written, and what stands in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from lrsweep import __version__
+from lrsweep.errors import SettingsError
+from lrsweep.files import check_target, write_whole
+from lrsweep.nightly.installing import cron, github, systemd
+from lrsweep.nightly.installing.here import in_repository, job_here
+from lrsweep.nightly.installing.job import Job
+from lrsweep.settings import read_settings
+
+
+def install(
+    environ: Mapping[str, str],
+    kind: str,
+    studies: Sequence[str],
+    *,
+    at: str,
+    deadline: str,
+    files: Mapping[str, Path | None],
+    out: Path | None,
+) -> None:
+    """``kind``: cron, systemd or github."""
+    wanted = {option: file for option, file in files.items() if file is not None}
+    if kind == "github":  # its summary and its report are kept beside the job
+        wanted = {"--summary": Path(github.SUMMARY), "--report": Path(github.REPORT)} | wanted
+    for option, file in wanted.items():
+        check_target(file, option)
+    job = job_here(environ, read_settings(environ).home, studies, at=at, deadline=deadline, files=wanted)
+    made = _files(kind, job, studies)
+    if out is None:
+        typer.echo(_printed(made), nl=False)
+    else:
+        _write(made, out)
+    _tell_what_is_left(kind, job)
+
+
+def _files(kind: str, job: Job, studies: Sequence[str]) -> dict[str, str]:
+    if kind == "cron":
+        return cron.files(job)
+    if kind == "systemd":
+        return systemd.files(job)
+    job, within = in_repository(job, studies)
+    return github.files(job, version=__version__, within=within)
+
+
+def _printed(made: Mapping[str, str]) -> str:
+    """Where there are several, each says what it is called."""
+    if len(made) == 1:
+        return next(iter(made.values()))
+    return "\n".join(f"# ── {name} ──\n{text}" for name, text in made.items())
+
+
+def _write(made: Mapping[str, str], folder: Path) -> None:
+    """All of them or none: what is there and says something else is somebody's work."""
+    if not folder.is_dir():
+        raise SettingsError(f"--out {folder} is no folder that is there; make it, or name another one.")
+    for name, text in made.items():
+        file = folder / name
+        check_target(file, "--out")
+        if file.exists() and file.read_bytes() != text.encode():
+            raise SettingsError(
+                f"{file} is there and says something else; remove it, or name another folder with --out."
+            )
+    for name, text in made.items():
+        write_whole(folder / name, text, "--out")
+        typer.echo(f"written: {folder / name}", err=True)
+
+
+def _tell_what_is_left(kind: str, job: Job) -> None:
+    for name in job.secrets:
+        place = "a secret of the repository" if kind == "github" else str(job.secrets_file)
+        typer.echo(f"{name} is set here and stands in no file, for it is a secret: put it into {place}.", err=True)
+    if kind == "github" and github.minutes(job) > github.LONGEST:
+        typer.echo(
+            f"the job may take {github.minutes(job)} minutes, and GitHub's own machines end it after {github.LONGEST}: "
+            "run it on a machine of yours, or shorten --deadline to 5h.",
+            err=True,
+        )

@@ -1,0 +1,127 @@
+"""What is to run every night: the same command in the same folder as by hand, with no secret in it.
+
+A secret is named by its variable, and comes from a file that the user alone can read (or from GitHub's secrets).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrsweep.errors import SettingsError
+from lrsweep.nightly.telling.wanted import NOTIFY, NOTIFY_FILE, PING
+from lrsweep.redaction import masked, public_link
+from lrsweep.study.durations import seconds_of
+
+NAME = "lrsweep-nightly"
+"""Of the files, without what they end in."""
+SECRETS = ("LRSWEEP_DATABASE_URL", NOTIFY, PING)
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+PATHS = ("LRSWEEP_DATA", "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
+PLAIN = ("LRSWEEP_ENGINE",)
+MARGIN = 1_800
+"""Seconds from the deadline, at which trainings are drained, to the moment at which somebody ends it from outside."""
+
+
+@dataclass(frozen=True)
+class Job:
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    """of `lrsweep nightly run`"""
+    folder: Path
+    """in which it runs"""
+    path: str
+    """PATH"""
+    environment: Mapping[str, str]
+    """without secrets"""
+    secrets: tuple[str, ...]
+    """variables that are set here and stand in no file that is printed"""
+    secrets_file: Path
+    user: str
+    hour: int
+    minute: int
+    deadline: float
+    """seconds"""
+
+    def __post_init__(self) -> None:
+        given = (*self.program, *self.arguments, str(self.folder), self.path, str(self.secrets_file))
+        for text in (*given, *self.environment.values(), self.user):
+            if re.search(r"[\\\x00-\x1f\x7f]|\$\{\{", text):
+                raise SettingsError(
+                    f"{text!r} has a backslash, a line break or a sign like them, which cron, systemd and GitHub each "
+                    "read in a way of their own. Rename it, or reach it by a link that has none."
+                )
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return (*self.program, *self.arguments)
+
+
+def arguments_of(studies: Sequence[str], deadline: str, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """``files``: by the options that name them. Whatever begins with a - is no option.
+
+    >>> arguments_of(["-a.toml"], "6h", {"--summary": Path("night.json")})
+    ('nightly', 'run', '--deadline', '6h', '--summary', 'night.json', '--', '-a.toml')
+    """
+    options = [word for option, file in files.items() for word in (option, str(file))]
+    end = ["--"] if any(study.startswith("-") for study in studies) else []
+    return ("nightly", "run", "--deadline", deadline, *options, *end, *studies)
+
+
+def at_of(given: str) -> tuple[int, int]:
+    """
+    >>> at_of("02:30")
+    (2, 30)
+    """
+    found = re.fullmatch(r"(\d{1,2}):(\d{2})", given)
+    hour, minute = (int(found[1]), int(found[2])) if found else (24, 0)
+    if hour > 23 or minute > 59:
+        raise SettingsError(f"--at is {given!r}; wanted is a time of the day such as '02:30' or '23:05'.")
+    return hour, minute
+
+
+def deadline_of(given: str) -> float:
+    seconds = seconds_of(given)
+    if seconds is None:
+        raise SettingsError(f"--deadline is {given!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")
+    if seconds >= 86_400:
+        raise SettingsError(f"--deadline is {given!r}; a night comes every 24 hours, so wanted is less, such as '6h'.")
+    return seconds
+
+
+def checked_studies(given: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """As they are given; what is no file and no folder may be the name of a study in the results. ``studies`` where
+    none is given, as `lrsweep nightly run` takes it."""
+    if not given and not (folder / "studies").is_dir():
+        raise SettingsError(
+            f"no study is named, and there is no folder studies in {folder}; name studies or a folder of them, or call "
+            "this where your studies are."
+        )
+    for study in given:
+        if not (folder / study).exists() and ("/" in study or study.endswith(".toml")):
+            raise SettingsError(
+                f"there is no {study} in {folder}; name a study file or a folder of them that is there."
+            )
+    return tuple(given) or ("studies",)
+
+
+def environment_of(environ: Mapping[str, str], home: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What a night needs of this environment, and which variables of it are secret. Paths become absolute."""
+    found = {"LRSWEEP_HOME": str(home)}
+    for name in PATHS:
+        if value := environ.get(name):
+            found[name] = str(Path(value).expanduser().absolute())
+    found |= {name: value for name in PLAIN if (value := environ.get(name))}
+    secrets = [name for name in SECRETS if environ.get(name)]
+    if uri := environ.get(TRACKING_URI):
+        if _is_public(uri):
+            found[TRACKING_URI] = uri
+        else:
+            secrets.append(TRACKING_URI)
+    return found, tuple(secrets)
+
+
+def _is_public(uri: str) -> bool:
+    return public_link(uri) == uri and masked(uri) == uri

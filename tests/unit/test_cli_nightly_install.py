@@ -1,0 +1,150 @@
+"""`lrsweep nightly install`: which file it makes of what is typed and set, and what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.looked import Typed, typed
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In which nights are run: a repository with studies."""
+    place = tmp_path / "my repository"
+    (place / "studies").mkdir(parents=True)
+    (place / "studies" / "mine.toml").touch()
+    (place / ".git").mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return place
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    return typed(capsys, monkeypatch, folder / "home", {})
+
+
+def test_cron_gets_the_command_in_this_folder_with_this_home(run: Typed, folder: Path) -> None:
+    """The program is the one beside this interpreter; studies are those of the folder."""
+    ran = run("nightly", "install", "--cron", "--at", "4:05", "--deadline", "90m", "--summary", "night.json")
+    assert (ran.code, ran.err) == (0, "")
+    line = ran.out.splitlines()[-1]
+    assert line.startswith(f"5 4 * * * cd '{folder}' && ")
+    assert f"LRSWEEP_HOME='{folder}/home'" in line
+    assert line.endswith(f" && exec {BIN}/lrsweep nightly run --deadline 90m --summary night.json studies")
+
+
+def test_two_units_are_printed_with_their_names(run: Typed, folder: Path) -> None:
+    """Or written, where a folder is given; once more is no harm, and another text is refused."""
+    ran = run("nightly", "install", "--systemd", "studies/mine.toml")
+    assert ran.code == 0
+    assert [line for line in ran.out.splitlines() if line.startswith("# ── ")] == [
+        "# ── lrsweep-nightly.service ──",
+        "# ── lrsweep-nightly.timer ──",
+    ]
+    assert f"ExecStart=:{BIN}/lrsweep nightly run --deadline 6h studies/mine.toml\n" in ran.out
+    out = folder / "units"
+    ran = run("nightly", "install", "--systemd", "--out", str(out))
+    assert ran.code == 64
+    assert f"--out {out} is no folder that is there; make it" in ran.err
+    out.mkdir()
+    for _ in range(2):
+        ran = run("nightly", "install", "--systemd", "--out", str(out))
+        assert (ran.code, ran.out) == (0, "")
+        assert ran.err.splitlines() == [f"written: {out}/lrsweep-nightly.{kind}" for kind in ("service", "timer")]
+    ran = run("nightly", "install", "--systemd", "--out", str(out), "--at", "03:00")
+    assert ran.code == 64
+    assert f"{out}/lrsweep-nightly.timer is there and says something else; remove it" in ran.err
+
+
+def test_github_runs_in_the_folder_of_the_repository(run: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With studies as they are named there, a deadline below GitHub's own, and its results kept."""
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.toml").touch()
+    monkeypatch.chdir(folder / "deep")
+    ran = run("nightly", "install", "--github", str(folder / "deep" / "a.toml"), str(folder / "studies"))
+    assert (ran.code, ran.err) == (0, "")
+    assert 'working-directory: "deep"' in ran.out
+    written = "--summary night.json --report nights.html"
+    assert f"lrsweep nightly run --deadline 5h {written} a.toml ../studies\n" in ran.out
+    assert "timeout-minutes: 330\n" in ran.out
+    assert "            deep/night.json\n            deep/nights.html\n" in ran.out
+    assert str(folder) not in ran.out
+
+
+def test_github_gets_no_study_from_outside_the_repository(run: Typed, tmp_path: Path) -> None:
+    """A checkout does not have it."""
+    (tmp_path / "other.toml").touch()
+    ran = run("nightly", "install", "--github", "../other.toml")
+    assert ran.code == 64
+    assert "../other.toml is not in the repository" in ran.err
+
+
+def test_a_job_that_github_would_cut_off_is_told(run: Typed) -> None:
+    """Its own machines end it after 360 minutes; another machine may not."""
+    ran = run("nightly", "install", "--github", "--deadline", "6h")
+    assert ran.code == 0
+    assert "the job may take 390 minutes, and GitHub's own machines end it after 360" in ran.err
+
+
+@pytest.mark.parametrize("kind", ["--cron", "--systemd", "--github"])
+def test_what_is_secret_is_in_no_file_and_is_named(
+    run: Typed, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With where to put it; what is no secret comes along, as far as the other machine has it."""
+    for name, value in {
+        "LRSWEEP_DATABASE_URL": "postgresql://ann:hunter22@db/lrsweep",
+        "LRSWEEP_PING": "https://hc-ping.com/hunter22",
+        "LRSWEEP_NOTIFY": "mailto://ann:hunter22@example.org",
+        "MLFLOW_TRACKING_URI": "https://ann:hunter22@mlflow",
+        "LRSWEEP_DATA": "data sets",
+    }.items():
+        monkeypatch.setenv(name, value)
+    ran = run("nightly", "install", kind)
+    assert ran.code == 0
+    assert "hunter22" not in ran.out + ran.err
+    names = ("LRSWEEP_DATABASE_URL", "LRSWEEP_NOTIFY", "LRSWEEP_PING", "MLFLOW_TRACKING_URI")
+    place = "a secret of the repository" if kind == "--github" else str(tmp_path / "config/lrsweep/nightly.env")
+    assert ran.err.splitlines() == [
+        f"{name} is set here and stands in no file, for it is a secret: put it into {place}." for name in names
+    ]
+    assert ("my repository/data sets" in ran.out) == (kind != "--github")
+
+
+def test_an_address_without_a_secret_comes_along(run: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A team's MLflow server, say."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert "MLFLOW_TRACKING_URI=http://mlflow:5000" in run("nightly", "install", "--cron").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "none of --cron, --systemd and --github is given; name one"),
+        (["--cron", "--github"], "--cron and --github are given; name one"),
+        (["--cron", "studies/none.toml"], "there is no studies/none.toml in "),
+        (["--cron", "--at", "25:00"], "--at is '25:00'; wanted is a time of the day"),
+        (["--cron", "--deadline", "1d"], "--deadline is '1d'; a night comes every 24 hours"),
+        (["--cron", "--summary", "studies"], "--summary studies is a folder; wanted a file."),
+        (["--systemd", "--report", "a\\b.html"], "has a backslash, a line break or a sign like them"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(run: Typed, words: list[str], told: str) -> None:
+    """With what was given and what is wanted; nothing is printed."""
+    ran = run("nightly", "install", *words)
+    assert (ran.code, ran.out) == (64, "")
+    assert told in ran.err
+
+
+def test_without_studies_their_folder_is_wanted(run: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `lrsweep nightly run` would want it; the name of a study needs none."""
+    monkeypatch.chdir(tmp_path)
+    ran = run("nightly", "install", "--cron")
+    assert ran.code == 64
+    assert "no study is named, and there is no folder studies in" in ran.err
+    assert run("nightly", "install", "--cron", "digits").out.endswith("--deadline 6h digits\n")
