@@ -13,7 +13,7 @@ from lrsweep.cli.show import found_training
 from lrsweep.engines.versions import kept_versions, versions
 from lrsweep.errors import InvalidInput, SettingsError, SweepFailed
 from lrsweep.executors.local import LocalExecutor
-from lrsweep.executors.to_the_end import Trained, train
+from lrsweep.executors.to_the_end import train, value_of
 from lrsweep.findings.reading import chosen_sweep, generation_of
 from lrsweep.records import (
     SEQUENTIAL,
@@ -94,25 +94,18 @@ def reproduce(
         say(f"it differs; training {seeds} fresh seeds")
         plans = [replace(plan, training_id=f"fresh-{n}", seed=fresh_seed(asked.row, n)) for n in range(seeds)]
         ends = train(executor, plans).values()
-        fresh = [value for end in ends if (value := value_of(asked.study, asked.row, end)) is not None]
+        fresh = [value for end in ends if (value := value_of(asked.study, end, asked.row.horizon)) is not None]
     return reproducing.judged(
         asked.row,
         metric=asked.study.value_key,
         bits=bits,
         then=asked.row.metrics.get(asked.study.value_key) if asked.row.status is Status.COMPLETED else None,
-        now=value_of(asked.study, asked.row, again),
+        now=value_of(asked.study, again, asked.row.horizon),
         differences=reproducing.changed_making(
             asked.row, kept_versions(asked.sweep.settings), versions(), engine=again.engine, device=again.device
         ),
         fresh=fresh,
     )
-
-
-def value_of(study: ResolvedStudy, row: TrainingRow, trained: Trained) -> float | None:
-    """By the study's objective; None where it diverged."""
-    if trained.outcome.status is not Status.COMPLETED:
-        return None
-    return study.objective.value(trained.curve, study.metric, study.direction, row.horizon)
 
 
 def fresh_seed(row: TrainingRow, number: int) -> int:

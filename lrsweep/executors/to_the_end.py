@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from lrsweep.errors import TryAgain
 from lrsweep.executors.base import Executor
 from lrsweep.executors.messages import Lost
-from lrsweep.records import Curve, Outcome, TrainingPlan
+from lrsweep.records import Curve, Outcome, Status, TrainingPlan
+from lrsweep.study import ResolvedStudy
 
 POLL_SECONDS = 1.0
 
@@ -19,6 +20,13 @@ class Trained:
     outcome: Outcome
     device: str
     engine: str
+
+
+def value_of(study: ResolvedStudy, trained: Trained, horizon: int) -> float | None:
+    """By the study's objective; None where it came to none, as where it diverged."""
+    if trained.outcome.status is not Status.COMPLETED:
+        return None
+    return study.objective.value(trained.curve, study.metric, study.direction, horizon)
 
 
 def train(executor: Executor, plans: Sequence[TrainingPlan]) -> Mapping[str, Trained]:

@@ -118,10 +118,10 @@ def reading_lease(name: str) -> str:
 def is_of_a_study(leased: str) -> bool:
     """Whether who holds a lease of that name drives a study.
 
-    >>> is_of_a_study("digits"), is_of_a_study(reading_lease("digits"))
-    (True, False)
+    >>> is_of_a_study("digits"), is_of_a_study(reading_lease("digits")), is_of_a_study("digits (night)")
+    (True, False, False)
     """
-    return not leased.endswith(_READING)
+    return " " not in leased
 
 
 # ── the rules ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -50,6 +50,11 @@ class NightTraining:
     engine: str | None = None
     error: str | None = None
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Which of its night."""
+        return self.arm, self.horizon, self.seed
+
 
 class Nights(Protocol):
     """Every method is one transaction. Raises ``TryAgain`` and ``StoreUnavailable`` as the rest of the store does."""
@@ -57,11 +62,14 @@ class Nights(Protocol):
     def rows(self, study: str | None = None) -> Sequence[NightRow]:
         """Oldest first; those under way too."""
 
+    def newest(self, count: int) -> Sequence[NightRow]:
+        """The last so many of all studies that began, the newest first."""
+
     def begin(self, study: str, generation: str, key: str, plan: Mapping[str, Json]) -> NightRow:
         """Adds the night, or finds the one of that key, with the plan that it began with."""
 
     def trainings(self, night: int) -> Sequence[NightTraining]:
-        """In the order in which they ended."""
+        """By arm, horizon and seed."""
 
     def add_training(self, training: NightTraining) -> None:
         """Raises ValueError where the night has it already or has ended, KeyError where there is no such night."""

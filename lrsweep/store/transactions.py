@@ -14,9 +14,12 @@ from lrsweep.records import Json, StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import models, rules
 from lrsweep.store.base import Event, Lease
 from lrsweep.store.champions import ChampionRow, TestRead
+from lrsweep.store.nights import NightRow, NightTraining
 from lrsweep.store.rules import Holding
 
-Row = TypeVar("Row", StudyRow, SweepRow, TrialRow, TrainingRow, Event, Holding, ChampionRow, TestRead)
+Row = TypeVar(
+    "Row", StudyRow, SweepRow, TrialRow, TrainingRow, Event, Holding, ChampionRow, TestRead, NightRow, NightTraining
+)
 
 # Seconds since 1970. unixepoch('subsec') needs SQLite 3.42; PostgreSQL's now() stands still during a transaction.
 _CLOCK = {

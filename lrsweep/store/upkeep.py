@@ -25,7 +25,7 @@ from lrsweep.store import models
 from lrsweep.store.addresses import shown
 from lrsweep.store.backups import snapshot
 from lrsweep.store.base import Holder
-from lrsweep.store.champions import is_of_a_study, reading_lease
+from lrsweep.store.champions import reading_lease
 from lrsweep.store.faults import while_opening
 from lrsweep.store.leases_sql import live_holders
 from lrsweep.store.migrating import migrate, refuse_newer, refuse_version
@@ -102,7 +102,7 @@ def name_read_for(leased: str) -> str | None:
     >>> name_read_for(reading_lease("digits")), name_read_for("digits")
     ('digits', None)
     """
-    return None if is_of_a_study(leased) else leased.removesuffix(reading_lease(""))
+    return leased.removesuffix(reading_lease("")) if leased.endswith(reading_lease("")) else None
 
 
 def has_table(url: str, name: str) -> bool:

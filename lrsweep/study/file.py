@@ -29,7 +29,7 @@ from lrsweep.study.objectives import Aim
 from lrsweep.study.places import Places
 from lrsweep.study.problems import REFUSED, listed, shown
 from lrsweep.study.spaces import SpaceSpec
-from lrsweep.study.specs import RunSpec, SearchSpec, SelectionSpec
+from lrsweep.study.specs import NightlySpec, RunSpec, SearchSpec, SelectionSpec
 from lrsweep.study.tables import TABLES, File, SpaceTable
 from lrsweep.study.values import Study
 
@@ -102,7 +102,7 @@ def examine(text: str, source: str) -> Examined:
         tables = _without(tables, {details["loc"] for details in errors})
         file, around, errors = _read(tables, Path(source).parent)
         places = replace(places, wrong=[*places.wrong, *(details["loc"] for details in errors)])
-    return Examined(replace(_study(file, around, source), places=places), tuple(problems))
+    return Examined(replace(_study(file, around, source), places=places, text=text), tuple(problems))
 
 
 def _read(tables: Mapping[str, Any], folder: Path) -> tuple[File | None, Around, list[ErrorDetails]]:
@@ -170,6 +170,7 @@ def _study(file: File, around: Around, source: str) -> Study:
         selection=SelectionSpec(**dict(file.selection)),
         baseline=file.baseline,
         run=RunSpec(**dict(file.run)),
+        nightly=NightlySpec(**dict(file.nightly)),
         tracking=file.tracking,
         source=source,
     )

@@ -20,7 +20,7 @@ from lrsweep.study.fields import not_storable
 from lrsweep.study.lines import Place
 from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS
 from lrsweep.study.problems import listed, refuse, sound_part, unknown
-from lrsweep.study.specs import BUDGETS, PRUNERS, SAMPLERS, BudgetSpec, Plugin, TrackingSpec
+from lrsweep.study.specs import BUDGETS, PRUNERS, RESTARTS, SAMPLERS, BudgetSpec, Plugin, TrackingSpec
 from lrsweep.templates import problems_of_tracking
 
 ONE_BUDGET = f"one of {listed(BUDGETS)}, such as trainings = 40"
@@ -260,6 +260,22 @@ def read_run_engine(given: str | None, info: ValidationInfo) -> str | None:
         text = "a script trains by itself. Take this line out; `concurrency` under [study.workload] says how many"
         refuse([((), f"{text} run at a time.")])
     return given
+
+
+# ── [nightly] ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_restarts(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ValueError
+    problems: list[tuple[Place, str]] = [
+        ((place,), unknown("part of a night's surroundings", each, RESTARTS))
+        for place, each in enumerate(given)
+        if each not in RESTARTS
+    ]
+    if problems:
+        refuse(problems)
+    return tuple(dict.fromkeys(given))
 
 
 # ── [tracking] ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -97,6 +97,28 @@ class RunSpec:
     """in a row"""
 
 
+RESTARTS = ("device", "versions", "data", "commit")
+"""Of a night's surroundings, what a study may say limits start anew with."""
+
+
+@dataclass(frozen=True)
+class NightlySpec:
+    """How `lrsweep nightly run` asks whether the champion is still the one to use."""
+
+    seeds: int = 3
+    """fresh ones of each canary, and of each challenger and the champion at the full horizon"""
+    challengers: int = 3
+    """at most, where a canary has left its limits"""
+    max_age: float = 7 * 86400.0
+    """seconds; a verdict that is older is asked for anew though nothing has changed"""
+    worth: float | None = None
+    """the smallest gain of a challenger that is worth a change; None: ``selection.worth``"""
+    promote: bool = False
+    """whether a challenger that is shown to be better comes into force by itself"""
+    restarts: tuple[str, ...] = ("device", "versions")
+    """of ``RESTARTS``, with whose change limits and comparisons start anew"""
+
+
 @dataclass(frozen=True)
 class TrackingSpec:
     """How runs look in MLflow. Names in braces are filled in; ``lrsweep.templates`` says which ones there are."""

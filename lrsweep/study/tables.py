@@ -25,8 +25,10 @@ from lrsweep.study.spaces import SEARCHABLE, Range
 from lrsweep.study.specs import (
     PLAIN,
     PRUNERS,
+    RESTARTS,
     SAMPLERS,
     BudgetSpec,
+    NightlySpec,
     Plugin,
     RunSpec,
     SearchSpec,
@@ -177,6 +179,26 @@ class RunTable(Table):
     )
 
 
+class NightlyTable(Table):
+    seeds: int = Field(default=NightlySpec.seeds, ge=2, le=100, description="a whole number of seeds from 2 to 100")
+    challengers: int = Field(
+        default=NightlySpec.challengers, ge=0, le=20, description="a whole number of challengers from 0 to 20"
+    )
+    max_age: Duration = Field(
+        default=NightlySpec.max_age, description='a time above 0 in seconds, or a text such as "36h" or "7d"'
+    )
+    worth: float | None = Field(default=None, gt=0, description="a number above 0, in units of the metric")
+    promote: bool = Field(default=NightlySpec.promote, description="true or false")
+    restarts: Annotated[
+        tuple[str, ...],
+        PlainValidator(part_fields.read_restarts),
+        WithJsonSchema({"type": "array", "items": {"enum": list(RESTARTS)}}),
+    ] = Field(
+        default=NightlySpec.restarts,
+        description='a list of "device", "versions", "data" and "commit", such as ["device", "versions"]',
+    )
+
+
 class File(Table):
     study: StudyTable = Field(description="a table [study] with at least name and workload")
     space: SpaceTable = Field(default_factory=SpaceTable, description="a table [space]")
@@ -190,6 +212,7 @@ class File(Table):
         default=None, description="a table [baseline] with peak_lr, and with family, file or scheduler"
     )
     run: RunTable = Field(default_factory=RunTable, description="a table [run]")
+    nightly: NightlyTable = Field(default_factory=NightlyTable, description="a table [nightly]")
     tracking: Annotated[
         TrackingSpec, PlainValidator(part_fields.read_tracking, json_schema_input_type=TrackingTable)
     ] = Field(default=TrackingSpec(), description="a table [tracking]")
@@ -204,6 +227,7 @@ TABLES: Mapping[Place, type[Table]] = {
     ("selection",): SelectionTable,
     ("baseline",): BaselineTable,
     ("run",): RunTable,
+    ("nightly",): NightlyTable,
     ("tracking",): TrackingTable,
     ("study", "engine"): fields.EngineTable,
     ("study", "workload"): CommandTable,

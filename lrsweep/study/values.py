@@ -17,7 +17,16 @@ from lrsweep.study.places import Places
 from lrsweep.study.problems import no_metric
 from lrsweep.study.resolved import ResolvedStudy
 from lrsweep.study.spaces import Range, SpaceSpec, is_count
-from lrsweep.study.specs import PLAIN, Baseline, BudgetSpec, RunSpec, SearchSpec, SelectionSpec, TrackingSpec
+from lrsweep.study.specs import (
+    PLAIN,
+    Baseline,
+    BudgetSpec,
+    NightlySpec,
+    RunSpec,
+    SearchSpec,
+    SelectionSpec,
+    TrackingSpec,
+)
 from lrsweep.workloads import catalog
 from lrsweep.workloads.horizon import steps_of
 
@@ -46,9 +55,13 @@ class Study:
     baseline: AskedBaseline | None = None
     """None: what a script itself says of its schedule, else none"""
     run: RunSpec = RunSpec()  # noqa: RUF009
+    nightly: NightlySpec = NightlySpec()  # noqa: RUF009
+    """no part of what a sweep does, so that nothing of it is kept with one"""
     tracking: TrackingSpec = TrackingSpec()  # noqa: RUF009
     places: Places = field(default_factory=Places, compare=False, repr=False)
     """where the file says what, for problems that its text alone does not show"""
+    text: str = field(default="", compare=False, repr=False)
+    """the file's; none where this is not what it says, as on random data"""
 
     def on_random_data(self) -> Study:
         """The same with random tensors of the true shapes for data; only its speed means anything.
@@ -62,7 +75,7 @@ class Study:
                 f"These have: {', '.join(have)}."
             )
         settings = {**self.workload.settings, "synthetic": True}
-        return replace(self, workload=catalog.complete(WorkloadSpec(self.workload.name, settings)))
+        return replace(self, workload=catalog.complete(WorkloadSpec(self.workload.name, settings)), text="")
 
     def resolved(self, facts: WorkloadFacts) -> ResolvedStudy:
         """The study with the workload's horizon, rate ranges and direction wherever the file gives none of its own.

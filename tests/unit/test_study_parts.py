@@ -8,6 +8,7 @@ import pytest
 
 from lrsweep.study import (
     BudgetSpec,
+    NightlySpec,
     Objective,
     Plugin,
     RunSpec,
@@ -257,6 +258,42 @@ user = true"""
         "lr/{study}", "{family} {trial:03d}", {"team": "vision", "at": "{horizon}"}, "finalists", user=True
     )
     assert study.generation == resolved().generation
+
+
+def test_what_is_said_of_nights_arrives() -> None:
+    """It is part of no hash, for nothing of it is a sweep's; without the table there are defaults."""
+    tables = """[nightly]
+seeds = 5
+challengers = 0
+max_age = "36h"
+worth = 0.002
+promote = true
+restarts = ["device", "commit", "device"]"""
+    assert read(tables).nightly == NightlySpec(5, 0, 129_600.0, 0.002, True, ("device", "commit"))
+    assert read().nightly == NightlySpec(3, 3, 7 * 86_400.0, None, False, ("device", "versions"))
+    assert resolved(tables).generation == resolved().generation
+
+
+def test_what_is_wrong_of_nights_is_told_with_its_place() -> None:
+    """All of it at once."""
+    wrong = """[nightly]
+seeds = 1
+challengers = 21
+max_age = "soon"
+worth = 0
+promote = "yes"
+restarts = ["device", "weather"]
+key = "k\""""
+    assert problems(text_of(wrong)) == [
+        "line 8, nightly.seeds: 1 is not a whole number of seeds from 2 to 100.",
+        "line 9, nightly.challengers: 21 is not a whole number of challengers from 0 to 20.",
+        'line 10, nightly.max_age: \'soon\' is not a time above 0 in seconds, or a text such as "36h" or "7d".',
+        "line 11, nightly.worth: 0 is not a number above 0, in units of the metric.",
+        "line 12, nightly.promote: 'yes' is not true or false.",
+        "line 13, nightly.restarts: unknown part of a night's surroundings 'weather'. Known: device, versions, data, "
+        "commit.",
+        "line 14, nightly.key: unknown. [nightly] takes seeds, challengers, max_age, worth, promote, restarts.",
+    ]
 
 
 def test_wrong_options_and_templates_are_told_with_places() -> None:

@@ -1,0 +1,83 @@
+"""What a night stands in: commit, data, versions, device. By it a night knows whether anything has changed.
+
+A night's values hang on more than its schedule. What of it is a change of the surroundings, and what may be a drift, is
+``selection.nights``' to say; here it is only looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrsweep.engines.machine import nvidia_driver
+from lrsweep.records import Json, stable_hash
+from lrsweep.selection.nights import Surroundings
+from lrsweep.study import ResolvedStudy
+from lrsweep.tracking.surroundings import DIRTY, look_around
+
+TRAIN_NOTHING = ("optuna", "mlflow", "processor")
+"""Of ``versions``: the first two train nothing, and another model of processor moves last digits alone; a job that is
+given another machine each night would never have limits."""
+WORKLOAD = "workload"
+"""The workload's own version, beside those of packages."""
+NVIDIA = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True)
+class Now:
+    """Before tonight's first training."""
+
+    surroundings: Surroundings
+    generation: str
+
+    def fingerprint(self, champion: str) -> dict[str, Json]:
+        """Equal to that of the night before: nothing has changed that a training could show."""
+        return {"surroundings": self.surroundings.to_json(), "generation": self.generation, "champion": champion}
+
+
+def now_of(study: ResolvedStudy, device: str) -> Now:
+    here = look_around(with_user=False)
+    known = {name: version for name, version in here.versions.items() if name not in TRAIN_NOTHING}
+    commit = f"{here.commit or ''}{DIRTY if here.is_changed else ''}"
+    return Now(
+        Surroundings(
+            device=device_of(device),
+            versions={**known, WORKLOAD: str(study.facts.version)},
+            data=study.facts.data_hash,
+            commit=commit,
+        ),
+        study.generation,
+    )
+
+
+def device_of(asked: str) -> str:
+    """The kind of device and its model, as far as that is known without PyTorch, which takes seconds to load."""
+    kind, _, index = asked.partition(":")
+    if kind == "cpu" or (kind == "auto" and nvidia_driver() is None):
+        return "cpu"
+    model = gpu_models().get(int(index or 0)) if (index or "0").isdecimal() else None
+    return f"cuda ({model})" if model else "cuda"
+
+
+def gpu_models() -> Mapping[int, str]:
+    """By their numbers, as NVIDIA's driver tells them."""
+    found = {}
+    try:
+        cards = sorted(NVIDIA.iterdir())
+        for place, card in enumerate(cards):
+            lines = (card / "information").read_text(encoding="utf-8", errors="replace").splitlines()
+            found[place] = next(line.partition(":")[2].strip() for line in lines if line.startswith("Model:"))
+    except (OSError, StopIteration):
+        return found
+    return found
+
+
+def comparable(study: ResolvedStudy) -> str:
+    """Hash of what makes the values of two nights those of one question. Data and version are left out, since they are
+    what a night watches or tells; so are the rungs, since a night says on which it trained."""
+    spec: Mapping[str, Any] = study.spec()
+    keys = ("metric", "direction", "horizon", "evaluations", "training_rules", "objective", "engine")
+    workload = {name: spec["workload"][name] for name in ("name", "settings", "batch_size")}
+    return stable_hash({"workload": workload, **{key: spec.get(key) for key in keys}})

@@ -1,0 +1,191 @@
+"""One study's night, from its file to a value: an ended one is read, one under way goes on, else one begins.
+
+no champion in force         the study's sweep                     sweeping
+nothing has changed          nothing trains                        here
+else                         canary, challengers, verdict          comparing
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+
+from lrsweep.errors import SettingsError
+from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.nightly.alone import Right, nights_alone
+from lrsweep.nightly.around import now_of
+from lrsweep.nightly.asked import Asked
+from lrsweep.nightly.comparing import Night, compared, in_words
+from lrsweep.nightly.contenders import of_row, why_not_trainable
+from lrsweep.nightly.evidence import has_compared
+from lrsweep.nightly.history import read_night
+from lrsweep.nightly.outcome import StudyNight
+from lrsweep.nightly.planning import FORMAT, SWEEPS, UNCHANGED, Plan, kind_of, planned
+from lrsweep.nightly.sweeping import swept
+from lrsweep.nightly.training import folder_of
+from lrsweep.nightly.workplace import Workplace
+from lrsweep.records import Json
+from lrsweep.scripts import command
+from lrsweep.selection.nights import NightVerdict
+from lrsweep.store.champions import Alias, ChampionRow, in_force
+from lrsweep.store.nights import NightRow
+from lrsweep.study import Examined, ResolvedStudy, Study
+from lrsweep.sweep.homes import Options
+from lrsweep.sweep.refusals import completed
+from lrsweep.sweep.script_settings import with_agreed_settings
+from lrsweep.sweep.stopping import Stop
+
+MakeExecutor = Callable[[], LocalExecutor]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Of one study's share of the night."""
+
+    at: float | None
+    """by the monotonic clock"""
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self.at is None else max(1.0, self.at - time.monotonic())
+
+
+def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> StudyNight:
+    """Raises LeaseHeld where another process is at work, DeadlinePassed, Interrupted, and what makes the study fail."""
+    stop = Stop(limit.at)
+    at.stops.add(stop)
+    stop.check()
+    engine = _engine_of(at, study, asked)
+    engine.check(study.workload)
+    device = (study.run.device or "auto") if asked.device == "auto" else asked.device
+    with ExitStack() as stack:
+        right = stack.enter_context(nights_alone(at.store, study.name, asked.on_locked, stop.check, at.say))
+        executor = stack.enter_context(closing(at.executor(device, at.say)))
+        resolved = _resolved(at, study, executor, stop)
+        rows = at.store.nights.rows(study.name)
+        row = _row(rows, resolved, asked)
+        if row is not None and row.ended_at is not None:
+            return replace(read_night(row), is_recorded=True)
+        champion = in_force(at.store.champions.rows(study.name), study.name, Alias.CHAMPION)
+        if row is None:
+            row = _begun(at, study, resolved, asked, champion, device, rows)
+        if kind_of(row) == UNCHANGED:
+            return _ended_unchanged(at, row, right)
+        if kind_of(row) == SWEEPS:
+            executor.close()  # the sweep has its own
+            options = Options(device, engine=engine, faults=at.faults)
+
+            def anew() -> LocalExecutor:
+                return at.executor(device, at.say)
+
+            return swept(at, study, row, asked, anew, options, lambda: limit.seconds_left, stop.check)
+        folder_of(at.homes.folder).tidy(at.store)
+        return compared(
+            Night(
+                at=at,
+                study=resolved,
+                nightly=study.nightly,
+                row=row,
+                rows=rows,
+                executor=executor,
+                engine=engine,
+                confirm=right.confirm,
+                check=stop.check,
+                seconds_left=lambda: math.inf if limit.seconds_left is None else limit.seconds_left,
+                remark=_remark(at, resolved),
+            )
+        )
+
+
+def _engine_of(at: Workplace, study: Study, asked: Asked) -> EngineOption:
+    """The command's, else the study's, else the environment's, as of a sweep."""
+    if asked.engine is not None:
+        return asked.engine
+    return at.engine if study.run.engine is None else EngineOption.parsed(study.run.engine, "run.engine")
+
+
+def _resolved(at: Workplace, study: Study, executor: LocalExecutor, stop: Stop) -> ResolvedStudy:
+    """As a sweep of it would have it."""
+    executor.start(study.workload)
+    resolved = completed(Examined(study), lambda workload: executor.describe(workload, stop.check))
+    if study.workload.name == command.NAME:
+        resolved = with_agreed_settings(at.store, replace(resolved, scripts_at_once=executor.free), at.say)
+    return resolved
+
+
+def _row(rows: Sequence[NightRow], study: ResolvedStudy, asked: Asked) -> NightRow | None:
+    return next((row for row in rows if (row.generation, row.key) == (study.generation, asked.key)), None)
+
+
+# ── a night begins ───────────────────────────────────────────────────────────────────────────────────────────────────
+def _begun(
+    at: Workplace,
+    study: Study,
+    resolved: ResolvedStudy,
+    asked: Asked,
+    champion: ChampionRow | None,
+    device: str,
+    rows: Sequence[NightRow],
+) -> NightRow:
+    def begin(plan: dict[str, Json]) -> NightRow:
+        return at.store.nights.begin(study.name, resolved.generation, asked.key, plan)
+
+    if champion is None:
+        return begin({"format": FORMAT, "kind": SWEEPS})
+    contender = of_row(at.store, champion, resolved)
+    if why := why_not_trainable(resolved, contender):
+        raise SettingsError(f"{why}.")
+    now = now_of(resolved, device)
+    before = next((row for row in reversed(rows) if has_compared(row)), None)
+    if before is not None and not asked.is_always:
+        age = at.clock() - (before.ended_at or 0.0)
+        is_same = Plan.from_json(before.plan).fingerprint == now.fingerprint(contender.name)
+        if is_same and age < study.nightly.max_age and not _wants_more(before):
+            return begin({"format": FORMAT, "kind": UNCHANGED, "since": before.key, "night": before.id})
+    plan = planned(at.store, resolved, study.nightly, contender, champion.id, now, asked.key, rows)
+    return begin(plan.to_json())
+
+
+def _wants_more(row: NightRow) -> bool:
+    """A canary that left its limits, or a suspicion: the nights after it are to say what it was."""
+    judgement = read_night(row).judgement or {}
+    return bool(judgement.get("needs_challengers") or judgement.get("challengers"))
+
+
+def _ended_unchanged(at: Workplace, row: NightRow, right: Right) -> StudyNight:
+    before = next(each for each in at.store.nights.rows(row.study) if each.id == row.plan["night"])
+    last = read_night(before)
+    standing = (last.judgement or {}).get("standing")
+    waits = f"; {standing} waits for somebody to act on it" if standing else ""
+    rows = at.store.champions.rows(row.study)
+    ended = StudyNight(
+        study=row.study,
+        generation=row.generation,
+        key=row.key,
+        verdict=NightVerdict.HOLDS.value,
+        sentence="commit, data, versions, device and champion are those of night "
+        f"{before.key}, whose verdict was {last.verdict}{waits}",
+        next_step=f"{last.next_step}; `--always` trains although nothing has changed",
+        exit_code=0,
+        is_unchanged=True,
+        champion=in_words(rows, row.study, Alias.CHAMPION),
+        candidate=in_words(rows, row.study, Alias.CANDIDATE),
+        began_at=row.at,
+        ended_at=at.clock(),
+    )
+    right.confirm()
+    at.store.nights.end(row.id, {"format": FORMAT, "night": ended.to_json()})
+    return ended
+
+
+def _remark(at: Workplace, study: ResolvedStudy) -> str:
+    sweeps = at.store.sweeps(study.name)
+    if any(sweep.generation == study.generation for sweep in sweeps):
+        return ""
+    if not sweeps:
+        return "the results hold no sweep of the study"
+    return "no sweep of the study as it is now was run: the champion comes from an earlier generation of it"

@@ -1,0 +1,67 @@
+"""A night of a study that has no champion: its sweep is run, or goes on, and its choice becomes the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lrsweep.executors.local import LocalExecutor
+from lrsweep.findings.promoting.promoted import Wanted, promote
+from lrsweep.findings.reporting.ending import page_at_the_end
+from lrsweep.nightly.alone import once_free
+from lrsweep.nightly.asked import Asked
+from lrsweep.nightly.comparing import in_words
+from lrsweep.nightly.outcome import StudyNight
+from lrsweep.nightly.planning import FORMAT
+from lrsweep.nightly.workplace import Workplace
+from lrsweep.selection.nights import NightVerdict
+from lrsweep.store.champions import Alias
+from lrsweep.store.nights import NightRow
+from lrsweep.study import Study
+from lrsweep.sweep.homes import Options
+from lrsweep.sweep.progress import SweepResult
+from lrsweep.sweep.run import run_sweep
+
+
+def swept(
+    at: Workplace,
+    study: Study,
+    row: NightRow,
+    asked: Asked,
+    make_executor: Callable[[], LocalExecutor],
+    options: Options,
+    seconds_left: Callable[[], float | None],
+    check: Callable[[], None],
+) -> StudyNight:
+    """To its end, which is written. Raises what ends the sweep early; then the same night goes on later."""
+
+    def run() -> SweepResult:
+        left = Options(options.device, deadline_seconds=seconds_left(), engine=options.engine, faults=options.faults)
+        return run_sweep(study, at.homes, left, say=at.say, on_ready=at.stops.add, make_report=page_at_the_end)
+
+    result = once_free(run, f"the sweep of {study.name}", asked.on_locked, check, at.say)
+    check()
+    wanted = Wanted(study.name, alias=Alias.CANDIDATE, reads_test=False, note=f"night {row.key}")
+    found = promote(at.store, at.homes, wanted, make_executor, at.say)
+    trained = [each for each in result.trainings if each.started_at is not None and each.started_at >= row.at]
+    rows = at.store.champions.rows(study.name)
+    done = "its sweep has ended" if trained else "its sweep had ended before"
+    ended = StudyNight(
+        study=study.name,
+        generation=row.generation,
+        key=row.key,
+        verdict=NightVerdict.UNDECIDED.value,
+        sentence=f"no champion of the study is in force, so that there is nothing to compare with; {done}, and the "
+        "choice of it is the candidate",
+        next_step=f"`lrsweep choose {study.name}` shows what it stands on; `lrsweep nightly promote {study.name}` "
+        "makes it the champion",
+        exit_code=0,
+        is_unchanged=not trained,
+        candidate=in_words(rows, study.name, Alias.CANDIDATE) or found.row.name,
+        trainings=len(trained),
+        steps=sum(each.steps for each in trained),
+        seconds=sum(each.seconds for each in trained),
+        began_at=row.at,
+        ended_at=at.clock(),
+    )
+    at.store.nights.end(row.id, {"format": FORMAT, "night": ended.to_json()})
+    return ended

@@ -1,0 +1,172 @@
+"""``lrsweep nightly`` as one types it: real trainings, a real MLflow, real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.agreement import mlflow_client, results
+from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for
+from tests.drivers import STUDY
+from tests.night_drivers import TRAINED, promote
+
+WRONG = '[study]\nname = "wrong"\nworkload = "digits"\n[budget]\ntrials = 4\n[nightly]\nmax_age = "soon"\n'
+LONG = """\
+[study]
+name = "tiny"
+workload = "digits"
+horizon = 4000
+[search]
+fidelity = "full"
+[budget]
+trials = 4
+[baseline]
+family = "cosine"
+peak_lr = 0.2
+[nightly]
+seeds = 2
+"""
+LONG_NIGHT = ("nightly", "run", "tiny.toml", "--key", "k")
+
+
+def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path: Path) -> None:
+    """No champion: the sweep runs, and its choice is the candidate. It is promoted; then a canary of real trainings, a
+    night of which nothing has changed, and the same key again. A wrong file fails beside it each time, and is told."""
+    home, studies = tmp_path / "home", tmp_path / "studies"
+    studies.mkdir()
+    (studies / "tiny.toml").write_text(STUDY.format(trials=4))
+    (studies / "wrong.toml").write_text(WRONG)
+
+    first = lrsweep("nightly", "run", "--key", "n1", "--json", home=home)
+    assert first.code == 64, first.err  # the wrong one's
+    assert first.answer["verdicts"] == {"tiny": "undecided", "wrong": "failed"}
+    tiny, wrong = first.answer["studies"]
+    assert (tiny["exit_code"], tiny["champion"], tiny["is_unchanged"]) == (0, None, False)
+    assert tiny["trainings"] >= 4
+    assert "line 7, nightly.max_age: 'soon' is not a time above 0" in wrong["sentence"]
+
+    promoted = lrsweep("nightly", "promote", "tiny", "--note", "for the nights", home=home)
+    assert promoted.code == 0, promoted.err
+    with mlflow_client(f"sqlite:///{home / 'mlflow.db'}") as client:
+        assert client.get_model_version_by_alias("tiny", "champion").version
+
+    summary, page, gauges, table = (tmp_path / name for name in ("s.json", "r.html", "n.prom", "t.md"))
+    outputs = ("--summary", summary, "--report", page, "--prometheus", gauges, "--markdown", table)
+    second = lrsweep("nightly", "run", "tiny", "--key", "n2", *map(str, outputs), home=home)
+    assert second.code == 0, second.err
+    written = json.loads(summary.read_text())
+    assert (written["key"], written["exit_code"], written["verdicts"]) == ("n2", 0, {"tiny": "undecided"})
+    [night] = written["studies"]
+    assert night["trainings"] == 6
+    champion, lead = night["judgement"]["charts"]
+    assert (champion["seeds"], lead["seeds"]) == (3, 3)
+    assert 0.05 < champion["tonight"] < 2.5
+    with results(home) as store:
+        trainings = store.nights.trainings(store.nights.rows("tiny")[-1].id)
+    assert {row.steps for row in trainings} == {90}
+    assert {row.device for row in trainings} == {"cpu"}
+    assert len({row.value for row in trainings}) == 6
+    assert "tiny" in page.read_text()
+    assert "lrsweep_night_" in gauges.read_text()
+    assert "undecided" in table.read_text()
+
+    unchanged = lrsweep("nightly", "run", "tiny", "--key", "n3", "--json", home=home)
+    assert unchanged.code == 0
+    assert unchanged.answer["studies"][0]["is_unchanged"]
+    again = lrsweep("nightly", "run", "tiny", "--key", "n2", "--json", home=home)
+    assert again.answer["studies"] == [{**night, "is_recorded": True}]
+
+    told = lrsweep("nightly", "history", "tiny", home=home)
+    assert [line.split()[0] for line in told.out.splitlines()[2:]] == ["n1", "n2", "n3"]
+    assert "holds (unchanged)" in told.out
+    known = json.loads(lrsweep("nightly", "history", "--json", home=home).out)
+    assert [each["key"] for each in known["tiny"]] == ["n1", "n2", "n3"]
+    assert [each["verdict"] for each in known["wrong"]] == ["failed"]
+    shown = lrsweep("nightly", "show", "tiny", "n2", home=home)
+    assert "champion less baseline" in shown.out
+    assert f"{champion['tonight']:.4g}" in shown.out
+    assert json.loads(lrsweep("nightly", "show", "tiny", "n2", "--json", home=home).out) == night
+
+
+def test_what_is_typed_wrong_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """Exit code 64, what was given and what is wanted; no home is left behind."""
+    home = tmp_path / "home"
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "tiny.toml").write_text(STUDY.format(trials=4))
+    for words, told in {
+        ("--key", "a b"): "--key is 'a b'; wanted up to 100 letters",
+        ("--deadline", "soon"): "--deadline is 'soon'; wanted a time above 0",
+        ("--engine", "fast"): "--engine is 'fast'",
+        ("--summary", str(tmp_path / "none" / "s.json")): "there is no folder",
+        ("nothing/",): "there is no folder 'nothing'",
+    }.items():
+        ran = lrsweep("nightly", "run", *words, home=home)
+        assert (ran.code, ran.out) == (64, "")
+        assert told in ran.err
+    assert not home.exists()
+
+
+def test_an_unknown_study_fails_and_is_told_what_there_is(tmp_path: Path) -> None:
+    """Exit code 64, in the summary too; the home has no night of it."""
+    home = tmp_path / "home"
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "tiny.toml").write_text(STUDY.format(trials=4))
+    ran = lrsweep("nightly", "run", "tiiny", "--json", home=home)
+    assert ran.code == 64
+    assert "there is no such file. Did you mean 'tiny'? 'studies' has tiny" in ran.answer["studies"][0]["sentence"]
+    shown = lrsweep("nightly", "show", "tiny", home=home)
+    assert shown.code == 64
+    assert "no night of a study 'tiny' has ended" in shown.err
+
+
+def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
+    """The message says what to use, with its exit code; nothing is written."""
+    home = tmp_path / "home"
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "tiny.toml").write_text(STUDY.format(trials=4))
+    with results(home):
+        pass
+    with closing(sqlite3.connect(home / "results.db")) as database:
+        database.execute("UPDATE lrs_alembic_version SET version_num = '9999'")
+        database.commit()
+    ran = lrsweep("nightly", "run", home=home)
+    assert ran.code == 69
+    assert "newer lrsweep" in ran.err
+
+
+def test_a_training_that_is_drained_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a long training: a checkpoint stays, and the night comes to the values of one that was
+    left alone, to the last bit; then nothing of it stays."""
+    ended, alone = (a_long_night(tmp_path / name) for name in ("ended", "alone"))
+    drain(ended)
+    values = []
+    for home in (ended, alone):
+        ran = lrsweep(*LONG_NIGHT, home=home)
+        assert ran.code == 0, ran.err
+        assert list(home.glob("nights/*")) == []
+        with results(home) as store:
+            values.append({row.key: row.value for row in store.nights.trainings(1)})
+    assert values[0] == values[1]
+    assert len(values[0]) == 4
+
+
+def a_long_night(folder: Path) -> Path:
+    """A home whose champion trains for a second or two."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    (folder / "tiny.toml").write_text(LONG)
+    promote(home, horizon=4000)
+    return home
+
+
+def drain(home: Path) -> None:
+    """A night that is asked to end while its second training is under way."""
+    night = start_lrsweep(*LONG_NIGHT, home=home)
+    wait_for(lambda: query(home, TRAINED) >= 1 or night.poll() is not None)
+    night.send_signal(signal.SIGTERM)
+    _, err = night.communicate(timeout=LONGEST_SECONDS)
+    assert night.returncode == 143, err
+    assert [path for path in home.glob("nights/*") if path.is_dir()]
