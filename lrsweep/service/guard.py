@@ -19,7 +19,7 @@ from math import ceil
 from lrsweep.errors import LrsweepError
 from lrsweep.service.problems import Refused, away, quoted
 from lrsweep.store import Store
-from lrsweep.store.tokens import Scope, TokenRow, found
+from lrsweep.store.tokens import LONGEST, Scope, TokenRow, digest_of, found, found_by_digest
 
 BELIEVED = 1.0
 """Seconds for which the tokens in the store are remembered: a revoked one opens nothing after that."""
@@ -80,18 +80,31 @@ class Guard:
         self._per_second = per_second
         self._known: tuple[float, Sequence[TokenRow]] | None = None
 
-    def admit(self, token: str | None, wanted: Scope, *, address: str, host: str | None, cost: float = 1.0) -> Caller:
-        """Raises Refused: 401 without a token that is in force, 403 where its scope is too small, 429 where the caller
+    def admit(
+        self,
+        token: str | None,
+        wanted: Scope,
+        *,
+        address: str,
+        host: str | None,
+        cost: float = 1.0,
+        digest: str | None = None,
+    ) -> Caller:
+        """``digest``: of the token that a browser has signed in with, where none is sent; it allows to read alone.
+
+        Raises Refused: 401 without a token that is in force, 403 where its scope is too small, 429 where the caller
         asks too often; and, where the database is away, 503 that says nothing of it to who is not known."""
         try:
             rows = self._rows()
         except LrsweepError:
-            if self._has_known(token, host):
+            if self._has_known(token, host, digest):
                 raise
             raise away() from None  # the error's text has the database's host and port
         is_open = self._is_local and not rows  # whatever is sent as a token, too: none was made yet
         if is_open:
             caller = _of_this_machine(address, host)
+        elif token is None and digest is not None:
+            caller = _of_session(rows, digest)
         elif token is None:
             raise _unauthorized("a token is needed, as the header `Authorization: Bearer TOKEN`.")
         else:
@@ -106,6 +119,12 @@ class Guard:
             raise _too_many(seconds, f"more than {self._per_second:g} requests a second")
         return caller
 
+    def sign_in(self, token: str, *, address: str, host: str | None, cost: float) -> str | None:
+        """The digest with which a browser is admitted from now on; None where no token is needed. Raises as ``admit``
+        does."""
+        self.admit(token, Scope.READ, address=address, host=host, cost=cost)
+        return None if self._is_local and not self._rows() else digest_of(token[:LONGEST])
+
     @property
     def is_fresh(self) -> bool:
         """Whether ``admit`` would answer without a look into the store."""
@@ -118,14 +137,16 @@ class Guard:
             known = self._known = (now, self._store().tokens.rows())
         return known[1]
 
-    def _has_known(self, token: str | None, host: str | None) -> bool:
+    def _has_known(self, token: str | None, host: str | None, digest: str | None) -> bool:
         """By the tokens that were read last, before the database went away."""
         if self._known is None:
             return False
         _, rows = self._known
         if self._is_local and not rows:
             return is_loopback_name(host_of(host))
-        return token is not None and found(rows, token) is not None
+        if token is None:
+            return digest is not None and found_by_digest(rows, digest) is not None
+        return found(rows, token) is not None
 
     def _of_token(self, rows: Sequence[TokenRow], token: str, address: str) -> Caller:
         row = found(rows, token)
@@ -134,6 +155,14 @@ class Guard:
         if seconds := self._failed.wait_for(address):
             raise _too_many(seconds, "too many wrong tokens from this address")
         raise _unauthorized("the token is not in force: it is wrong, or was revoked.")
+
+
+def _of_session(rows: Sequence[TokenRow], digest: str) -> Caller:
+    """With the token's rate, and whatever its scope allows, to read alone."""
+    row = found_by_digest(rows, digest)
+    if row is None:
+        raise _unauthorized("the token that this browser has signed in with was revoked.")
+    return Caller(f"token {row.name}", Scope.READ)
 
 
 def _of_this_machine(address: str, host: str | None) -> Caller:

@@ -1,4 +1,4 @@
-"""Answers that were made, kept as bytes under what they depend on; the one that was not asked for longest goes first.
+"""Answers that were made, kept under what they depend on; the one that was not asked for longest goes first.
 
 Two requests for the same answer make it once: the second waits. Requests for other answers do not wait for it.
 """
@@ -10,9 +10,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 STRIPES = 16
 """Locks that makers share by their keys."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,22 @@ class Made:
         return "*" in given or self.etag in given
 
 
-class Kept:
+def bytes_of(made: Made) -> int:
+    return len(made.body)
+
+
+class Kept(Generic[T]):
     """Safe in threads. What is larger than the whole is made each time."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._made: OrderedDict[Hashable, Made] = OrderedDict()
+    def __init__(self, most: int, size: Callable[[Any], int] = bytes_of) -> None:
+        self._most = most
+        self._size = size
+        self._sum = 0
+        self._made: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = threading.Lock()
         self._makers = [threading.Lock() for _ in range(STRIPES)]
 
-    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
         if (known := self._known(key)) is not None:
             return known
         with self._makers[hash(key) % STRIPES]:
@@ -57,18 +64,19 @@ class Kept:
             self._keep(key, made)
             return made
 
-    def _known(self, key: Hashable) -> Made | None:
+    def _known(self, key: Hashable) -> T | None:
         with self._lock:
             if (made := self._made.get(key)) is not None:
                 self._made.move_to_end(key)
             return made
 
-    def _keep(self, key: Hashable, made: Made) -> None:
-        if len(made.body) > self._most_bytes:
+    def _keep(self, key: Hashable, made: T) -> None:
+        size = self._size(made)
+        if size > self._most:
             return
         with self._lock:
             self._made[key] = made
-            self._bytes += len(made.body)
-            while self._bytes > self._most_bytes:
+            self._sum += size
+            while self._sum > self._most:
                 _, gone = self._made.popitem(last=False)
-                self._bytes -= len(gone.body)
+                self._sum -= self._size(gone)

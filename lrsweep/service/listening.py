@@ -15,9 +15,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lrsweep.errors import SettingsError, Unavailable
 from lrsweep.service.app import make_app
 from lrsweep.service.guard import is_loopback_name
-from lrsweep.service.results import Results
+from lrsweep.service.landing.mlflow import Mlflow
+from lrsweep.service.results import Results, study_names
+from lrsweep.service.routes.common import Parts
 from lrsweep.service.shield import PATIENCE
-from lrsweep.service.sources import Sources
+from lrsweep.store.probing import Probed, probe
 
 DRAIN_SECONDS = 10
 MOST_CONNECTIONS = 500
@@ -25,21 +27,22 @@ LARGEST_HEADERS = 16 * 1024
 Say = Callable[[str], None]
 
 
-def serve(url: str, sources: Sources, *, host: str, port: int, per_second: float, say: Say) -> None:
-    """Until a signal ends it. ``url`` is the results database.
+def serve(url: str, *, host: str, port: int, per_second: float, mlflow: Mlflow | None, say: Say) -> None:
+    """Until a signal ends it. ``url`` is the results database, ``mlflow`` a server whose pages are linked to.
 
     Raises SettingsError for an address that it will not or cannot listen on, Unavailable where the port is in use,
     StoreUnavailable for a database that cannot be read.
     """
     listening = _bound(host, port)
     try:
+        before = probe(url)
         results = Results(url)
         try:
             is_local = is_loopback_name(listening.getsockname()[0])
             if not is_local:
                 _refuse_without_token(results, host)
-            app = make_app(results, sources, is_local=is_local, per_second=per_second)
-            _run(app, listening, say)
+            app = make_app(results, is_local=is_local, per_second=per_second, mlflow=mlflow)
+            _run(app, listening, say, _read_from(before, results))
         finally:
             results.close()
     finally:
@@ -139,16 +142,30 @@ class Patient(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, say: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, say: Callable[[], None], leave: Callable[[], None]) -> None:
         super().__init__(config)
         self._say = say
+        self._leave = leave
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._say()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._leave()
+        await super().shutdown(sockets)
 
-def _run(app: Any, listening: socket.socket, say: Say) -> None:
+
+def _read_from(before: Probed, results: Results) -> str:
+    """A name that was mistyped begins a new database, which would look like results that are gone."""
+    if not before.is_there:
+        return f"It has begun a new results database, {before.address}: nothing was there."
+    count = len(study_names(results.store()))
+    studies = "no study yet" if not count else "1 study" if count == 1 else f"{count} studies"
+    return f"It reads the results in {before.address}, which have {studies}."
+
+
+def _run(app: Any, listening: socket.socket, say: Say, source: str) -> None:
     config = uvicorn.Config(
         app,
         http=Patient,
@@ -162,7 +179,9 @@ def _run(app: Any, listening: socket.socket, say: Say) -> None:
         limit_concurrency=MOST_CONNECTIONS,
         h11_max_incomplete_event_size=LARGEST_HEADERS,
     )
-    server = _Server(config, lambda: say(f"lrsweep serves at {_url(listening)}. Ctrl-C stops it."))
+    parts: Parts = app.state.parts
+    greeting = f"lrsweep serves at {_url(listening)}. Ctrl-C stops it.\n{source}"
+    server = _Server(config, lambda: say(greeting), parts.streams.close_all)
     # uvicorn drains, puts back what was there before, and raises the signal once more
     before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -12,6 +12,7 @@
     importing.py    runs of an experiment as points with values, anybody's
     sweeps.py       which sweeps an experiment has, and what their finals may claim
     views.py        what the UI opens on, and the same as plain filters
+    pages.py        where the page of a study is on a server, by HTTP alone
     server.py       MLflow's server as a child process
 
 What is sent is what the store has committed, and all of it may be sent again: the process may end between two calls.

@@ -126,7 +126,7 @@ def version_of_server(uri: str, environ: Mapping[str, str]) -> str | None:
     """What it says under /version; None where it does not, or where a proxy stands before it."""
     parts = urlsplit(uri)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # urllib takes a user for a part of the host
-    request = urllib.request.Request(f"{bare.rstrip('/')}/version", headers=_credentials(parts, environ))  # noqa: S310 (http)
+    request = urllib.request.Request(f"{bare.rstrip('/')}/version", headers=credentials(parts, environ))  # noqa: S310 (http)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             text = answer.read(100).decode("utf-8", "replace").strip().strip('"')
@@ -135,7 +135,7 @@ def version_of_server(uri: str, environ: Mapping[str, str]) -> str | None:
     return text if text[:1].isdigit() else None
 
 
-def _credentials(parts: SplitResult, environ: Mapping[str, str]) -> dict[str, str]:
+def credentials(parts: SplitResult, environ: Mapping[str, str]) -> dict[str, str]:
     """Those in the URI, else by MLflow's own variables: the order in which its own requests take them."""
     if parts.password is not None:
         return _basic(unquote(parts.username or ""), unquote(parts.password))

@@ -28,6 +28,7 @@ PATHS = {
     "schedule, a champion": f"/v1/studies/{PROMOTED}/schedule",
     "schedule, a sweep": f"/v1/studies/{SWEPT}/schedule",
     "studies": "/v1/studies",
+    "the page for people": "/",
 }
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import query
+from lrsweep.store import open_store
+from tests.choices import choice
+from tests.commands import lrsweep, query, write_study
 from tests.drivers import SLOW, Home, until
+from tests.served import promote, served
 
 pytestmark = pytest.mark.chaos
 
@@ -102,3 +105,30 @@ def test_a_full_disk_of_artifacts_costs_no_training(tmp_path: Path, disk: Path) 
     assert "No space left on device" in ran.out + ran.err
     home.finish()
     assert query(home.path, FAILED) == 0
+
+
+def test_a_service_on_a_full_disk_goes_on_to_answer_and_keeps_no_half_of_anything(tmp_path: Path, disk: Path) -> None:
+    """What is asked for gets 503 with the remedy, and a token is not made; with room the same request is queued."""
+    home = disk / "home"
+    registered = lrsweep("register", str(write_study(tmp_path)), home=home)
+    assert registered.code == 0, registered.err
+    store = open_store(f"sqlite:///{home}/results.db")
+    promote(store, choice())
+    store.close()
+    with served(home) as service:
+        assert service.get("/readyz").status == 200
+        with filled(disk):
+            assert service.get("/").status == 200
+            assert service.get("/v1/studies/digits/schedule").status == 200
+            refused = service.ask("POST", "/v1/studies/tiny/sweeps", headers={"Idempotency_Key": "tonight"})
+            assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+            assert "Make room on that disk." in refused.problem
+            assert str(disk) not in refused.problem
+            made = lrsweep("token", "create", "ci", home=home)
+            assert made.code in (69, 75), made.err
+            assert "Make room on that disk." in made.err
+        assert service.get("/readyz").status == 200  # no token was made: none is needed
+        queued = service.ask("POST", "/v1/studies/tiny/sweeps", headers={"Idempotency_Key": "tonight"})
+        assert queued.status == 202
+    assert query(home, "SELECT count(*) FROM lrs_queued") == 1
+    assert query(home, "SELECT count(*) FROM lrs_token") == 0
