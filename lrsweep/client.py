@@ -4,6 +4,10 @@
     found = client.schedule("digits")              # found.recommended, found.evidence, found.rates
     found.choice.torch(optimizer, total_steps)     # the same choice that lrsweep.load_choice gives
 
+    sweep = client.start("digits", key="2026-11-20")["sweep"]    # a worker drives it
+    for event in client.events(sweep): ...                       # as it happens, to its end
+    client.wait(sweep)["state"]                                  # or just wait
+
 An answer that was asked for before is asked for again by its ETag, and costs a few bytes where it still holds.
 """
 
@@ -12,14 +16,19 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import math
 import os
+import re
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from http import HTTPStatus
+from typing import IO, Any, NoReturn, cast
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 import numpy as np
 
@@ -35,6 +44,10 @@ LARGEST_ANSWER = 64 * 2**20
 MOST_REMEMBERED = 100
 MOST_REMEMBERED_BYTES = 8 * 2**20
 TRY_AGAIN = (408, 409, 429)
+SILENCE_SECONDS = 30.0
+AGAIN_SECONDS, GIVE_UP_SECONDS = 1.0, 60.0
+LARGEST_LINE = 2**20
+WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,44 @@ class Client:
     def sweep(self, sweep_id: str) -> dict[str, Json]:
         return self._json(f"/v1/sweeps/{quote(sweep_id, safe='')}")
 
+    def start(
+        self, name: str, *, key: str | None = None, deadline: str | None = None, another: bool = False
+    ) -> dict[str, Json]:
+        """Starts a sweep of a registered study, or goes on with the unfinished one; ``sweep`` of the answer is its id.
+
+        The same ``key`` gets the same answer and starts nothing more; without one each call is a question of its own.
+        ``deadline`` is a time such as "6h". TryAgain where a sweep of the study waits or is under way already.
+        """
+        asked = {"another": another, **({} if deadline is None else {"deadline": deadline})}
+        given = {"Idempotency-Key": uuid4().hex if key is None else _checked_key(key)}
+        return self._object(self._ask(f"/v1/studies/{quote(name, safe='')}/sweeps", {}, _body(asked), given))
+
+    def cancel(self, sweep_id: str) -> dict[str, Json]:
+        """Ends it for good; what it found stays. It may take a moment: ``wait`` says when. TryAgain where it is over
+        already."""
+        return self._object(self._ask(f"/v1/sweeps/{quote(sweep_id, safe='')}/cancel", {}, b""))
+
+    def events(self, sweep_id: str, *, after: int | None = None) -> Iterator[dict[str, Json]]:
+        """What happens in it, until it is over: each with its kind under ``event`` and, where it is a line of the
+        history, its number under ``id``. A connection that breaks is made again, and nothing is missed or told twice;
+        ``after`` is a number that is known already. Raises Unavailable where the service stays away for a minute.
+        """
+        path = f"/v1/sweeps/{quote(sweep_id, safe='')}/events"
+        return followed(lambda last: self._stream(path, last), after)
+
+    def wait(self, sweep_id: str, *, seconds: float | None = None) -> dict[str, Json]:
+        """Until nothing goes on with it by itself; its ``state`` says how it ended. Raises TryAgain after so many
+        seconds."""
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        while True:
+            found = self.sweep(sweep_id)
+            with self._as_expected():
+                if found["is_over"]:
+                    return found
+            if time.monotonic() >= end:
+                raise TryAgain(f"sweep {sweep_id} is {found.get('state')} still, after {seconds:g} s.")
+            time.sleep(min(WAIT_SECONDS, max(0.0, end - time.monotonic())))
+
     def report(self, sweep_id: str) -> str:
         """One page of HTML that needs no network."""
         return self._text(f"/v1/sweeps/{quote(sweep_id, safe='')}/report")
@@ -136,13 +187,15 @@ class Client:
     def preview(self, family: str, steps: int = 1000, peak_lr: float = 1.0, **settings: Json) -> Floats:
         """The rates of a schedule, one for each update."""
         asked = {"family": family, "settings": settings, "steps": steps, "peak_lr": peak_lr}
-        answer = self._ask("/v1/preview", {}, json.dumps(asked).encode())
+        answer = self._ask("/v1/preview", {}, _body(asked))
         with self._as_expected():
             return np.array(json.loads(answer)["rates"], dtype=np.float64)
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def _json(self, path: str, **query: str | int | None) -> dict[str, Json]:
-        text = self._ask(path, query)
+        return self._object(self._ask(path, query))
+
+    def _object(self, text: bytes) -> dict[str, Json]:
         with self._as_expected():
             found = json.loads(text)
             if not isinstance(found, dict):
@@ -162,15 +215,55 @@ class Client:
         except LrsweepError:
             raise
         except (LookupError, TypeError, ValueError, RecursionError) as error:
-            raise Unavailable(
-                f"what answers at {public_link(self._url)} is no service of lrsweep, or one of another version; wanted "
-                "is the address that `lrsweep serve` prints."
-            ) from error
+            raise self._unlike() from error
 
-    def _ask(self, path: str, query: Mapping[str, str | int | None], body: bytes | None = None) -> bytes:
+    def _unlike(self) -> Unavailable:
+        return Unavailable(
+            f"what answers at {public_link(self._url)} is no service of lrsweep, or one of another version; wanted is "
+            "the address that `lrsweep serve` prints."
+        )
+
+    def _stream(self, path: str, last: int | None) -> http.client.HTTPResponse | None:
+        """None where there is nothing to come."""
+        url = f"{self._url}{path}"
+        headers = {**self._headers(url, None), "Accept": "text/event-stream"}
+        if last is not None:
+            headers["Last-Event-ID"] = str(last)
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 (see __init__)
+        try:
+            # the service says something every 10 s
+            opened = self._opener.open(request, timeout=max(self._timeout, SILENCE_SECONDS))
+        except urllib.error.HTTPError as error:
+            with error:
+                self._refused(error)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._silent(error) from error
+        answer = cast(http.client.HTTPResponse, opened)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            answer.close()
+            return None
+        if answer.headers.get_content_type() != "text/event-stream":
+            answer.close()
+            raise self._unlike()
+        return answer
+
+    def _silent(self, error: Exception) -> Unavailable:
+        reason = without_secrets(str(getattr(error, "reason", None) or error), self._url)
+        return Unavailable(
+            f"the service at {public_link(self._url)} does not answer ({reason}). `lrsweep serve` starts one."
+        )
+
+    def _ask(
+        self,
+        path: str,
+        query: Mapping[str, str | int | None],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         given = {key: value for key, value in query.items() if value is not None}
         url = f"{self._url}{path}{f'?{urlencode(given)}' if given else ''}"
-        request = urllib.request.Request(url, data=body, headers=self._headers(url, body))  # noqa: S310 (see __init__)
+        told = {**self._headers(url, body), **(headers or {})}
+        request = urllib.request.Request(url, data=body, headers=told)  # noqa: S310 (see __init__)
         try:
             # cast: urllib opens http and https with this class
             with cast(http.client.HTTPResponse, self._opener.open(request, timeout=self._timeout)) as answer:
@@ -183,10 +276,7 @@ class Client:
                     return self._remembered[url][1]
                 self._refused(error)
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a host that no name can be
-            reason = without_secrets(str(getattr(error, "reason", None) or error), self._url)
-            raise Unavailable(
-                f"the service at {public_link(self._url)} does not answer ({reason}). `lrsweep serve` starts one."
-            ) from error
+            raise self._silent(error) from error
         if len(found) > LARGEST_ANSWER:
             raise Unavailable(f"the answer of {public_link(url)} has more than {LARGEST_ANSWER:,} bytes.")
         if promised is not None and len(found) < promised:  # read(n) does not tell
@@ -201,9 +291,9 @@ class Client:
         found = {"Accept": "application/json, */*"}
         if self._token:
             found["Authorization"] = f"Bearer {self._token}"
-        if body is not None:
+        if body:
             found["Content-Type"] = "application/json"
-        elif url in self._remembered:
+        elif body is None and url in self._remembered:
             found["If-None-Match"] = self._remembered[url][0]
         return found
 
@@ -240,6 +330,71 @@ def _detail(error: urllib.error.HTTPError) -> str:
         return str(found["detail"])
     except (ValueError, KeyError, TypeError, OSError, RecursionError, http.client.HTTPException):
         return str(error.reason)
+
+
+# ── server-sent events ───────────────────────────────────────────────────────────────────────────────────────────────
+Open = Callable[[int | None], http.client.HTTPResponse | None]
+
+
+def followed(opened: Open, after: int | None) -> Iterator[dict[str, Json]]:
+    """All events after a number, over as many connections as it takes."""
+    last, state = after, None
+    heard_at = time.monotonic()
+    while True:
+        try:
+            answer = opened(last)
+            if answer is None:
+                return
+            with answer:
+                for event in events_in(answer):
+                    last = event.get("id", last)
+                    is_new = event["event"] != "state" or event != state
+                    if event["event"] == "state":
+                        state = event
+                    if is_new:
+                        yield event
+                    if event["event"] == "state" and event.get("is_over"):
+                        return
+        except Unavailable:
+            if time.monotonic() - heard_at > GIVE_UP_SECONDS:
+                raise
+        except LrsweepError:  # some of which are ValueErrors
+            raise
+        except (OSError, ValueError, http.client.HTTPException):  # it broke off
+            heard_at = time.monotonic()
+        else:
+            heard_at = time.monotonic()
+        time.sleep(AGAIN_SECONDS)
+
+
+def events_in(lines: IO[bytes]) -> Iterator[dict[str, Json]]:
+    """As they come; comments and what is cut off are none. Raises ValueError for a line that is no event's."""
+    kind, number, data = "message", "", ""
+    while line := lines.readline(LARGEST_LINE):
+        field, _, value = line.decode().rstrip("\r\n").partition(": ")
+        if field == "event":
+            kind = value
+        elif field == "id":
+            number = value
+        elif field == "data":
+            data += value
+        elif not line.strip():
+            if data:
+                yield {**json.loads(data), "event": kind, **({"id": int(number)} if number else {})}
+            kind, number, data = "message", "", ""
+
+
+# ── what is given ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _body(asked: Mapping[str, Json]) -> bytes:
+    return json.dumps(asked).encode()
+
+
+def _checked_key(key: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,200}", key):
+        raise InvalidInput(
+            f"Client.start: key is {key[:100]!r}; wanted are 1 to 200 visible ASCII signs, such as a date."
+        )
+    return key
 
 
 def _is_address(url: str) -> bool:

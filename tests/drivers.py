@@ -173,6 +173,10 @@ class Home:
         a_study(self.folder, trials=self.trials, text=self.study)
 
     def start(self, *options: str, fault: str = "", **environ: str) -> Driver:
+        return self.start_command("run", str(self.folder / "tiny.toml"), *options, fault=fault, **environ)
+
+    def start_command(self, *arguments: str, fault: str = "", **environ: str) -> Driver:
+        """Another one than ``run``."""
         self._started += 1
         folder = self.folder / f"driver-{self._started}"
         folder.mkdir()
@@ -182,7 +186,6 @@ class Home:
         context.set_forkserver_preload(PRELOAD)
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("LRSWEEP_", "MLFLOW_"))}
         own = {"LRSWEEP_HOME": str(self.path), "LRSWEEP_ENGINE": "sequential", "LRSWEEP_FAULT": fault}
-        arguments = ["run", str(self.folder / "tiny.toml"), *options]
         process = context.Process(target=_live, args=(arguments, {**outer, **own, **self.environ, **environ}, folder))
         process.start()
         atexit.register(process.kill)  # a stopped one that a failed test leaves would be waited for

@@ -21,7 +21,9 @@ from lrsweep.champion.value import ChampionChoice
 from lrsweep.records import StudyRow, SweepRow, SweepStatus
 from lrsweep.store import Store, open_store
 from lrsweep.store.champions import Action, Alias, ChampionRow
+from lrsweep.store.queue import Registered
 from lrsweep.store.tokens import Scope, digest_of, new_token
+from lrsweep.study import ResolvedStudy
 from tests.choices import choice
 from tests.commands import start_lrsweep
 from tests.looked import a_driven_bench
@@ -70,8 +72,8 @@ class Served:
     def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
         return self.ask("GET", path, token=token, headers=headers)
 
-    def post(self, path: str, body: Any, token: str | None = None) -> Answer:
-        return self.ask("POST", path, token=token, body=body)
+    def post(self, path: str, body: Any, token: str | None = None, **headers: str) -> Answer:
+        return self.ask("POST", path, token=token, body=body, headers=headers)
 
     def ask(
         self,
@@ -150,6 +152,18 @@ def begin(store: Store, name: str, sweep_id: str) -> None:
     store.register_study(lease, row)
     store.create_sweep(lease, SweepRow(sweep_id, name, study.generation))
     store.release_lease(lease)
+
+
+def register(url: str, name: str, study: ResolvedStudy = STUDY) -> None:
+    """As ``lrsweep register`` does it, of a study that no worker of a test reads again."""
+    mine = replace(study, name=name)
+    store = open_store(url)
+    try:
+        spec = json.loads(json.dumps(mine.spec()))
+        kept = Registered(name, "/nowhere", "", source=f"{name}.toml", meaning=mine.meaning, generation=mine.generation)
+        store.queue.register(replace(kept, spec=spec))
+    finally:
+        store.close()
 
 
 def promote(store: Store, value: ChampionChoice, alias: Alias = Alias.CHAMPION) -> None:

@@ -17,6 +17,8 @@ from lrsweep.cli.commands.handing import diff, export
 from lrsweep.cli.commands.importing import import_trials
 from lrsweep.cli.commands.keeping import db_backup, db_check, db_restore, db_upgrade, delete, export_results, prune
 from lrsweep.cli.commands.looking import cancel, doctor, list_studies, reproduce, show, status
+from lrsweep.cli.commands.nightly import nightly_history, nightly_promote, nightly_run, nightly_show
+from lrsweep.cli.commands.nightly_install import nightly_install
 from lrsweep.cli.commands.promoting import demote, history, promote
 from lrsweep.cli.commands.reporting import report
 from lrsweep.cli.commands.results import ui
@@ -25,6 +27,7 @@ from lrsweep.cli.commands.schedules import families, preview
 from lrsweep.cli.commands.serving import serve, token_create, token_list, token_revoke
 from lrsweep.cli.commands.studies import new_study, plan, schema
 from lrsweep.cli.commands.tracking import sync
+from lrsweep.cli.commands.working import register, worker
 from lrsweep.cli.commands.workloads import check_workload, new_workload, range_test
 from lrsweep.cli.options import EXIT_CODES
 from lrsweep.cli.usage import asked
@@ -51,9 +54,16 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "export": export,
     "cancel": cancel,
     "reproduce": reproduce,
+    "nightly run": nightly_run,
+    "nightly history": nightly_history,
+    "nightly show": nightly_show,
+    "nightly promote": nightly_promote,
+    "nightly install": nightly_install,
     "doctor": doctor,
     "ui": ui,
+    "register": register,
     "serve": serve,
+    "worker": worker,
     "token create": token_create,
     "token revoke": token_revoke,
     "token list": token_list,
@@ -74,6 +84,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 
 GROUPS: Mapping[str, str] = {
     "new": "Writes files to begin with.",
+    "nightly": "Asks every night whether the choice in force is still the one to use.",
     "token": "Says who may ask the service.",
     "db": "Looks after the databases: migrates, checks, saves and brings back.",
 }

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 EXIT_CODES = """\
-Exit codes: 0 done · 64 bad study or setting · 69 database or tracking unreachable at the start · 70 failures stopped
-the sweep, every training failed, or a check did · 75 try again · 99 held by another driver · 124 the deadline passed
-first · 130, 143 a signal."""
+Exit codes: 0 done · 4 a night found a change · 64 bad study or setting · 69 database or tracking unreachable at the
+start · 70 failures stopped the sweep, every training failed, or a check did · 75 try again · 99 held by another driver
+· 124 the deadline passed first · 130, 143 a signal."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
 DeviceOption = Annotated[

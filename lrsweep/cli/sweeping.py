@@ -48,7 +48,7 @@ def sweep(
     options = Options(
         device=(study.run.device or device) if device == "auto" else device,
         another=another,
-        deadline_seconds=study.run.deadline if deadline is None else _deadline_of(deadline),
+        deadline_seconds=study.run.deadline if deadline is None else deadline_of(deadline),
         engine=_engine_of(engine, study, settings.engine),
         faults=settings.faults,
     )
@@ -121,7 +121,7 @@ def _engine_of(option: str | None, study: Study, default: EngineOption) -> Engin
     return default if study.run.engine is None else EngineOption.parsed(study.run.engine, "run.engine")
 
 
-def _deadline_of(text: str) -> float:
+def deadline_of(text: str) -> float:
     seconds = seconds_of(text)
     if seconds is None:
         raise SettingsError(f"--deadline is {text!r}; wanted a time above 0 such as '90s', '10m' or '6h'.")

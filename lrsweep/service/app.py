@@ -12,12 +12,16 @@ from fastapi import FastAPI
 
 from lrsweep import __version__
 from lrsweep.service.answers import Answers
+from lrsweep.service.following import Streams
 from lrsweep.service.guard import Guard
-from lrsweep.service.kept import Kept
+from lrsweep.service.kept import Kept, Made
+from lrsweep.service.landing.gathering import Gathering
+from lrsweep.service.landing.mlflow import Mlflow
+from lrsweep.service.landing.sessions import Sessions
 from lrsweep.service.metrics import Requests
 from lrsweep.service.problems import handle_problems
 from lrsweep.service.results import Results
-from lrsweep.service.routes import health, schedules, studies, sweeps
+from lrsweep.service.routes import events, health, landing, schedules, starting, studies, sweeps
 from lrsweep.service.routes.common import Parts
 from lrsweep.service.shield import Shield
 from lrsweep.service.sources import Sources
@@ -26,17 +30,20 @@ THREADS = 8
 """Requests that are answered at a time; more would take turns at Python's lock, and at the pool's connections."""
 PREVIEWS = 2
 """That compute at a time: a program that asks for many leaves the other threads to others."""
+LOOKUPS = 2
+"""In MLflow, at a time."""
 KEPT_BYTES = 64 * 2**20
+PAGES_BYTES = 4 * 2**20
 ABOUT = """\
 Which learning-rate schedule to use, and how far that is shown: what `lrsweep` has found, for programs.
 
-What is refused is told as `application/problem+json`: what was given, what is wanted, what to do. Nothing
-here starts a training or changes a result."""
+What is refused is told as `application/problem+json`: what was given, what is wanted, what to do. Sweeps
+of registered studies can be asked for; a worker trains them, and nothing here changes a result."""
 
 
-def make_app(results: Results, sources: Sources, *, is_local: bool, per_second: float) -> FastAPI:
+def make_app(results: Results, *, is_local: bool, per_second: float, mlflow: Mlflow | None = None) -> FastAPI:
     """``is_local``: it listens on loopback alone, and needs no token until one is made. ``per_second``: requests of
-    each caller."""
+    each caller. ``mlflow``: a server whose pages are linked to."""
     app = FastAPI(
         title="lrsweep",
         description=ABOUT,
@@ -46,7 +53,7 @@ def make_app(results: Results, sources: Sources, *, is_local: bool, per_second: 
         lifespan=_few_threads,
         separate_input_output_schemas=False,
     )
-    requests, kept = Requests(), Kept(KEPT_BYTES)
+    requests, kept, sources = Requests(), Kept[Made](KEPT_BYTES), Sources()
     app.state.parts = Parts(
         results=results,
         sources=sources,
@@ -55,9 +62,15 @@ def make_app(results: Results, sources: Sources, *, is_local: bool, per_second: 
         kept=kept,
         requests=requests,
         previews=CapacityLimiter(PREVIEWS),
+        sessions=Sessions(),
+        streams=Streams(),
+        gathering=Gathering(sources),
+        pages=Kept[Made](PAGES_BYTES),
+        lookups=CapacityLimiter(LOOKUPS),
+        mlflow=mlflow,
         version=__version__,
     )
-    for part in (studies, sweeps, schedules, health):
+    for part in (studies, sweeps, starting, events, schedules, health, landing):
         app.include_router(part.router)
     handle_problems(app)
     app.add_middleware(Shield, requests=requests)

@@ -17,14 +17,17 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from lrsweep.errors import InvalidInput, LrsweepError, StoreUnavailable, TryAgain, Unavailable, did_you_mean
 from lrsweep.records import Json
 from lrsweep.redaction import masked, public_text
 
 MEDIA_TYPE = "application/problem+json"
+VERSION = "/v1"
 RETRY_SECONDS = 5
 NAMES_TOLD = 50
 LONGEST_GIVEN = 100
@@ -120,19 +123,54 @@ def handle_problems(app: FastAPI) -> None:
             said = "the body of the request cannot be read; wanted is one JSON object, in UTF-8."
             return response_of(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, said))
         said = {
-            HTTPStatus.NOT_FOUND: f"there is nothing at {quoted(request.url.path)}. /openapi.json lists what there is.",
-            HTTPStatus.METHOD_NOT_ALLOWED: f"{quoted(request.url.path)} does not take {quoted(request.method)}.",
+            HTTPStatus.NOT_FOUND: _nothing_at(request),
+            HTTPStatus.METHOD_NOT_ALLOWED: _not_a_method(request, Headers(error.headers).get("allow", "")),
         }.get(status, str(error.detail))
         return response_of(Refused(status, said, headers=error.headers))
 
-    async def not_as_wanted(_: Request, error: Exception) -> Response:
+    async def not_as_wanted(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        kind = request.headers.get("content-type", "")
+        if any(each.get("loc") == ("body",) for each in error.errors()) and not _is_json(kind):
+            return response_of(_another_kind(kind))
         return response_of(invalid(error.errors()))
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(LrsweepError, raised)
     app.add_exception_handler(HTTPException, by_routing)
     app.add_exception_handler(RequestValidationError, not_as_wanted)
+
+
+def _nothing_at(request: Request) -> str:
+    """With the address that was probably meant: the routes for programs begin with their version."""
+    path, versioned = request.url.path, f"{VERSION}{request.url.path}"
+    scope = {**request.scope, "path": versioned}
+    meant = any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)
+    hint = f" Did you mean {quoted(versioned)}?" if meant else ""
+    return f"there is nothing at {quoted(path)}.{hint} /openapi.json lists what there is."
+
+
+def _not_a_method(request: Request, allowed: str) -> str:
+    wanted = f"; wanted is {allowed}" if allowed else ""
+    return f"{quoted(request.url.path)} does not take {quoted(request.method)}{wanted}."
+
+
+def _is_json(content_type: str) -> bool:
+    """
+    >>> _is_json("application/json; charset=utf-8"), _is_json("application/merge-patch+json"), _is_json("text/plain")
+    (True, True, False)
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _another_kind(content_type: str) -> Refused:
+    given = f"the Content-Type is {quoted(content_type)}" if content_type else "the body has no Content-Type"
+    return Refused(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"{given}; wanted is application/json, with one JSON object in UTF-8.",
+        headers={"Accept-Post": "application/json"},
+    )
 
 
 def invalid(errors: Sequence[Any]) -> Refused:

@@ -90,8 +90,9 @@ def _file_of(found: Probed) -> File | None:
 
 # ── what is asked of it more than once ───────────────────────────────────────────────────────────────────────────────
 def study_names(store: Store) -> list[str]:
-    """In their order, those too of which a champion is all that is left."""
-    return sorted({row.name for row in store.studies()} | {row.name for row in store.champions.rows()})
+    """In their order, those too of which a champion is all that is left, or that are registered and have not begun."""
+    registered = {row.study for row in store.queue.registered()}
+    return sorted({row.name for row in store.studies()} | {row.name for row in store.champions.rows()} | registered)
 
 
 def champions_of(store: Store, name: str) -> dict[Alias, ChampionRow]:

@@ -37,6 +37,17 @@ STANDING: dict[str, JsonValue] = {
 }
 
 
+QUEUE: dict[str, JsonValue] = {
+    "state": "ended",
+    "asked_at": "2026-11-20T01:59:58+00:00",
+    "ended_at": "2026-11-20T02:00:24+00:00",
+    "attempts": 1,
+    "is_cancelled": False,
+    "deadline_seconds": None,
+    "error": None,
+}
+
+
 class Answered(BaseModel):
     """An answer: more keys may come."""
 
@@ -112,6 +123,8 @@ class StudyAnswer(Answered):
                     "sweeps": [
                         {"sweep": STANDING["sweep"], "status": "finished", "began": "2026-11-20T02:00:00+00:00"}
                     ],
+                    "is_registered": True,
+                    "queued": [],
                 }
             ]
         },
@@ -124,6 +137,10 @@ class StudyAnswer(Answered):
     candidate: dict[str, Any] | None
     sweeps: list[dict[str, Any]]
     """the newest first, 100 at most"""
+    is_registered: bool
+    """whether it may be started here: POST its sweeps"""
+    queued: list[dict[str, Any]]
+    """what was asked for and is not over"""
 
 
 class ScheduleAnswer(Answered):
@@ -176,18 +193,87 @@ class ScheduleAnswer(Answered):
 class SweepAnswer(Answered):
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**STANDING, "generation": "9b1d", "links": {"report": "/v1/sweeps/3fa1c2d4/report"}}]
+            "examples": [
+                {
+                    **STANDING,
+                    "generation": "9b1d",
+                    "is_over": True,
+                    "queue": QUEUE,
+                    "links": {"report": "/v1/sweeps/3fa1c2d4/report"},
+                }
+            ]
         },
     )
     study: str
     sweep: str
     generation: str
     state: str
-    """running, ending, unfinished, finished, stopped or cancelled"""
+    """queued or starting before it has begun (cancelled or failed where that was all); then running, ending,
+    unfinished, finished, stopped or cancelled"""
     is_driven: bool
+    is_over: bool
+    """whether nothing goes on with it by itself"""
     trials_told: int
     trials_wanted: int | None
+    queue: dict[str, Any] | None
+    """of one that was asked for over HTTP: queued, claimed (by a worker), ended, failed or cancelled, and why"""
     links: dict[str, str]
+
+
+class StartQuestion(BaseModel):
+    """How to start a sweep; nothing of what is trained."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"deadline": "6h", "another": False}]},
+    )
+    deadline: Annotated[str, Field(max_length=20)] | None = None
+    """a time such as "90s", "10m" or "6h", after which it stops in order; the study's own by default"""
+    another: bool = False
+    """whether to start another sweep although one of the same generation exists"""
+
+
+class StartAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "study": "digits",
+                    "sweep": STANDING["sweep"],
+                    "course": "first",
+                    "asked_at": QUEUE["asked_at"],
+                    "deadline_seconds": 21600,
+                    "another": False,
+                    "links": {"events": "/v1/sweeps/3fa1c2d4/events"},
+                }
+            ]
+        },
+    )
+    study: str
+    sweep: str
+    """the unfinished one that goes on, or the new one"""
+    course: str | None
+    """continue; first, changed, cancelled or another: a new one, and why; nothing: it is finished, and nothing was
+    queued"""
+    asked_at: str | None
+    deadline_seconds: float | None
+    another: bool
+    links: dict[str, str]
+
+
+class CancelAnswer(Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"study": "digits", "sweep": STANDING["sweep"], "state": "running", "is_cancelled": True}]
+        },
+    )
+    study: str
+    sweep: str
+    state: str
+    """cancelled, or what it still is: who drives it saves what runs first"""
+    is_cancelled: bool
 
 
 class FamiliesAnswer(Answered):

@@ -4,7 +4,9 @@ addresses.py ── which databases, which schema           rules.py ── what
 opening.py ──── engine, checks, migrations              memory.py ─ the contract in dictionaries
 faults.py ───── a database's errors in our words        sql.py ──── the contract in SQL, tables in models.py
 champions.py ── who was promoted: rows, rules, contract; champions_memory.py and champions_sql.py keep it
+queue.py ────── sweeps that are asked for over HTTP: the same three
 tokens.py ───── who may ask the service: the same three
+nights.py ───── what nights compare and have found: the same three
 """
 
 from lrsweep.store.addresses import normalised, with_schema

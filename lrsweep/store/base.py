@@ -33,6 +33,8 @@ from lrsweep.records import (
     TrialState,
 )
 from lrsweep.store.champions import Champions
+from lrsweep.store.nights import Nights
+from lrsweep.store.queue import Queue
 from lrsweep.store.tokens import Tokens
 
 
@@ -82,6 +84,14 @@ class Store(Protocol):
     @property
     def champions(self) -> Champions:
         """Who was promoted, and what the test sets were read for."""
+
+    @property
+    def nights(self) -> Nights:
+        """What nights compare, and what came of them."""
+
+    @property
+    def queue(self) -> Queue:
+        """Sweeps that are asked for over HTTP, and the studies that may be."""
 
     @property
     def tokens(self) -> Tokens:
@@ -256,6 +266,9 @@ class Store(Protocol):
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         """In the order in which they were committed."""
+
+    def events_after(self, sweep: SweepRow, number: int, count: int) -> Sequence[tuple[int, Event]]:
+        """The next so many of the sweep's own, with their numbers, which grow in the order of commits."""
 
     def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
         """The last so many, or of one kind alone, in the order in which they were committed."""

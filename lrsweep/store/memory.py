@@ -29,6 +29,8 @@ from lrsweep.store import rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_memory import MemoryChampions
+from lrsweep.store.nights_memory import MemoryNights
+from lrsweep.store.queue_memory import MemoryQueue
 from lrsweep.store.rules import Holding
 from lrsweep.store.tables_memory import Tables, Writing, add, known, matches, next_number
 from lrsweep.store.tokens_memory import MemoryTokens
@@ -42,6 +44,8 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._tables = Tables()
         self.champions = MemoryChampions(clock)
+        self.nights = MemoryNights(clock)
+        self.queue = MemoryQueue(clock)
         self.tokens = MemoryTokens(clock)
 
     def close(self) -> None:
@@ -327,6 +331,10 @@ class MemoryStore:
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         return [copy.deepcopy(event) for event in self._read().events.values() if event.study == study]
+
+    def events_after(self, sweep: SweepRow, number: int, count: int) -> Sequence[tuple[int, Event]]:
+        found = [(key + 1, event) for key, event in self._read().events.items() if event.sweep_id == sweep.sweep_id]
+        return copy.deepcopy([each for each in found if each[0] > number][:count])
 
     def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
         found = [event for event in self.events(study) if kind in (None, event.kind)]

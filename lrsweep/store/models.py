@@ -244,15 +244,20 @@ registered = sa.Table(
     sa.Column("folder", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("who", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("meaning", sa.Text, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
 )
-"""Studies that may be started over HTTP: the checked file's text, and the folder that its paths are relative to."""
+"""Studies that may be started over HTTP: the checked file's text, the folder that its paths are relative to, and what
+the workload made of it, so that the service knows whether a sweep of it goes on."""
 
 queued = sa.Table(
     "lrs_queued",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
-    sa.Column("sweep_id", sa.Text, nullable=False, unique=True),
+    sa.Column("sweep_id", sa.Text, nullable=False, index=True),
     sa.Column("study", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("asked_by", sa.Text, nullable=False),
@@ -264,7 +269,9 @@ queued = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("ended_at", sa.Double),
     sa.Column("error", sa.Text),
+    sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("study", "asked_by", "idempotency_key"),
     sa.Index(None, "state", "id"),
 )
-"""Sweeps that were asked for over HTTP, and the lease of the worker that has claimed one."""
+"""Sweeps that were asked for over HTTP, and the lease of the worker that has claimed one. One that was left unfinished
+may be asked for again: then several rows have its id."""

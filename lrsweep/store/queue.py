@@ -1,10 +1,12 @@
-"""Sweeps that are asked for over HTTP, and the studies that may be. Rows, rules, one contract.
+"""Sweeps that are asked for over HTTP, and the studies that may be. Rows, one contract.
 
     queued ──> claimed (a worker's lease) ──> ended | failed
-       └──> cancelled        └──> queued again, where the worker died or was stopped
+       └──> cancelled <──────┴──> queued again, where the worker died or was stopped
 
 A claim is a lease: its worker renews it, and whoever asks for work takes over one that has expired or whose worker is
 known to have died. Only who holds the claim's token ends it.
+
+``queue_rules.py`` says what each change means, ``queue_memory.py`` and ``queue_sql.py`` keep the rows.
 """
 
 from __future__ import annotations
@@ -23,10 +25,16 @@ class Registered:
 
     study: str
     folder: str
-    """that the paths in the text are relative to"""
+    """the working folder in which it was checked: paths in the text, and the file's own, are relative to it"""
     text: str
     """of the study's file, which was checked"""
     who: str | None = None
+    source: str = ""
+    """the file"""
+    meaning: str = ""
+    """as its workload said it, with the two below: whether a sweep of it goes on follows from them"""
+    generation: str = ""
+    spec: Mapping[str, Json] = field(default_factory=dict)
     id: int = 0
     at: float = 0.0
 
@@ -57,11 +65,16 @@ class Queued:
     owner: str | None = None
     """the worker's process, see ``sweep.owner``"""
     token: str | None = None
+    """of the claim, new with each"""
     expires_at: float | None = None
+    """of the claim; of one that waits: not to be claimed before"""
     attempts: int = 0
+    """times that a worker has begun with it, those left out where somebody else drove the study"""
     ended_at: float | None = None
     error: str | None = None
-    """a sentence, of one that failed"""
+    """a sentence: why it failed, or came to its end early"""
+    is_cancelled: bool = False
+    """a wish: its worker, or the next one, ends the sweep"""
     id: int = 0
     at: float = 0.0
 
@@ -77,10 +90,13 @@ class Queue(Protocol):
 
     def add(self, asked: Queued) -> tuple[Queued, bool]:
         """Queues it; or finds the one that has its study, caller and idempotency key; whether it is new. Raises
-        ValueError where another one of its study waits or is under way."""
+        ValueError where another one of its study waits or is under way, or where JSON cannot hold its options."""
 
     def rows(self, study: str | None = None) -> Sequence[Queued]:
         """Oldest first."""
+
+    def waiting(self) -> Sequence[Queued]:
+        """Those that are not over, oldest first."""
 
     def row(self, sweep_id: str) -> Queued:
         """The newest that asked for the sweep. Raises KeyError where none did."""
@@ -89,15 +105,17 @@ class Queue(Protocol):
         """The oldest that waits, or whose worker's lease has expired or is known to be dead; None where there is
         nothing to do. ``is_dead`` is asked outside the transaction."""
 
-    def renew(self, claimed: Queued, *, seconds: float) -> None:
-        """Raises LeaseLost where the claim has gone to another worker."""
+    def renew(self, claimed: Queued, *, seconds: float) -> Queued:
+        """As it is now: it may be to be cancelled. Raises LeaseLost where the claim has gone to another worker, or is
+        over."""
 
-    def queue_again(self, claimed: Queued) -> Queued:
-        """For another worker, or this one later. Raises LeaseLost."""
+    def queue_again(self, claimed: Queued, *, after_seconds: float = 0.0, is_attempt: bool = True) -> Queued:
+        """For another worker, or this one later, and not before so many seconds; ``is_attempt`` says whether this one
+        counts. Raises LeaseLost."""
 
     def end(self, claimed: Queued, state: QueueState, *, error: str | None = None) -> Queued:
         """Raises LeaseLost."""
 
-    def cancel(self, sweep_id: str) -> Queued:
-        """One that waits. Raises KeyError where none did ask for it, ValueError where it waits no more: then it is the
-        sweep that is to be cancelled."""
+    def cancel(self, sweep_id: str, *, has_begun: bool = False) -> Queued:
+        """One that waits is over; one that is claimed, or whose sweep has begun, gets the wish. Raises KeyError where
+        nobody asked for it, ValueError where it is over."""

@@ -33,6 +33,8 @@ from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_sql import SqlChampions
 from lrsweep.store.faults import while_open
+from lrsweep.store.nights_sql import SqlNights
+from lrsweep.store.queue_sql import SqlQueue
 from lrsweep.store.removal import next_number, remove_trials
 from lrsweep.store.rules import Holding
 from lrsweep.store.tokens_sql import SqlTokens
@@ -46,6 +48,8 @@ class SqlStore:
         self._engine = engine
         self._writer = writing(engine)
         self.champions = SqlChampions(engine)
+        self.nights = SqlNights(engine)
+        self.queue = SqlQueue(engine)
         self.tokens = SqlTokens(engine)
 
     def close(self) -> None:
@@ -329,6 +333,13 @@ class SqlStore:
     # ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
     def events(self, study: str) -> Sequence[Event]:
         return self._rows(Event, select(Event, models.event).filter_by(study=study).order_by(models.event.c.id))
+
+    def events_after(self, sweep: SweepRow, number: int, count: int) -> Sequence[tuple[int, Event]]:
+        c = models.event.c
+        mine = (c.study == sweep.study, c.sweep_id == sweep.sweep_id, c.id > number)
+        query = select(Event, models.event).add_columns(c.id).where(*mine).order_by(c.id).limit(count)
+        with self._transaction(self._engine) as connection:
+            return [(row.pop("id"), Event(**row)) for row in map(dict, connection.execute(query).mappings())]
 
     def last_events(self, study: str, count: int, *, kind: str | None = None) -> Sequence[Event]:
         query = select(Event, models.event).filter_by(study=study).order_by(models.event.c.id.desc()).limit(count)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
+from lrsweep.errors import SettingsError
 from lrsweep.executors.choosing import Measurer
 from lrsweep.executors.chosen import measuring_plans
 from lrsweep.records import Crew, Json, Origin, Status, SweepRow, SweepStatus
@@ -48,6 +49,11 @@ class Course(StrEnum):
         return self not in (Course.CONTINUE, Course.NOTHING)
 
 
+def new_id() -> str:
+    """Of a sweep that begins."""
+    return secrets.token_hex(8)
+
+
 def course_of(store: Store, study: ResolvedStudy, found: SweepRow | None, another: When) -> Course:
     """``found`` is the newest sweep of the file's generation."""
     if found is None:
@@ -58,6 +64,24 @@ def course_of(store: Store, study: ResolvedStudy, found: SweepRow | None, anothe
         return Course.CANCELLED
     is_read = another == "never" and found.status is SweepStatus.FINISHED and is_over(store, found, study)
     return Course.NOTHING if is_read else Course.CONTINUE
+
+
+def settled(store: Store, study: ResolvedStudy, found: SweepRow | None, sweep_id: str, another: When) -> When:
+    """Whether a driver begins another sweep, where it was settled before which one it is to drive.
+
+    Raises SettingsError where that cannot be it any more: nothing is begun or continued that nobody has asked for.
+    """
+    if found is not None and found.sweep_id == sweep_id:
+        return "never"
+    if any(each.sweep_id == sweep_id for each in store.sweeps(study.name)):
+        why = f"{changed_sentence(store, study)}" if found is None else f"a later one, {found.sweep_id}, has begun"
+        raise SettingsError(f"sweep {sweep_id} does not go on: {why}. Ask again: then it is settled anew.")
+    if another == "never" and found is not None and not course_of(store, study, found, another).is_new:
+        raise SettingsError(
+            f"a new sweep was asked for, and meanwhile {found.sweep_id} has begun, which is {found.status.value}. Ask "
+            "again: then it is settled anew."
+        )
+    return "always" if another == "always" else "never"
 
 
 def changed_sentence(store: Store, study: ResolvedStudy) -> str:
@@ -139,8 +163,11 @@ def continued_or_new(
     found: SweepRow | None,
     another: When,
     say: Callable[[str], None],
+    *,
+    sweep_id: str | None = None,
 ) -> SweepRow:
-    """The sweep to drive; a new one has its id committed before the first ask. Others that were left are stopped."""
+    """The sweep to drive; a new one has its id committed before the first ask, and ``sweep_id`` is that id where it is
+    given. Others that were left are stopped."""
     course = course_of(store, study, found, another)
     if course is Course.CHANGED:
         say(f"{changed_sentence(store, study)}: this is a new sweep; the earlier results stay")
@@ -154,15 +181,20 @@ def continued_or_new(
                     store.queue_again(lease, row.training_id, reason="another sweep was started")
             status = SweepStatus.CANCELLED if left.is_cancelled else SweepStatus.STOPPED
             store.update_sweep(lease, left.sweep_id, status=status)
-    return created(store, lease, study, say) if chosen is None else _warmed(store, lease, study, chosen, say)
+    if chosen is None:
+        return created(store, lease, study, say, sweep_id=sweep_id)
+    return _warmed(store, lease, study, chosen, say)
 
 
-def created(store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str], None]) -> SweepRow:
+def created(
+    store: Store, lease: Lease, study: ResolvedStudy, say: Callable[[str], None], *, sweep_id: str | None = None
+) -> SweepRow:
     """The exponents are frozen, and what earlier generations found is taken over."""
     same = {row.generation for row in store.studies(study.name) if row.meaning == study.meaning}
     earlier = [sweep for sweep in store.sweeps(study.name) if sweep.generation in same]
     settings = {RATE_EXPONENTS_KEY: frozen_for(study, earlier)}
-    sweep = store.create_sweep(lease, SweepRow(secrets.token_hex(8), study.name, study.generation, settings=settings))
+    new = SweepRow(sweep_id or new_id(), study.name, study.generation, settings=settings)
+    sweep = store.create_sweep(lease, new)
     return _warmed(store, lease, study, sweep, say)
 
 

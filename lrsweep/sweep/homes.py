@@ -49,4 +49,6 @@ class Options:
     """whether to start another sweep although one of the same generation exists"""
     deadline_seconds: float | None = None
     engine: EngineOption = DEFAULT
+    sweep_id: str | None = None
+    """of the sweep to drive, where it was settled before: it is continued, or a new one gets it"""
     faults: Faults = field(default_factory=Faults)

@@ -30,6 +30,7 @@ from lrsweep.sweep.beginning import (
     paced,
     resolved_in,
     say_of_another_seed,
+    settled,
     trials_left,
     used_up,
 )
@@ -47,6 +48,7 @@ from lrsweep.sweep.optuna_copy import close_copy, copy_name, open_copy, without_
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
 from lrsweep.sweep.refusals import completed
+from lrsweep.sweep.remembering import remember
 from lrsweep.sweep.script_settings import with_agreed_settings
 from lrsweep.sweep.stopping import Cancelled, Stop
 from lrsweep.sweep.trust import calibrating, rung_trusts
@@ -103,9 +105,14 @@ def run_sweep(
         if study.workload.name == command.NAME:
             resolved = with_agreed_settings(store, replace(resolved, scripts_at_once=executor.free), say)
         found = newest_sweep(store, resolved)
-        if found is not None and options.another == "never":
+        if options.sweep_id is not None:
+            another = settled(store, resolved, found, options.sweep_id, options.another)
+        else:
+            another = options.another
+            remember(store, study, resolved)
+        if found is not None and another == "never":
             say_of_another_seed(store, resolved, say)
-            if course_of(store, resolved, found, options.another) is Course.NOTHING:
+            if course_of(store, resolved, found, another) is Course.NOTHING:
                 say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
                 resolved = resolved_in(found, resolved)
                 return _result(store, resolved, found, homes, startup_seconds=0.0)
@@ -117,7 +124,7 @@ def run_sweep(
         copy = open_copy(homes.optuna_url, resolved)
         tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
         keep()
-        sweep = continued_or_new(store, lease, resolved, found, options.another, say)
+        sweep = continued_or_new(store, lease, resolved, found, another, say, sweep_id=options.sweep_id)
         options.faults.passing("after-create")
         resolved = resolved_in(sweep, resolved)
         left = math.inf if options.deadline_seconds is None else options.deadline_seconds - (time.monotonic() - began)

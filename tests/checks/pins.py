@@ -1,6 +1,6 @@
 """Exact versions: ``constraints.txt`` from what pip resolves. Run by ``make constraints``::
 
-pip install --dry-run --ignore-installed --report REPORT '.[dev,peers,ray,service]'
+pip install --dry-run --ignore-installed --report REPORT '.[dev,nightly,peers,ray,service]'
 python -m tests.checks.pins REPORT constraints.txt
 """
 

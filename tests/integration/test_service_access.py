@@ -15,7 +15,7 @@ from lrsweep.service.guard import BELIEVED
 from lrsweep.store import open_store
 from lrsweep.store.tokens import Scope
 from tests.looked import Typed, typed
-from tests.served import PROMOTED, SWEEP, SWEPT, Served, fill, give, served, until
+from tests.served import PROMOTED, SWEEP, SWEPT, Served, fill, give, register, served, until
 
 ROUTES = {
     "GET /v1/studies": "/v1/studies",
@@ -23,6 +23,9 @@ ROUTES = {
     "GET /v1/studies/{name}/schedule": f"/v1/studies/{PROMOTED}/schedule",
     "GET /v1/sweeps/{sweep_id}": f"/v1/sweeps/{SWEEP}",
     "GET /v1/sweeps/{sweep_id}/report": f"/v1/sweeps/{SWEEP}/report",
+    "POST /v1/studies/{name}/sweeps": f"/v1/studies/{SWEPT}/sweeps",
+    "POST /v1/sweeps/{sweep_id}/cancel": f"/v1/sweeps/{SWEEP}/cancel",
+    "GET /v1/sweeps/{sweep_id}/events": f"/v1/sweeps/{SWEEP}/events",
     "GET /v1/families": "/v1/families",
     "POST /v1/preview": "/v1/preview",
     "GET /metrics": "/metrics",
@@ -31,6 +34,8 @@ ROUTES = {
 }
 OPEN = ("GET /healthz", "GET /readyz")
 """For whoever watches the process: they tell nothing of the results."""
+WRITES = {"POST /v1/studies/{name}/sweeps": 200, "POST /v1/sweeps/{sweep_id}/cancel": 409}
+"""What needs the scope run, and its answer of a sweep that has ended."""
 HOLDERS = ("nobody", "wrong", "empty", "revoked", "read", "run", "admin")
 
 
@@ -46,6 +51,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     home = tmp_path_factory.mktemp("guarded") / "home"
     url = f"sqlite:///{home}/results.db"
     fill(url)
+    register(url, SWEPT)
     tokens: dict[str, str | None] = {scope.value: give(url, scope.value, scope) for scope in Scope}
     tokens |= {"revoked": give(url, "old", Scope.ADMIN), "nobody": None, "wrong": "lrs_wrong", "empty": ""}
     store = open_store(url)
@@ -58,10 +64,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_every_route_opens_to_whom_it_should(guarded: Guarded, route: str, holder: str) -> None:
-    """Each scope reads; who has no token, a wrong or a revoked one gets 401 and the way to one."""
+    """Each scope reads, and starts and cancels from run on; who has no token, a wrong or a revoked one gets 401 and the
+    way to one."""
     method, _, _ = route.partition(" ")
-    body = {"family": "linear", "steps": 2} if method == "POST" else None
+    body = {"family": "linear", "steps": 2} if route == "POST /v1/preview" else None
     may = route in OPEN or holder in ("read", "run", "admin")
+    if route in WRITES and holder == "read":
+        refused = guarded.service.ask(method, ROUTES[route], token=guarded.tokens[holder])
+        assert refused.status == 403
+        assert "wanted is run" in refused.problem
+        return
 
     def asked() -> int:
         return guarded.service.ask(method, ROUTES[route], token=guarded.tokens[holder], body=body).status
@@ -71,7 +83,7 @@ def test_every_route_opens_to_whom_it_should(guarded: Guarded, route: str, holde
     if answer.status == 429:  # the second of two wrong ones
         until(lambda: asked() == 401, "it is slowed down")
         return
-    assert answer.status == (200 if may else 401)
+    assert answer.status == (WRITES.get(route, 200) if may else 401)
     if not may:
         assert answer.headers["www-authenticate"] == 'Bearer realm="lrsweep"'
         assert "lrsweep token create" in answer.problem

@@ -262,9 +262,20 @@ def test_an_unknown_sweep_is_refused_with_the_ids_that_there_are(service: Served
 
 # ── schedules ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_families_are_those_of_the_command(service: Served, tmp_path: Path) -> None:
-    """`lrsweep families --json`, in an object."""
+    """`lrsweep families --json`, in an object, without the one that calls a function: it is refused here."""
     told = json.loads(lrsweep("families", "--json", home=tmp_path / "none").out)
-    assert service.get("/v1/families").json == {"families": told}
+    assert "function" in [each["name"] for each in told]
+    assert service.get("/v1/families").json == {"families": [each for each in told if each["name"] != "function"]}
+
+
+@pytest.mark.parametrize("path", ["/studies", "/studies/quick/schedule", "/sweeps/x", "/families", "/preview"])
+def test_an_address_without_its_version_is_refused_with_the_one_that_was_meant(service: Served, path: str) -> None:
+    """404; for one that is nowhere the list of all."""
+    answer = service.get(path)
+    assert (answer.status, f"Did you mean '/v1{path}'?" in answer.problem) == (404, True)
+    elsewhere = service.get(f"/nowhere{path}")
+    assert (elsewhere.status, "Did you mean" in elsewhere.problem) == (404, False)
+    assert "/openapi.json lists" in elsewhere.problem
 
 
 def test_a_preview_gives_the_rates_of_a_family_with_its_settings(service: Served) -> None:
@@ -359,7 +370,10 @@ def test_openapi_has_an_example_of_every_answer_and_names_every_refusal(service:
         "/v1/studies",
         "/v1/studies/{name}",
         "/v1/studies/{name}/schedule",
+        "/v1/studies/{name}/sweeps",
         "/v1/sweeps/{sweep_id}",
+        "/v1/sweeps/{sweep_id}/cancel",
+        "/v1/sweeps/{sweep_id}/events",
         "/v1/sweeps/{sweep_id}/report",
     ]
     models = found["components"]["schemas"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lrsweep.store.tokens import Scope
-from tests.served import SWEEP, SWEPT, Served, fill, give, served
+from tests.served import SWEEP, SWEPT, Served, fill, give, register, served
 
 pytest.importorskip("schemathesis", reason="pip install schemathesis")
 
@@ -24,6 +24,7 @@ KNOWN = f'[parameters]\n"path.name" = "{SWEPT}"\n"path.sweep_id" = "{SWEEP}"\n'
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
     home = tmp_path_factory.mktemp("schema") / "home"
     fill(f"sqlite:///{home}/results.db")
+    register(f"sqlite:///{home}/results.db", SWEPT)
     token = give(f"sqlite:///{home}/results.db", "all", Scope.ADMIN)
     with served(home, "--rate", "100000") as service:
         yield service, token
@@ -47,5 +48,5 @@ def test_nothing_that_the_schema_allows_or_forbids_breaks_the_service(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"}
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "10 passed" in ran.stdout or "Tested: 10" in ran.stdout, ran.stdout
+    assert "13 passed" in ran.stdout or "Tested: 13" in ran.stdout, ran.stdout
     assert service.get("/healthz").status == 200

@@ -59,6 +59,10 @@ def test_a_backup_goes_from_one_kind_of_database_to_the_other_and_back(
         "lrs_champion": 0,
         "lrs_test_read": 0,
         "lrs_token": 0,
+        "lrs_night": 0,
+        "lrs_night_training": 0,
+        "lrs_registered": 0,
+        "lrs_queued": 0,
     }
     back_up(database_url, tmp_path / "again.zip")
     assert tables_of(tmp_path / "again.zip") == tables_of(saved)

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -19,7 +18,6 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from lrsweep.champion.value import ChampionChoice
-from lrsweep.cli.serving.sources import sources
 from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain
 from lrsweep.records import Json, SweepRow
 from lrsweep.service.answers import Answers
@@ -32,8 +30,10 @@ from lrsweep.service.paging import cursor_after, page_of
 from lrsweep.service.problems import Refused, refused_by, unknown
 from lrsweep.service.results import Results
 from lrsweep.service.routes import schedules
+from lrsweep.service.routes.common import MOST_WAITING
 from lrsweep.service.shapes import PreviewQuestion
 from lrsweep.service.shield import HEADERS, Shield
+from lrsweep.service.sources import Sources
 from lrsweep.store import MemoryStore, Store, open_store
 from lrsweep.store.tokens import Scope, digest_of, new_token
 from tests.checks.test_imports import modules_after
@@ -78,6 +78,46 @@ def test_a_scope_that_is_too_small_is_refused_with_the_one_that_is_wanted(has: S
         admitted(guard, token, wanted)
     assert refused.value.status == 403
     assert f"--scope {wanted.value}" in refused.value.detail
+
+
+def test_who_has_signed_in_reads_and_no_more_until_the_token_is_revoked() -> None:
+    """With the token's name, and so its rate; whatever is sent as a token counts before it."""
+    store = MemoryStore()
+    guard, clock = a_guard(store)
+    token = given(store, "boss", Scope.ADMIN)
+    digest = guard.sign_in(token, address="127.0.0.1", host="localhost", cost=1)
+
+    def asked(wanted: Scope, sent: str | None = None) -> Caller:
+        return guard.admit(sent, wanted, address="127.0.0.1", host="localhost", digest=digest)
+
+    assert asked(Scope.READ) == Caller("token boss", Scope.READ)
+    assert asked(Scope.ADMIN, token) == Caller("token boss", Scope.ADMIN)
+    for wanted in (Scope.RUN, Scope.ADMIN):
+        with pytest.raises(Refused, match="has the scope read") as refused:
+            asked(wanted)
+        assert refused.value.status == 403
+    with pytest.raises(Refused, match="not in force"):
+        asked(Scope.READ, "lrs_wrong")
+    store.tokens.revoke("boss")
+    clock.now += 2
+    with pytest.raises(Refused, match="was revoked"):
+        asked(Scope.READ)
+
+
+def test_nobody_signs_in_where_no_token_is_needed_nor_with_a_wrong_one() -> None:
+    """None on loopback while there is none; 401 from then on, and beyond loopback always."""
+    store = MemoryStore()
+    for is_local in (True, False):
+        guard, _ = a_guard(store, is_local=is_local)
+
+        def sign_in(guard: Guard = guard) -> str | None:
+            return guard.sign_in("lrs_x", address="127.0.0.1", host="localhost", cost=1)
+
+        if is_local:
+            assert sign_in() is None
+        else:
+            with pytest.raises(Refused, match="not in force"):
+                sign_in()
 
 
 def test_tokens_are_believed_for_a_second() -> None:
@@ -180,7 +220,7 @@ def test_of_a_database_that_is_away_only_those_hear_who_were_known() -> None:
 
 def test_an_answer_is_made_once_and_the_oldest_goes_first() -> None:
     """By its bytes; one that is asked for again stays."""
-    kept, made = Kept(10), []
+    kept, made = Kept[Made](10), []
 
     def maker(name: str) -> Callable[[], Made]:
         def make() -> Made:
@@ -199,7 +239,7 @@ def test_an_answer_is_made_once_and_the_oldest_goes_first() -> None:
 
 def test_a_failure_is_not_kept() -> None:
     """Whoever asks next tries again."""
-    kept = Kept(100)
+    kept = Kept[Made](100)
 
     def fail() -> Made:
         raise TryAgain("away")
@@ -211,7 +251,7 @@ def test_a_failure_is_not_kept() -> None:
 
 def test_those_who_wait_for_one_answer_get_it_from_who_makes_it() -> None:
     """Eight threads, one maker."""
-    kept, made, gate = Kept(100), [], threading.Event()
+    kept, made, gate = Kept[Made](100), [], threading.Event()
 
     def make() -> Made:
         gate.wait(60)
@@ -328,9 +368,60 @@ def test_two_previews_compute_at_a_time_and_the_others_wait(monkeypatch: pytest.
         return await asyncio.gather(*(schedules.preview(request, question) for _ in range(5)))
 
     results = cast(Results, SimpleNamespace(store=MemoryStore))
-    app = make_app(results, sources(), is_local=True, per_second=1)
+    app = make_app(results, is_local=True, per_second=1)
     assert asyncio.run(five(app)) == [{}] * 5
     assert most == [PREVIEWS]
+
+
+def test_beyond_a_short_line_of_previews_who_asks_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """429 with Retry-After, at once; those that stood in it are answered."""
+    gate = threading.Event()
+
+    def slow(_: PreviewQuestion) -> dict[str, Json]:
+        gate.wait(60)
+        return {}
+
+    monkeypatch.setattr(schedules, "_previewed", slow)
+
+    async def many(app: FastAPI) -> list[object]:
+        request = Request({"type": "http", "app": app})
+        question = PreviewQuestion(family="linear")
+        taken = [asyncio.ensure_future(schedules.preview(request, question)) for _ in range(PREVIEWS + MOST_WAITING)]
+        await asyncio.sleep(0)
+        while app.state.parts.previews.statistics().tasks_waiting < MOST_WAITING:
+            await asyncio.sleep(0.01)
+        try:
+            with pytest.raises(Refused, match="wait for their turn already: ask again") as refused:
+                await schedules.preview(request, question)
+        finally:
+            gate.set()
+        assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "1")
+        return [*await asyncio.gather(*taken), await schedules.preview(request, question)]
+
+    results = cast(Results, SimpleNamespace(store=MemoryStore))
+    app = make_app(results, is_local=True, per_second=1)
+    assert asyncio.run(asyncio.wait_for(many(app), 120)) == [{}] * (PREVIEWS + MOST_WAITING + 1)
+
+
+def test_a_choice_is_made_once_for_all_horizons_and_forms_until_the_sweep_changes() -> None:
+    """Six answers and one choice; an event of the study makes another one, and its answers are new."""
+    store, asked = MemoryStore(), [0]
+    begin(store, "digits", "sweep-1")
+
+    def recommended(_: Store, __: SweepRow) -> ChampionChoice:
+        asked[0] += 1
+        return choice(peak_lr=0.1 * asked[0])
+
+    answers = Answers(Sources(recommended=recommended), Kept(10**6), Clock())
+    for horizon in (None, 30, 60):
+        for form in ("json", "python"):
+            answers.schedule(store, "digits", horizon, form)
+    assert asked == [1]
+    lease = store.acquire_lease("digits", "a test", seconds=600)
+    store.note(lease, "rung_dropped", "sweep-1", {})
+    for horizon in (None, 30):
+        assert json.loads(answers.schedule(store, "digits", horizon, "json").body)["choice"]["peak_lr"] == 0.2
+    assert asked == [2]
 
 
 def test_a_store_that_fails_for_a_moment_makes_no_older_sweep_the_answer() -> None:
@@ -345,7 +436,7 @@ def test_a_store_that_fails_for_a_moment_makes_no_older_sweep_the_answer() -> No
             raise failure[0]
         return choice()
 
-    answers = Answers(replace(sources(), recommended=recommended), Kept(10**6))
+    answers = Answers(Sources(recommended=recommended), Kept(10**6))
     with pytest.raises(TryAgain, match="locked"):
         answers.schedule(store, "digits", None, "json")
     failure[0] = SettingsError("no value yet")
@@ -353,7 +444,7 @@ def test_a_store_that_fails_for_a_moment_makes_no_older_sweep_the_answer() -> No
     assert found["sweep"] == "sweep-1"
 
 
-@pytest.mark.parametrize("what", [sources().standing, sources().page, sources().recommended])
+@pytest.mark.parametrize("what", [Sources().standing, Sources().page, Sources().recommended])
 def test_a_sweep_that_is_removed_between_two_reads_is_no_fault(
     what: Callable[[Store, SweepRow], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,7 +454,7 @@ def test_a_sweep_that_is_removed_between_two_reads_is_no_fault(
         raise StopIteration
 
     for name in ("generation_of", "choose_in"):
-        monkeypatch.setattr(f"lrsweep.cli.serving.sources.{name}", gone)
+        monkeypatch.setattr(f"lrsweep.service.sources.{name}", gone)
     monkeypatch.setattr("lrsweep.findings.reporting.gathering.gather", gone)
     with pytest.raises(TryAgain, match="'sweep-1' was removed while it was looked at"):
         what(MemoryStore(), SweepRow("sweep-1", "digits", "0123456789abcdef"))
@@ -378,7 +469,7 @@ def test_a_file_that_was_put_in_the_place_of_another_is_read(tmp_path: Path) -> 
         store.close()
     clock = Clock()
     results = Results(f"sqlite:///{files[0]}", clock)
-    answers = Answers(sources(), Kept(10**6), clock)
+    answers = Answers(Sources(), Kept(10**6), clock)
 
     def peak() -> float:
         return float(json.loads(answers.schedule(results.store(), "digits", None, "json").body)["peak_lr"])

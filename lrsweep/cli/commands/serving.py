@@ -25,15 +25,21 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8000,
     rate: Annotated[float, typer.Option(help="Requests a second that one token, or one address, may make.")] = 500.0,
+    mlflow_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where browsers reach MLflow, where that is not MLFLOW_TRACKING_URI."),
+    ] = None,
 ) -> None:
-    """Answers programs over HTTP: studies, the schedule to use, sweeps, reports, families and previews.
+    """Answers programs over HTTP, and people at /: studies, the schedule to use, sweeps, reports, families, previews.
 
     On a loopback address no token is needed until one was made; elsewhere it listens only where there is one.
     """
     from lrsweep.cli.serving.starting import serve_results
     from lrsweep.settings import read_settings
 
-    serve_results(read_settings(os.environ), host=host, port=port, per_second=rate, say=typer.echo)
+    serve_results(
+        read_settings(os.environ), host=host, port=port, per_second=rate, mlflow_url=mlflow_url, say=typer.echo
+    )
 
 
 def token_create(
@@ -48,13 +54,18 @@ def token_create(
     from lrsweep.cli.serving.tokens import create, to_json
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.store import open_store
+    from lrsweep.store.probing import probe
     from lrsweep.store.tokens import Scope
 
-    store = open_store(make_homes(read_settings(os.environ)).results_url)
+    url = make_homes(read_settings(os.environ)).results_url
+    before = probe(url)
+    store = open_store(url)
     try:
         row, token = create(store, name, Scope(scope.value))
     finally:
         store.close()
+    if not before.is_there:  # a name that was mistyped begins one
+        typer.echo(f"there was no results database at {before.address}: it is new, and has this token alone", err=True)
     if as_json:
         typer.echo(json.dumps({**to_json(row), "token": token}))
         return

@@ -8,14 +8,13 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 
 from lrsweep.errors import ScheduleError
 from lrsweep.records import Json
 from lrsweep.schedules import Schedule, schedule_from_json
 from lrsweep.service.problems import Refused, quoted
-from lrsweep.service.routes.common import needs, parts_of, refusals
+from lrsweep.service.routes.common import in_line, needs, parts_of, refusals
 from lrsweep.service.shapes import FamiliesAnswer, PreviewAnswer, PreviewQuestion
 from lrsweep.store.tokens import Scope
 
@@ -43,13 +42,13 @@ def list_families(request: Request) -> dict[str, Json]:
 @router.post(
     "/preview",
     response_model=PreviewAnswer,
-    responses=refusals(),
+    responses=refusals(415),
     dependencies=[needs(Scope.READ, PREVIEW_COSTS)],
     summary="The rates of a schedule; nothing is trained or stored",
 )
 async def preview(request: Request, asked: PreviewQuestion) -> dict[str, Json]:
     """``function`` is refused, also inside another schedule: it would import and call what it names."""
-    return await run_sync(_previewed, asked, limiter=parts_of(request).previews)
+    return await in_line(parts_of(request).previews, "previews", lambda: _previewed(asked))
 
 
 def _previewed(asked: PreviewQuestion) -> dict[str, Json]:

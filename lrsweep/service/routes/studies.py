@@ -15,6 +15,7 @@ from lrsweep.service.results import champions_of, refuse_unknown, study_names
 from lrsweep.service.routes.common import needs, parts_of, refusals
 from lrsweep.service.routes.sweeps import standing_of
 from lrsweep.service.shapes import ScheduleAnswer, StudyAnswer, StudyPage
+from lrsweep.service.starting import queue_json
 from lrsweep.store import Store
 from lrsweep.store.champions import Alias, ChampionRow
 from lrsweep.store.tokens import Scope
@@ -53,6 +54,10 @@ def get_study(request: Request, name: str) -> dict[str, Json]:
         "sweeps": [
             {"sweep": each.sweep_id, "status": each.status.value, "began": when(each.created_at)}
             for each in sweeps[:MOST_SWEEPS]
+        ],
+        "is_registered": bool(store.queue.registered(name)),
+        "queued": [
+            {"sweep": row.sweep_id, **queue_json(row)} for row in store.queue.rows(name) if not row.state.is_over
         ],
     }
 

@@ -15,6 +15,7 @@ from lrsweep.service.results import state_of, sweep_of_id
 from lrsweep.service.routes.common import needs, parts_of, refusals
 from lrsweep.service.shapes import SweepAnswer
 from lrsweep.service.sources import Sources
+from lrsweep.service.starting import is_over, links_of, queue_json, state_in_queue, sweep_or_queued
 from lrsweep.store import Store
 from lrsweep.store.tokens import Scope
 
@@ -41,15 +42,26 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 def get_sweep(request: Request, sweep_id: str) -> dict[str, Json]:
     parts = parts_of(request)
     store = parts.results.store()
-    sweep = sweep_of_id(store, sweep_id)
+    sweep, row = sweep_or_queued(store, sweep_id)
+    told = {
+        "is_over": is_over(store, sweep, row),
+        "queue": None if row is None else queue_json(row),
+    }
+    if sweep is not None:
+        links = links_of(sweep.study, sweep_id)
+        return {**standing_of(parts.sources, store, sweep), "generation": sweep.generation, **told, "links": links}
+    assert row is not None, "one of them is there"
+    kept = next(iter(store.queue.registered(row.study)), None)
     return {
-        **standing_of(parts.sources, store, sweep),
-        "generation": sweep.generation,
-        "links": {
-            "study": f"/v1/studies/{sweep.study}",
-            "schedule": f"/v1/studies/{sweep.study}/schedule",
-            "report": f"/v1/sweeps/{sweep.sweep_id}/report",
-        },
+        "study": row.study,
+        "sweep": sweep_id,
+        "generation": "" if kept is None else kept.generation,
+        "state": state_in_queue(row),
+        "is_driven": False,
+        "trials_told": 0,
+        "trials_wanted": None,
+        **told,
+        "links": links_of(row.study, sweep_id, has_begun=False),
     }
 
 

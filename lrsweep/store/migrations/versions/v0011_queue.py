@@ -20,6 +20,10 @@ def upgrade() -> None:
         sa.Column("folder", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("who", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("meaning", sa.Text, nullable=False),
+        sa.Column("generation", sa.Text, nullable=False),
+        sa.Column("spec", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_lrs_registered"),
         sa.UniqueConstraint("study", name="uq_lrs_registered_study"),
     )
@@ -39,13 +43,14 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("ended_at", sa.Double),
         sa.Column("error", sa.Text),
+        sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("id", name="pk_lrs_queued"),
-        sa.UniqueConstraint("sweep_id", name="uq_lrs_queued_sweep_id"),
         sa.UniqueConstraint(
             "study", "asked_by", "idempotency_key", name="uq_lrs_queued_study_asked_by_idempotency_key"
         ),
     )
     op.create_index("ix_lrs_queued_state_id", "lrs_queued", ["state", "id"])
+    op.create_index("ix_lrs_queued_sweep_id", "lrs_queued", ["sweep_id"])
 
 
 def downgrade() -> None:
