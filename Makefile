@@ -17,12 +17,16 @@ NEWEST_DEMO = $(lastword $(sort $(wildcard $(DEMOS)/*)))
 BENCHMARKS ?= $(sort $(patsubst tests/benchmarks/%.py,%,$(wildcard tests/benchmarks/[a-z]*.py)) \
 	$(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 
-.PHONY: help install demo ui test chaos check format licences bench constraints clean
+# The program that reads docker/compose.yaml; `make up COMPOSE=podman-compose` takes another one.
+COMPOSE ?= docker compose
+
+.PHONY: help install demo ui up down images test chaos check format licences bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a real sweep of 60 trials, in a fresh home (LRSWEEP_HOME, if set)"
 	@echo "make ui           MLflow on that home, else on the newest demo"
+	@echo "make up           database, MLflow, service and worker in containers; make images builds them anew, make down ends them"
 	@echo "make test         every check and every test"
 	@echo "make chaos        every fault there is a test of, and 30 sweeps killed at random (CHAOS_SEED=7 replays them)"
 	@echo "make check        the static part: format, lint, types, imports"
@@ -45,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Making $(VENV) with Python $(PYTHON_VERSION)"; $(PYTHON) -m venv --clear $(VENV); } || { \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): about 7 GB and 3 minutes the first time; progress is in $(VENV)/install.log"
-	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,service]'
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,nightly,service]'
 	@rm -f $(VENV)/.installed-with-*
 	@touch $@
 
@@ -61,6 +65,16 @@ demo: $(STAMP)
 
 ui: $(STAMP)
 	@LRSWEEP_HOME="$${LRSWEEP_HOME:-$(or $(NEWEST_DEMO),.lrsweep)}" $(BIN)/lrsweep ui
+
+# Containers need nothing of the above: docker/ has all they are made of.
+up:
+	@COMPOSE="$(COMPOSE)" docker/up.sh
+
+down:
+	@cd docker && $(COMPOSE) --profile gpu --profile nightly down
+
+images:
+	@cd docker && $(COMPOSE) build
 
 # Whole files beside each other: half of a sweep's time is start-up and waiting.
 test: check $(PEERS)
@@ -89,7 +103,7 @@ bench: $(STAMP)
 		echo "── $$benchmark"; $(BIN)/python -m tests.benchmarks.$$benchmark || exit 1; done
 
 constraints: $(STAMP)
-	@$(BIN)/python -m pip install -qq --dry-run --ignore-installed --report $(VENV)/resolved.json '.[dev,peers,ray,service]'
+	@$(BIN)/python -m pip install -qq --dry-run --ignore-installed --report $(VENV)/resolved.json '.[dev,nightly,peers,ray,service]'
 	@$(BIN)/python -m tests.checks.pins $(VENV)/resolved.json constraints.txt
 	@echo "constraints.txt is written; run: make test"
 
