@@ -62,6 +62,11 @@ def report(synced: Sequence[Synced]) -> list[str]:
 
 def _line(each: Synced) -> str:
     where = f"study {each.study!r}, sweep {each.sweep_id[:8]}"
+    if each.driver is not None and each.was_lost:
+        return (
+            f"{where}: this MLflow has none of its runs, and {each.driver} is at work on the study; the same command "
+            f"sends its {each.left} trainings when that has ended"
+        )
     if each.driver is not None:
         return f"{where}: driven by {each.driver}, which sends its {each.left} trainings itself"
     rest = f", {each.left} left" if each.left else ""

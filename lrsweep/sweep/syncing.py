@@ -104,12 +104,11 @@ def sync(
             for sweep in store.sweeps(name)
             if sweep_id is None or sweep.sweep_id == sweep_id
         ]
-        driven = {name for name, holder in store.holders().items() if not is_dead(holder.owner)}
+        driven = {name: held.owner for name, held in store.holders().items() if not is_dead(held.owner)}
         waiting = [each for each in sweeps if _is_waiting(store, *each, is_driven=each[0].name in driven)]
-        sent = [
-            each for each in sweeps if each not in waiting and each[1].mlflow_run_id and each[1].study not in driven
-        ]
-        if not waiting and not sent:
+        mirrored = [each for each in sweeps if each not in waiting and each[1].mlflow_run_id]
+        sent = [each for each in mirrored if each[1].study not in driven]
+        if not waiting and not mirrored:
             return []
         try:
             tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
@@ -122,13 +121,15 @@ def sync(
             elif lost:  # it has others: these may have been deleted there for good
                 say(_of_lost(lost))
             waiting += [each for each in sent if each not in lost and _is_open(tracker, each[1])]
+            # a driver sends what is new, and not what an MLflow has lost: it is to be known that this still waits
+            kept = [each for each in mirrored if each not in sent and is_lost(tracker, each[1])]
         except Unavailable as error:
             return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
         found = [_sync_one(homes, store, tracker, row, sweep, say, show, make_report) for row, sweep in waiting]
         left = {each.sweep_id: None if each.outage is None else each.left for each in found if each.was_lost}
         told = [each for each in waiting if each[1].sweep_id in left]
         _under_leases(store, told, lambda lease, _, sweep: note_told(store, lease, sweep, left=left[sweep.sweep_id]))
-        return found
+        return [*found, *(_kept(store, row, sweep, driven[row.name]) for row, sweep in kept)]
 
 
 def _under_leases(
@@ -267,6 +268,13 @@ def _best(store: Store, study: ResolvedStudy, sweep: SweepRow) -> Best | None:
         return best_of(trials, trainings, study, store)
     except (KeyError, ScheduleError):
         return None
+
+
+def _kept(store: Store, row: StudyRow, sweep: SweepRow, driver: str) -> Synced:
+    """Its driver has the study's lease, and so keeps the runs from being sent again."""
+    runs = resolved_from(row, sweep).tracking.runs
+    left = sum(is_sent(each.purpose, runs) for each in store.trainings(row.name, sweep_id=sweep.sweep_id))
+    return Synced(row.name, sweep.sweep_id, left=left, driver=driver, was_lost=True)
 
 
 def _left(store: Store, row: StudyRow, sweep: SweepRow, outage: str) -> Synced:

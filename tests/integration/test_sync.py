@@ -318,6 +318,26 @@ def test_results_that_were_restored_beside_another_mlflow_are_sent_to_it_once(
     assert asked(homes, name, capsys)["sweeps"] == []
 
 
+def test_a_lost_sweep_whose_study_somebody_drives_is_told(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a worker starts beside the first sync after a restore: nothing is sent, and that is said, in JSON too;
+    the same command sends all when the study is free."""
+    left_behind(homes, "busy")
+    asked(homes, "busy", capsys)
+    other = restored(homes, tmp_path)
+    store = open_store(other.results_url)
+    lease = store.acquire_lease("busy", "ann's process", seconds=60)
+    sync_results(other, None, as_json=False)
+    text = capsys.readouterr().out
+    assert "this MLflow has none of its runs, and ann's process is at work on the study; the same command" in text
+    told = asked(other, None, capsys)
+    assert [(each["driver"], each["was_lost"], each["left"]) for each in told["sweeps"]] == [("ann's process", True, 2)]
+    store.release_lease(lease)
+    store.close()
+    assert asked(other, None, capsys)["sent"] == 2
+
+
 def test_runs_that_came_to_another_mlflow_by_themselves_are_taken_over(
     homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
