@@ -65,16 +65,19 @@ def usual(plan: TrainingPlan) -> End:
 class NightExecutor(ScriptedExecutor):
     """A test double of ``LocalExecutor``: trains by a script, and says what the study's workload is."""
 
-    def __init__(self, script: Script, facts: WorkloadFacts, device: str) -> None:
+    def __init__(self, script: Script, facts: WorkloadFacts, device: str, loaded: list[str]) -> None:
         super().__init__(script)
-        self._facts, self._device = facts, device
+        self._facts, self._device, self._loaded = facts, device, loaded
+        self._is_started = False
 
     def poll(self, seconds: float) -> list[Record | Lost]:
         heard = super().poll(seconds)
         return [replace(each, device=self._device) if isinstance(each, Record) else each for each in heard]
 
-    def start(self, *_: object) -> None:
-        """There is nothing to start."""
+    def start(self, workload: WorkloadSpec) -> None:
+        if not self._is_started:
+            self._loaded.append(workload.name)
+        self._is_started = True
 
     def use(self, *_: object) -> None:
         """There is one crew."""
@@ -90,10 +93,12 @@ class Scripted(Workplace):
     facts: WorkloadFacts = FACTS
     begun: list[TrainingPlan] = field(default_factory=list)
     """what all executors were given"""
+    loaded: list[str] = field(default_factory=list)
+    """the workload of each process that was started"""
 
     def executor(self, device: str, say: Callable[[str], None]) -> LocalExecutor:
         del say
-        made = NightExecutor(self.script, self.facts, device)
+        made = NightExecutor(self.script, self.facts, device, self.loaded)
         made.begun = self.begun
         return cast(LocalExecutor, made)
 
@@ -113,6 +118,8 @@ class Nights:
     said: list[str] = field(default_factory=list)
     begun: list[TrainingPlan] = field(default_factory=list)
     """of the last run"""
+    loaded: list[str] = field(default_factory=list)
+    """by its processes, one of each"""
 
     def __post_init__(self) -> None:
         if self.store is None:
@@ -130,7 +137,7 @@ class Nights:
 
     def at(self) -> Scripted:
         homes = Homes(self.folder, "sqlite://", "sqlite://", "http://127.0.0.1:9", None)
-        self.begun = []
+        self.begun, self.loaded = [], []
         return Scripted(
             self.store,
             homes,
@@ -140,6 +147,7 @@ class Nights:
             script=self.script,
             facts=self.facts,
             begun=self.begun,
+            loaded=self.loaded,
         )
 
     def run(self, key: str, studies: Iterable[Found] | None = None, **asked: Any) -> NightRun:

@@ -24,15 +24,20 @@ def show_run(console: Console, run: NightRun) -> None:
         _print(console, escape(note), style="yellow")
 
 
+LONGEST_VERDICT = len("challenger better")
+
+
 def show_history(console: Console, found: Mapping[str, Sequence[StudyNight]]) -> None:
     if not found:
         _print(console, "No night has ended yet. `lrsweep nightly run` runs one.")
         return
     for study, nights in found.items():
         table = Table(title=escape(study), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in ("night", "ended (UTC)", "verdict", "champion's canary", "limits", "trainings"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("changed", overflow="fold")
+        for column in ("night", "ended (UTC)"):
+            table.add_column(column, overflow="fold")
+        table.add_column("verdict", no_wrap=True, min_width=LONGEST_VERDICT)
+        for column in ("canary", "limits", "trained", "changed"):
+            table.add_column(column, overflow="fold")
         for night in nights:
             chart = next(iter(_charts(night)), {})
             table.add_row(

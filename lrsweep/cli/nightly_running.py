@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,16 @@ from lrsweep.executors.engine_option import EngineOption
 from lrsweep.nightly import telling
 from lrsweep.nightly.asked import Asked, OnLocked, key_of
 from lrsweep.nightly.finding import found_studies
-from lrsweep.nightly.history import history
+from lrsweep.nightly.history import last_nights
 from lrsweep.nightly.outcome import NightRun, StudyNight
 from lrsweep.nightly.running import run_nights
 from lrsweep.nightly.workplace import Stops, Workplace
+from lrsweep.redaction import masked
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import Store, open_store
+
+OTHERS = 60
+"""Nights, of a study that did not run tonight."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +73,64 @@ def carry_out(typed: Typed) -> int:
     def say(text: str) -> None:
         console.print(escape(text), highlight=False, soft_wrap=True)
 
-    store = open_store(homes.results_url)
+    stops = Stops()
+    _obey_signals(stops)
+    telling.begin(wanted, asked.key, say)
+    began_at = time.time()
     try:
-        stops = Stops()
-        _obey_signals(stops)
-        telling.begin(wanted, asked.key, say)
-        at = Workplace(store, homes, say, settings.engine, settings.faults, stops)
-        run = run_nights(found, at, asked)
-        telling.tell(run, _history(store, say), wanted, say)
-    finally:
-        store.close()
+        store = open_store(homes.results_url)
+        try:
+            at = Workplace(store, homes, say, settings.engine, settings.faults, stops)
+            run = run_nights(found, at, asked)
+            history = _history(store, run, wanted, say)
+        finally:
+            store.close()
+    except Exception as error:  # whoever waits to hear of the night hears that there was none
+        telling.tell(_none(asked.key, error, began_at), {}, wanted, say)
+        raise
+    telling.tell(run, history, wanted, say)
     if typed.is_json:
         typer.echo(json.dumps(run.to_json(), allow_nan=False))
     else:
         show_run(console_for_tables(), run)
     if run.notes:
-        say(f"to continue: {retyped(_again(typed, run), homes.folder)}")
+        say(f"to continue: {retyped(again(typed, run.key), homes.folder)}")
     return run.exit_code
 
 
-def _history(store: Store, say: Callable[[str], None]) -> Mapping[str, Sequence[StudyNight]]:
-    """Without a database the night is told without those before it."""
+def _none(key: str, error: Exception, began_at: float) -> NightRun:
+    is_ours = isinstance(error, LrsweepError)
+    code = error.exit_code if isinstance(error, LrsweepError) else 1
+    text = masked(str(error) if is_ours else f"{type(error).__name__}: {error}")
+    return NightRun(key, (), code, began_at, time.time(), notes=(f"no study had its night: {text}",))
+
+
+def _history(
+    store: Store, run: NightRun, wanted: telling.Wanted, say: Callable[[str], None]
+) -> Mapping[str, Sequence[StudyNight]]:
+    """As far back as what is wanted shows; without a database the night is told without those before it."""
+    if not wanted.nights:
+        return {}
+    tonight = {night.study for night in run.studies}
     try:
-        return history(store)
+        others = last_nights(store, min(wanted.nights, OTHERS), None) if wanted.has_others else {}
+        return {**others, **last_nights(store, wanted.nights, tonight)}
     except LrsweepError as error:
         say(f"nights before this one are not told of: {error}")
         return {}
 
 
-def _again(typed: Typed, run: NightRun) -> str:
-    return " ".join(["nightly run", *typed.studies, "--key", run.key])
+def again(typed: Typed, key: str) -> str:
+    """What was typed, for a shell, with the key that it had by default."""
+    given = {"--deadline": typed.deadline, "--engine": typed.engine}
+    given |= {"--device": None if typed.device == "auto" else typed.device}
+    given |= {"--on-locked": None if typed.on_locked == "skip" else typed.on_locked}
+    given |= {f"--{name}": None if file is None else str(file) for name, file in typed.files.items()}
+    flags = {"--always": typed.is_always, "--ok-when-changed": typed.is_changed_fine, "--json": typed.is_json}
+    options = [word for option, value in given.items() if value is not None for word in (option, value)]
+    options += [flag for flag, is_given in flags.items() if is_given]
+    end = ["--"] if any(study.startswith("-") for study in typed.studies) else []
+    return shlex.join(["nightly", "run", "--key", key, *options, *end, *typed.studies])
 
 
 def _obey_signals(stops: Stops) -> None:

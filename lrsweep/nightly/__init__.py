@@ -13,6 +13,8 @@ running      all studies of a run within one budget of time; the gravest exit co
       promoting    what comes into force
     sweeping     a study without a champion: its sweep
 history      nights as they were
+recorded     the same key again
+describing   what workloads say of themselves, asked once in a run
 outcome      what a night came to: values that every output is made of
 asked, workplace     what was typed; what all studies share
 telling      files, notifications, a dead-man switch

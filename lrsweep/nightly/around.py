@@ -32,9 +32,11 @@ class Now:
     surroundings: Surroundings
     generation: str
 
-    def fingerprint(self, champion: str) -> dict[str, Json]:
-        """Equal to that of the night before: nothing has changed that a training could show."""
-        return {"surroundings": self.surroundings.to_json(), "generation": self.generation, "champion": champion}
+    def fingerprint(self, champion: str, asks: Mapping[str, Json]) -> dict[str, Json]:
+        """Equal to that of the night before: nothing has changed that a training could show. ``asks`` is what the
+        study asks of its nights."""
+        around = self.surroundings.to_json()
+        return {"surroundings": around, "generation": self.generation, "champion": champion, "asks": dict(asks)}
 
 
 def now_of(study: ResolvedStudy, device: str) -> Now:

@@ -19,6 +19,7 @@ from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.nightly.contenders import BASELINE, CHAMPION, Contender
 from lrsweep.nightly.evidence import (
+    FINGERPRINT,
     NIGHT,
     Found,
     challengers,
@@ -28,11 +29,13 @@ from lrsweep.nightly.evidence import (
     night_of,
     rules_of,
 )
+from lrsweep.nightly.following import Followed, Follows, who_follows
 from lrsweep.nightly.outcome import CHANGED, StudyNight
 from lrsweep.nightly.planning import FORMAT, Plan, in_sweep
-from lrsweep.nightly.promoting import Promotion, put_in_force
+from lrsweep.nightly.starts import mark_of, trained_in
 from lrsweep.nightly.training import Bench, Job, folder_of, train
 from lrsweep.nightly.workplace import Workplace
+from lrsweep.selection.nights import Night as NightEvidence
 from lrsweep.selection.nights import NightVerdict
 from lrsweep.store.champions import Alias, ChampionRow, in_force
 from lrsweep.store.nights import NightRow, NightTraining
@@ -74,18 +77,23 @@ def compared(night: Night) -> StudyNight:
     # of a night that goes on without its challengers, which have perhaps begun: whom it asks for stays the same
     asks = {job.key for job in canary(plan)}
     alone = [row for row in trainings if row.key in asks]
-    found = judged(before, night_of(night.row.key, plan, night.study, alone), rules)
+    found = judged(before, _row_of(night, plan, alone), rules)
     if found.judgement.needs_challengers:
         named = challengers(found.judgement, plan, night.rows, night.nightly.challengers)
         if named:
             trainings = _trained(night, full(plan, named), "challengers at the full horizon")
-            found = judged(before, night_of(night.row.key, plan, night.study, trainings), rules)
-    promotion, alias = _followed(night, plan, found)
-    ended = _study_night(night, plan, found, trainings, promotion, alias)
+            found = judged(before, _row_of(night, plan, trainings), rules)
+    ended = _study_night(night, found, trainings, _followed(night, plan, found))
     night.confirm()
-    result = {"format": FORMAT, "night": ended.to_json(), NIGHT: found.night.to_json()}
+    around = trained_in(night.row, len(trainings)).to_json()
+    fingerprint = {**plan.fingerprint, "surroundings": around}
+    result = {"format": FORMAT, "night": ended.to_json(), NIGHT: found.night.to_json(), FINGERPRINT: fingerprint}
     store.nights.end(night.row.id, result)
     return ended
+
+
+def _row_of(night: Night, plan: Plan, trainings: Sequence[NightTraining]) -> NightEvidence:
+    return night_of(night.row.key, plan, trained_in(night.row, len(trainings)), night.study, trainings)
 
 
 # ── trainings ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,6 +128,7 @@ def _trained(night: Night, jobs: Sequence[Job], what: str) -> list[NightTraining
         checkpoints=folder_of(night.at.homes.folder),
         confirm=night.confirm,
         check=night.check,
+        mark=mark_of(night.row),
     )
     return train(bench, jobs)
 
@@ -133,39 +142,21 @@ def _use(night: Night, left: Sequence[Job]) -> None:
 
 
 # ── what follows ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def _followed(night: Night, plan: Plan, found: Found) -> tuple[Promotion | None, Alias | None]:
-    """Who was shown tonight; where the study promotes by itself also who was shown before and waits."""
-    name = found.shown
-    if name is None and night.nightly.promote:
-        name = found.judgement.standing
+def _followed(night: Night, plan: Plan, found: Found) -> Followed:
+    at, promotes = night.at, night.nightly.promote
+    name = who_follows(found.judgement, promotes)
     contender = None if name is None else contender_named(name, night.rows, plan)
-    if contender is None:
-        return None, None
-    now = in_force(night.at.store.champions.rows(night.row.study), night.row.study, Alias.CHAMPION)
-    alias = Alias.CHAMPION if night.nightly.promote else Alias.CANDIDATE
-    if now is None or (alias is Alias.CHAMPION and now.id != plan.row):
-        night.at.say(f"{night.row.study}: another choice came into force meanwhile, so that nothing is promoted")
-        return None, None
-    study = in_sweep(night.at.store, night.study)
-    night.confirm()
-    made = put_in_force(night.at.store, night.at.homes, study, contender, found.judgement, alias, night.at.say)
-    return made, alias
+    study = in_sweep(at.store, night.study)
+    follows = Follows(at.store, at.homes, study, plan, night.row.key, night.confirm, at.say)
+    followed = follows.put_in_force(contender, found.judgement, Alias.CHAMPION if promotes else Alias.CANDIDATE)
+    if followed.remark:
+        at.say(f"{night.row.study}: {followed.remark}")
+    return followed
 
 
-def _study_night(
-    night: Night,
-    plan: Plan,
-    found: Found,
-    trainings: Sequence[NightTraining],
-    promotion: Promotion | None,
-    alias: Alias | None,
-) -> StudyNight:
+def _study_night(night: Night, found: Found, trainings: Sequence[NightTraining], followed: Followed) -> StudyNight:
     judgement, name = found.judgement, night.row.study
-    rows = night.at.store.champions.rows(name)
-    is_promoted = promotion is not None and alias is Alias.CHAMPION
-    sentences = [judgement.reason, night.remark]
-    if promotion is not None:
-        sentences.append(f"in force as the {alias} is now {promotion.words}")
+    sentences = [judgement.reason, night.remark, followed.sentence]
     failed = sorted({row.arm for row in trainings if row.error is not None})
     if failed:
         sentences.append(f"trainings of {', '.join(failed)} failed, so that these are left out")
@@ -175,11 +166,11 @@ def _study_night(
         key=night.row.key,
         verdict=judgement.verdict.value,
         sentence="; ".join(filter(None, sentences)),
-        next_step=_next_step(judgement.next_step, name, promotion, alias),
-        exit_code=CHANGED if is_promoted else EXIT_CODES[judgement.verdict],
-        champion=in_words(rows, name, Alias.CHAMPION) or plan.champion.words,
-        candidate=in_words(rows, name, Alias.CANDIDATE),
-        promoted=promotion.words if promotion is not None and is_promoted else None,
+        next_step=followed.next_step(judgement, name),
+        exit_code=CHANGED if followed.promoted else EXIT_CODES[judgement.verdict],
+        champion=followed.champion,
+        candidate=in_words(night.at.store.champions.rows(name), name, Alias.CANDIDATE),
+        promoted=followed.promoted,
         trainings=len(trainings),
         steps=sum(row.steps for row in trainings),
         seconds=sum(row.seconds for row in trainings),
@@ -187,14 +178,6 @@ def _study_night(
         began_at=night.row.at,
         ended_at=night.at.clock(),
     )
-
-
-def _next_step(said_of_it: str, study: str, promotion: Promotion | None, alias: Alias | None) -> str:
-    if promotion is None:
-        return said_of_it
-    if alias is Alias.CHAMPION:
-        return f"`lrsweep demote {study}` takes it back; with the next night limits start anew"
-    return f"`lrsweep nightly promote {study}` makes it the champion; else set a larger nightly.worth"
 
 
 def in_words(rows: Sequence[ChampionRow], study: str, alias: Alias) -> str | None:

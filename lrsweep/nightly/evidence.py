@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from lrsweep.nightly.contenders import BASELINE, CHAMPION, Contender
-from lrsweep.nightly.planning import COMPARES, Plan, kind_of
-from lrsweep.records import Status
-from lrsweep.selection.nights import Judgement, Night, NightVerdict, Outcomes, Rules, judgements
+from lrsweep.nightly.planning import COMPARES, Plan, kind_of, readable, worth_of
+from lrsweep.records import Json, Status
+from lrsweep.selection.nights import Judgement, Night, NightVerdict, Outcomes, Rules, Surroundings, judgements
 from lrsweep.selection.ranking import cost
 from lrsweep.store.nights import NightRow, NightTraining
 from lrsweep.study import NightlySpec, ResolvedStudy
 
 NIGHT = "row"
 """Where a result holds the night as ``selection.nights`` reads it."""
+FINGERPRINT = "fingerprint"
+"""Where it holds what the night was trained in, which may be more than its plan says."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The nights before one, oldest first."""
+
+    nights: Sequence[Night]
+    told: Mapping[str, Collection[str]]
+    """by night, whom its verdict has named as better: the study may have had another worth then"""
 
 
 @dataclass(frozen=True)
@@ -24,36 +36,50 @@ class Found:
 
     night: Night
     judgement: Judgement
-    shown: str | None
-    """a challenger that is shown to be better for the first time"""
 
 
 def rules_of(study: ResolvedStudy, nightly: NightlySpec) -> Rules:
-    worth = study.selection.worth if nightly.worth is None else nightly.worth
-    return Rules(direction=study.sense, worth=worth, restarts=nightly.restarts)
+    return Rules(direction=study.sense, worth=worth_of(study, nightly), restarts=nightly.restarts)
 
 
-def earlier_nights(rows: Iterable[NightRow], tonight: NightRow, same: str) -> list[Night]:
-    """Those that ended and asked the same, in the order in which they ended. Of two generations with one key the later
-    has a longer one."""
-    ended = [row for row in rows if row.id != tonight.id and has_compared(row) and row.plan["same"] == same]
+def earlier_nights(rows: Iterable[NightRow], tonight: NightRow, same: str) -> Earlier:
+    """Those that began before it, have ended and asked the same, in the order in which they began: one that goes on
+    weeks later has its place where it was. Of two generations with one key one has a longer one."""
+    ended = [row for row in rows if row.id < tonight.id and has_compared(row) and row.plan["same"] == same]
     found: list[Night] = []
+    told: dict[str, Collection[str]] = {}
     taken = {tonight.key}
-    for row in sorted(ended, key=lambda row: (row.ended_at or 0.0, row.id)):
+    for row in sorted(ended, key=lambda row: row.id):
         assert row.result is not None
         night = Night.from_json(row.result[NIGHT])
         key = night.key if night.key not in taken else f"{night.key} ({row.generation[:8]}, {row.id})"
         taken.add(key)
         found.append(replace(night, key=key))
-    return found
+        told[key] = _told(row.result)
+    return Earlier(found, told)
+
+
+def _told(result: Mapping[str, Any]) -> Collection[str]:
+    ended = result["night"]
+    if ended["verdict"] != NightVerdict.CHALLENGER_BETTER.value:
+        return ()
+    return frozenset(each["name"] for each in ended["judgement"]["compared"] if each["is_shown"])
 
 
 def has_compared(row: NightRow) -> bool:
     return row.result is not None and kind_of(row) == COMPARES and NIGHT in row.result
 
 
-def night_of(key: str, plan: Plan, study: ResolvedStudy, trainings: Sequence[NightTraining]) -> Night:
-    """With what is there so far."""
+def fingerprint_then(row: NightRow) -> Mapping[str, Json]:
+    """Of one that has compared."""
+    assert row.result is not None
+    return cast(Mapping[str, Json], row.result.get(FINGERPRINT, row.plan["fingerprint"]))
+
+
+def night_of(
+    key: str, plan: Plan, around: Surroundings, study: ResolvedStudy, trainings: Sequence[NightTraining]
+) -> Night:
+    """With what is there so far, and what surrounded it."""
 
     def outcomes(arm: str, horizon: int, seeds: Sequence[int]) -> Outcomes:
         rows = [row for row in trainings if (row.arm, row.horizon) == (arm, horizon) and row.seed in seeds]
@@ -67,7 +93,7 @@ def night_of(key: str, plan: Plan, study: ResolvedStudy, trainings: Sequence[Nig
         key=key,
         champion=plan.champion.name,
         rung=plan.rung,
-        surroundings=replace(plan.surroundings, device=_device(plan.surroundings.device, devices)),
+        surroundings=replace(around, device=_device(around.device, devices)),
         canary=outcomes(CHAMPION, plan.rung, plan.seeds),
         baseline="" if plan.baseline is None else plan.baseline.name,
         canary_baseline=outcomes(BASELINE, plan.rung, plan.seeds),
@@ -83,25 +109,13 @@ def _device(expected: str, trained: Sequence[str]) -> str:
     return " and ".join(trained)
 
 
-def judged(before: Sequence[Night], tonight: Night, rules: Rules) -> Found:
-    all_of_them = judgements([*before, tonight], rules)
-    found = all_of_them[-1]
-    return Found(tonight, found, _shown(all_of_them) if found.verdict is NightVerdict.CHALLENGER_BETTER else None)
-
-
-def _shown(found: Sequence[Judgement]) -> str | None:
-    """Who is shown tonight, and was not when last compared; of several the one that gains most."""
-    tonight = found[-1]
-    known = {each.name: each.is_shown for one in found[:-1] for each in one.compared}
-    new = [each for each in tonight.compared if each.is_shown and not known.get(each.name, False)]
-    new = new or [each for each in tonight.compared if each.is_shown]
-    best = max(new, key=lambda each: float("-inf") if each.gain is None else each.gain, default=None)
-    return None if best is None else best.name
+def judged(before: Earlier, tonight: Night, rules: Rules) -> Found:
+    return Found(tonight, judgements([*before.nights, tonight], rules, before.told)[-1])
 
 
 def contender_named(name: str, rows: Sequence[NightRow], plan: Plan) -> Contender | None:
     """Of tonight's, else of the newest night that knew it: who was trained once can be trained again."""
-    plans = (Plan.from_json(row.plan) for row in reversed(rows) if kind_of(row) == COMPARES)
+    plans = readable(row for row in reversed(rows) if kind_of(row) == COMPARES)
     return next((each for one in itertools.chain([plan], plans) for each in one.others if each.name == name), None)
 
 

@@ -33,7 +33,7 @@ def found_studies(given: Sequence[str]) -> list[Found]:
         for each in _files(one):
             files.setdefault(Path(each).resolve() if each.endswith(".toml") else STUDIES / f"{each}.toml", each)
     found = [_read(each) for each in files.values()]
-    return [_alone(each, found[:place]) for place, each in enumerate(found)]
+    return [_alone(each, found, place) for place, each in enumerate(found)]
 
 
 def _files(given: str) -> Sequence[str]:
@@ -82,12 +82,17 @@ def _name_in(file: str) -> str | None:
     return None
 
 
-def _alone(one: Found, before: Sequence[Found]) -> Found:
-    same = next(_sources(one, before), None)
-    if same is None or one.study is None:
+def _alone(one: Found, found: Sequence[Found], place: int) -> Found:
+    """No two have one name: what is wrong with a copy is not to hide the verdict of the study."""
+    name = f"{one.name} ({one.source})"
+    if one.study is None:
+        is_taken = any(each.name == one.name for each in found if each is not one)
+        return Found(name, one.source, None, one.problem) if is_taken else one
+    same = next(_sources(one, found[:place]), None)
+    if same is None:
         return one
     text = f"{one.source} has the study.name {one.name!r}, as {same} has: nights go by it. Give it another name."
-    return Found(f"{one.name} ({one.source})", one.source, None, SettingsError(text))
+    return Found(name, one.source, None, SettingsError(text))
 
 
 def _sources(one: Found, before: Sequence[Found]) -> Iterator[str]:

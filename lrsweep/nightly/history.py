@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,14 +25,24 @@ def read_night(row: NightRow) -> StudyNight:
 
 
 def history(store: Store, study: str | None = None) -> Mapping[str, Sequence[StudyNight]]:
-    """By study, oldest first, those that failed too; one under way is none yet."""
-    found: dict[str, list[StudyNight]] = {}
-    for row in store.nights.rows(study):
+    """By study, oldest first, those that failed too, with their last failure; one under way is none yet."""
+    return _by_study(store.nights.rows(study))
+
+
+def last_nights(store: Store, count: int, studies: Collection[str] | None = None) -> Mapping[str, Sequence[StudyNight]]:
+    """As ``history`` has them, of each study the last so many; of all studies unless some are named."""
+    return _by_study(store.nights.told(count, FAILS, studies))
+
+
+def _by_study(rows: Iterable[NightRow]) -> Mapping[str, Sequence[StudyNight]]:
+    found: dict[str, dict[tuple[str, str], StudyNight]] = {}
+    for row in rows:
         night = _read(row)
         if night is not None:
-            found.setdefault(row.study, []).append(night)
+            # of several failures of one key the newest takes the place of the others
+            found.setdefault(row.study, {})[FAILS if _is_failure(row) else row.generation, row.key] = night
     # a night that failed has begun before its failure was kept, and may have ended since
-    return {name: sorted(nights, key=lambda night: night.ended_at) for name, nights in found.items()}
+    return {name: sorted(nights.values(), key=lambda night: night.ended_at) for name, nights in found.items()}
 
 
 def _read(row: NightRow) -> StudyNight | None:
@@ -69,11 +79,23 @@ def one_night(store: Store, study: str, key: str | None) -> StudyNight:
 
 
 def keep_failure(store: Store, night: StudyNight) -> StudyNight:
-    """So that a failure is told once. One of the same key comes back as recorded; a result that cannot be written is
-    only not kept."""
+    """So that a failure is told once. The same one of the same key comes back as recorded, another one is kept beside
+    it; a result that cannot be written is only not kept."""
     with suppress(LrsweepError, ValueError):
-        row = store.nights.begin(
-            night.study, FAILS, night.key, {"format": FORMAT, "kind": FAILS, "night": night.to_json()}
-        )
+        before = [row for row in store.nights.rows(night.study) if row.key == night.key and _is_failure(row)]
+        if before and _is_same(before[-1], night):
+            return replace(night, is_recorded=True)
+        generation = f"{FAILS} {len(before) + 1}" if before else FAILS
+        plan = {"format": FORMAT, "kind": FAILS, "night": night.to_json()}
+        row = store.nights.begin(night.study, generation, night.key, plan)
         return replace(night, is_recorded=row.plan["night"] != night.to_json())
     return night
+
+
+def _is_failure(row: NightRow) -> bool:
+    return row.generation.startswith(FAILS)
+
+
+def _is_same(row: NightRow, night: StudyNight) -> bool:
+    kept = row.plan["night"]
+    return (kept["sentence"], kept["exit_code"]) == (night.sentence, night.exit_code)

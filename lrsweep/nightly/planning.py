@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from lrsweep.errors import InvalidInput
+from lrsweep.errors import InvalidInput, LrsweepError
 from lrsweep.nightly.around import Now, comparable
 from lrsweep.nightly.contenders import Contender, baseline_of, others, scale_at
 from lrsweep.records import Json, stable_hash
@@ -108,7 +109,7 @@ def planned(
 ) -> Plan:
     """``nights`` are all of the study so far."""
     study = in_sweep(store, study)
-    before = next((Plan.from_json(each.plan) for each in reversed(nights) if kind_of(each) == COMPARES), None)
+    before = _before(study, nights)
     baseline = baseline_of(study, champion)
     rung = _rung(store, study, before)
     arms = [champion, *([] if baseline is None else [baseline])]
@@ -128,9 +129,51 @@ def planned(
         full_seeds=tuple(itertools.islice(drawn, nightly.seeds)),
         others=tuple(others(store, study, champion, baseline)[: nightly.challengers]),
         surroundings=now.surroundings,
-        fingerprint=now.fingerprint(champion.name),
+        fingerprint=now.fingerprint(champion.name, _asks(study, nightly, baseline, rung)),
         same=comparable(study),
     )
+
+
+def fingerprint_of(
+    store: Store, study: ResolvedStudy, nightly: NightlySpec, champion: Contender, now: Now, nights: Sequence[NightRow]
+) -> dict[str, Json]:
+    """That of the plan which a night would have, without all that is only of use where it trains."""
+    study = in_sweep(store, study)
+    asks = _asks(study, nightly, baseline_of(study, champion), _rung(store, study, _before(study, nights)))
+    return now.fingerprint(champion.name, asks)
+
+
+def worth_of(study: ResolvedStudy, nightly: NightlySpec) -> float | None:
+    return study.selection.worth if nightly.worth is None else nightly.worth
+
+
+def _asks(study: ResolvedStudy, nightly: NightlySpec, baseline: Contender | None, rung: int) -> dict[str, Json]:
+    """Without ``max_age``, which says how long a verdict stands, and not what it is."""
+    return {
+        "question": comparable(study),
+        "baseline": "" if baseline is None else baseline.name,
+        "rung": rung,
+        "seeds": nightly.seeds,
+        "challengers": nightly.challengers,
+        "worth": worth_of(study, nightly),
+        "promote": nightly.promote,
+        "restarts": sorted(nightly.restarts),
+    }
+
+
+def _before(study: ResolvedStudy, nights: Sequence[NightRow]) -> Plan | None:
+    """The newest of the same question: with the rates of another, as of another horizon, values would move that are
+    compared with those of long ago."""
+    same = comparable(study)
+    found = (each for each in reversed(nights) if kind_of(each) == COMPARES and each.plan["same"] == same)
+    return next(readable(found), None)
+
+
+def readable(nights: Iterable[NightRow]) -> Iterator[Plan]:
+    """Of nights that compared, without those that name what this lrsweep does not know, as a family that is gone."""
+    for each in nights:
+        with suppress(LrsweepError):
+            yield Plan.from_json(each.plan)
 
 
 def in_sweep(store: Store, study: ResolvedStudy) -> ResolvedStudy:

@@ -32,6 +32,8 @@ class Promotion:
     row: ChampionRow
     was: ChampionRow | None
     """in force before it under that alias"""
+    is_new: bool = True
+    """False: it was in force already"""
 
     @property
     def words(self) -> str:
@@ -55,8 +57,13 @@ def put_in_force(
     choice = from_json(champion.choice, f"the champion of {study.name} in the results")
     compared = next((each for each in judgement.compared if each.name == contender.name), None)
     value = _value(choice, contender, study, judgement.key, compared)
-    note = f"night {judgement.key}: {judgement.reason}"
+    note = f"{note_of(judgement.key)}{judgement.reason}"
     return _promoted(store, homes, _row(study.name, alias, value, contender, note), say)
+
+
+def note_of(key: str) -> str:
+    """With which notes begin of what a night has put in force: so it is known again by a night that was killed."""
+    return f"night {key}: "
 
 
 def candidate_becomes_champion(store: Store, homes: Homes, name: str, note: str | None, say: Say) -> Promotion:
@@ -72,12 +79,17 @@ def candidate_becomes_champion(store: Store, homes: Homes, name: str, note: str 
 
 def _promoted(store: Store, homes: Homes, row: ChampionRow, say: Say) -> Promotion:
     was = in_force(store.champions.rows(row.name), row.name, row.alias)
-    new, _ = store.champions.promote(replace(row, id=0, at=0.0))
+    new, is_new = store.champions.promote(replace(row, id=0, at=0.0))
+    sent(store, homes, row.name, say)
+    return Promotion(new, was if is_new else None, is_new=is_new)
+
+
+def sent(store: Store, homes: Homes, name: str, say: Say) -> None:
+    """What is in force, to MLflow's registry, once."""
     with suppress(LrsweepError):  # it is in force; `lrsweep sync` sends it where MLflow was away
-        outage = register(homes, store, row.name, say=say).outage
+        outage = register(homes, store, name, say=say).outage
         if outage is not None:
             say(f"MLflow's registry has not got what came into force; `lrsweep sync` sends it. {outage}")
-    return Promotion(new, was)
 
 
 def _row(name: str, alias: Alias, value: ChampionChoice, contender: Contender, note: str) -> ChampionRow:

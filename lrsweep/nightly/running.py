@@ -46,10 +46,13 @@ def run_nights(found: Sequence[Found], at: Workplace, asked: Asked) -> NightRun:
     began_at, tally = at.clock(), _Tally()
     until = None if asked.deadline_seconds is None else time.monotonic() + asked.deadline_seconds
     waiting = list(found)
-    while waiting and tally.interrupted is None:
-        again = _round(waiting, at, asked, until, tally)
-        # what the quicker ones have left goes to those that needed more
-        waiting = again if until is not None and until - time.monotonic() > SHORTEST else []
+    try:
+        while waiting and tally.interrupted is None:
+            again = _round(waiting, at, asked, until, tally)
+            # what the quicker ones have left goes to those that needed more
+            waiting = again if until is not None and until - time.monotonic() > SHORTEST else []
+    finally:
+        at.describing.close()
     left = [each for each in found if each.source not in tally.nights | tally.unfinished | tally.locked]
     if tally.interrupted is not None:
         tally.unfinished |= {each.source: f"{each.name}: {tally.interrupted}" for each in left}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 
+from lrsweep.champion.history import said
 from lrsweep.errors import SettingsError
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.local import LocalExecutor
@@ -21,10 +22,12 @@ from lrsweep.nightly.around import now_of
 from lrsweep.nightly.asked import Asked
 from lrsweep.nightly.comparing import Night, compared, in_words
 from lrsweep.nightly.contenders import of_row, why_not_trainable
-from lrsweep.nightly.evidence import has_compared
+from lrsweep.nightly.evidence import fingerprint_then, has_compared
 from lrsweep.nightly.history import read_night
 from lrsweep.nightly.outcome import StudyNight
-from lrsweep.nightly.planning import FORMAT, SWEEPS, UNCHANGED, Plan, kind_of, planned
+from lrsweep.nightly.planning import FORMAT, SWEEPS, UNCHANGED, fingerprint_of, kind_of, planned
+from lrsweep.nightly.recorded import of_file, recorded_night
+from lrsweep.nightly.starts import gone_on
 from lrsweep.nightly.sweeping import swept
 from lrsweep.nightly.training import folder_of
 from lrsweep.nightly.workplace import Workplace
@@ -59,13 +62,15 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
     stop = Stop(limit.at)
     at.stops.add(stop)
     stop.check()
+    recorded = recorded_night(at.store.nights.rows(study.name), study, asked.key)
+    if recorded is not None:
+        return recorded
     engine = _engine_of(at, study, asked)
     engine.check(study.workload)
     device = (study.run.device or "auto") if asked.device == "auto" else asked.device
     with ExitStack() as stack:
         right = stack.enter_context(nights_alone(at.store, study.name, asked.on_locked, stop.check, at.say))
-        executor = stack.enter_context(closing(at.executor(device, at.say)))
-        resolved = _resolved(at, study, executor, stop)
+        resolved = _resolved(at, study, device, stop)
         rows = at.store.nights.rows(study.name)
         row = _row(rows, resolved, asked)
         if row is not None and row.ended_at is not None:
@@ -75,15 +80,20 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
             row = _begun(at, study, resolved, asked, champion, device, rows)
         if kind_of(row) == UNCHANGED:
             return _ended_unchanged(at, row, right)
+        if kind_of(row) == SWEEPS and champion is not None:
+            return _ended_overtaken(at, row, champion, right)
         if kind_of(row) == SWEEPS:
-            executor.close()  # the sweep has its own
+            at.describing.close()  # the sweep has its own
             options = Options(device, engine=engine, faults=at.faults)
 
             def anew() -> LocalExecutor:
                 return at.executor(device, at.say)
 
-            return swept(at, study, row, asked, anew, options, lambda: limit.seconds_left, stop.check)
+            return swept(at, study, row, asked, anew, options, lambda: limit.seconds_left, stop.check, right.confirm)
+        row = gone_on(at.store, row, now_of(resolved, device).surroundings)
         folder_of(at.homes.folder).tidy(at.store)
+        taken = at.describing.taken(device, study.workload, lambda: at.executor(device, at.say))
+        executor = stack.enter_context(closing(taken))
         return compared(
             Night(
                 at=at,
@@ -108,12 +118,16 @@ def _engine_of(at: Workplace, study: Study, asked: Asked) -> EngineOption:
     return at.engine if study.run.engine is None else EngineOption.parsed(study.run.engine, "run.engine")
 
 
-def _resolved(at: Workplace, study: Study, executor: LocalExecutor, stop: Stop) -> ResolvedStudy:
+def _resolved(at: Workplace, study: Study, device: str, stop: Stop) -> ResolvedStudy:
     """As a sweep of it would have it."""
-    executor.start(study.workload)
-    resolved = completed(Examined(study), lambda workload: executor.describe(workload, stop.check))
+
+    def make() -> LocalExecutor:
+        return at.executor(device, at.say)
+
+    resolved = completed(Examined(study), lambda workload: at.describing.facts(device, workload, make, stop.check))
     if study.workload.name == command.NAME:
-        resolved = with_agreed_settings(at.store, replace(resolved, scripts_at_once=executor.free), at.say)
+        free = at.describing.free(device, study.workload, make)
+        resolved = with_agreed_settings(at.store, replace(resolved, scripts_at_once=free), at.say)
     return resolved
 
 
@@ -132,7 +146,7 @@ def _begun(
     rows: Sequence[NightRow],
 ) -> NightRow:
     def begin(plan: dict[str, Json]) -> NightRow:
-        return at.store.nights.begin(study.name, resolved.generation, asked.key, plan)
+        return at.store.nights.begin(study.name, resolved.generation, asked.key, of_file(plan, study))
 
     if champion is None:
         return begin({"format": FORMAT, "kind": SWEEPS})
@@ -143,7 +157,8 @@ def _begun(
     before = next((row for row in reversed(rows) if has_compared(row)), None)
     if before is not None and not asked.is_always:
         age = at.clock() - (before.ended_at or 0.0)
-        is_same = Plan.from_json(before.plan).fingerprint == now.fingerprint(contender.name)
+        fingerprint = fingerprint_of(at.store, resolved, study.nightly, contender, now, rows)
+        is_same = fingerprint_then(before) == fingerprint
         if is_same and age < study.nightly.max_age and not _wants_more(before):
             return begin({"format": FORMAT, "kind": UNCHANGED, "since": before.key, "night": before.id})
     plan = planned(at.store, resolved, study.nightly, contender, champion.id, now, asked.key, rows)
@@ -169,11 +184,34 @@ def _ended_unchanged(at: Workplace, row: NightRow, right: Right) -> StudyNight:
         verdict=NightVerdict.HOLDS.value,
         sentence="commit, data, versions, device and champion are those of night "
         f"{before.key}, whose verdict was {last.verdict}{waits}",
-        next_step=f"{last.next_step}; `--always` trains although nothing has changed",
+        next_step=f"{last.next_step}; `--always` with another `--key` trains although nothing has changed",
         exit_code=0,
         is_unchanged=True,
         champion=in_words(rows, row.study, Alias.CHAMPION),
         candidate=in_words(rows, row.study, Alias.CANDIDATE),
+        began_at=row.at,
+        ended_at=at.clock(),
+    )
+    right.confirm()
+    at.store.nights.end(row.id, {"format": FORMAT, "night": ended.to_json()})
+    return ended
+
+
+def _ended_overtaken(at: Workplace, row: NightRow, champion: ChampionRow, right: Right) -> StudyNight:
+    """Of a night that was to run the sweep, and goes on after somebody has promoted: no candidate is put up beside a
+    champion that it never met."""
+    ended = StudyNight(
+        study=row.study,
+        generation=row.generation,
+        key=row.key,
+        verdict=NightVerdict.UNDECIDED.value,
+        sentence=f"a champion came into force since the night began, {said(champion)}, so that its sweep does not go "
+        "on and nothing was compared",
+        next_step="a night with another `--key` compares with the champion; "
+        f"`lrsweep run` of the study's file goes on with the sweep of {row.study}",
+        exit_code=0,
+        champion=said(champion),
+        candidate=in_words(at.store.champions.rows(row.study), row.study, Alias.CANDIDATE),
         began_at=row.at,
         ended_at=at.clock(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.findings.promoting.promoted import Wanted, promote
@@ -10,6 +11,7 @@ from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.nightly.alone import once_free
 from lrsweep.nightly.asked import Asked
 from lrsweep.nightly.comparing import in_words
+from lrsweep.nightly.history import read_night
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FORMAT
 from lrsweep.nightly.workplace import Workplace
@@ -31,6 +33,7 @@ def swept(
     options: Options,
     seconds_left: Callable[[], float | None],
     check: Callable[[], None],
+    confirm: Callable[[], None],
 ) -> StudyNight:
     """To its end, which is written. Raises what ends the sweep early; then the same night goes on later."""
 
@@ -63,5 +66,9 @@ def swept(
         began_at=row.at,
         ended_at=at.clock(),
     )
+    now = next((each for each in at.store.nights.rows(study.name) if each.id == row.id), row)
+    if now.result is not None:  # by who took it over while the sweep ran
+        return replace(read_night(now), is_recorded=True)
+    confirm()
     at.store.nights.end(row.id, {"format": FORMAT, "night": ended.to_json()})
     return ended

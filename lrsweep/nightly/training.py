@@ -55,10 +55,12 @@ class Bench:
     """raises LeaseLost where another process may go on with the night by now"""
     check: Callable[[], None]
     """raises what ends the night early"""
+    mark: str = ""
+    """of what surrounds it, where that is not what it began in: its checkpoints are others"""
 
     def identity(self, job: Job) -> str:
-        night = self.night
-        return stable_hash([night.study, night.generation, night.key, job.contender.to_json(), *job.key])[:32]
+        night, mark = self.night, [self.mark] if self.mark else []
+        return stable_hash([night.study, night.generation, night.key, job.contender.to_json(), *job.key, *mark])[:32]
 
 
 def folder_of(home: Path) -> Checkpoints:

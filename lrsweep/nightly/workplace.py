@@ -1,4 +1,4 @@
-"""What all studies of a run share: the results, the homes, the executor, and how a run is ended early."""
+"""What all studies of a run share: the results, the homes, what workloads say, and how a run is ended early."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lrsweep.executors.engine_option import DEFAULT, EngineOption
 from lrsweep.executors.local import LocalExecutor
+from lrsweep.nightly.describing import Describing
 from lrsweep.store import Store
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
@@ -42,6 +43,7 @@ class Workplace:
     """the environment's"""
     faults: Faults = field(default_factory=Faults)
     stops: Stops = field(default_factory=Stops)
+    describing: Describing = field(default_factory=Describing)
     clock: Callable[[], float] = time.time
     """seconds since 1970"""
 

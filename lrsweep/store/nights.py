@@ -7,7 +7,7 @@ study by name alone: nights stay, whatever is removed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,8 +65,16 @@ class Nights(Protocol):
     def newest(self, count: int) -> Sequence[NightRow]:
         """The last so many of all studies that began, the newest first."""
 
+    def told(self, count: int, failing: str, studies: Collection[str] | None = None) -> Sequence[NightRow]:
+        """Of each study the last so many that ended, or whose generation begins with ``failing``, oldest first. The
+        latter, which never end, have their plans; of the others these are left out, for they take long to read."""
+
     def begin(self, study: str, generation: str, key: str, plan: Mapping[str, Json]) -> NightRow:
         """Adds the night, or finds the one of that key, with the plan that it began with."""
+
+    def go_on(self, night: int, plan: Mapping[str, Json]) -> NightRow:
+        """With a plan that says more than the one that it began with. Raises ValueError where it has ended, KeyError
+        where there is no such night."""
 
     def trainings(self, night: int) -> Sequence[NightTraining]:
         """By arm, horizon and seed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lrsweep.records import Json
@@ -28,6 +28,10 @@ class MemoryNights:
     def newest(self, count: int) -> Sequence[NightRow]:
         return self.rows()[::-1][:count]
 
+    def told(self, count: int, failing: str, studies: Collection[str] | None = None) -> Sequence[NightRow]:
+        rows = [row for row in self.rows() if studies is None or row.study in studies]
+        return rules.told(rows, count, failing)
+
     def begin(self, study: str, generation: str, key: str, plan: Mapping[str, Json]) -> NightRow:
         with self._lock:
             row = rules.of_key(self._rows, study, generation, key)
@@ -35,6 +39,12 @@ class MemoryNights:
                 row = replace(rules.begun(study, generation, key, plan, self._clock()), id=len(self._rows) + 1)
                 self._rows.append(row)
                 self._trainings[row.id] = []
+            return _copied(row)
+
+    def go_on(self, night: int, plan: Mapping[str, Json]) -> NightRow:
+        with self._lock:
+            row = rules.gone_on(self._known(night), plan)
+            self._rows[night - 1] = row
             return _copied(row)
 
     def trainings(self, night: int) -> Sequence[NightTraining]:

@@ -15,6 +15,11 @@ def begun(study: str, generation: str, key: str, plan: Mapping[str, Json], now: 
     return NightRow(study, generation, key, plain(dict(plan), f"the plan of night {key!r}"), at=now)
 
 
+def gone_on(night: NightRow, plan: Mapping[str, Json]) -> NightRow:
+    _refuse_ended(night)
+    return replace(night, plan=plain(dict(plan), f"the plan of night {night.key!r}"))
+
+
 def ended(night: NightRow, result: Mapping[str, Json], now: float) -> NightRow:
     _refuse_ended(night)
     return replace(night, result=plain(dict(result), f"the result of night {night.key!r}"), ended_at=now)
@@ -30,6 +35,17 @@ def to_add(night: NightRow, trainings: Iterable[NightTraining], new: NightTraini
     if new.value is not None and not math.isfinite(new.value):
         raise ValueError(f"the value of a night's training is {new.value}; one that came to none has None")
     return replace(new, error=None if new.error is None else storable_text(new.error))
+
+
+def told(rows: Iterable[NightRow], count: int, failing: str) -> list[NightRow]:
+    """Of each study the last so many of those that came to something; ``rows`` are in the order in which they began."""
+    found: dict[str, list[NightRow]] = {}
+    for row in rows:
+        is_failing = row.generation.startswith(failing)
+        if is_failing or row.ended_at is not None:
+            found.setdefault(row.study, []).append(row if is_failing else replace(row, plan={}))
+    last = (row for of_study in found.values() for row in of_study[max(0, len(of_study) - count) :])
+    return sorted(last, key=lambda row: row.id)
 
 
 def of_key(rows: Iterable[NightRow], study: str, generation: str, key: str) -> NightRow | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -34,6 +34,19 @@ class SqlNights:
         with self._transaction(self._engine) as connection:
             return [NightRow(**row) for row in connection.execute(query).mappings()]
 
+    def told(self, count: int, failing: str, studies: Collection[str] | None = None) -> Sequence[NightRow]:
+        c = models.night.c
+        is_failing = c.generation.startswith(failing, autoescape=True)
+        told = sa.or_(c.ended_at.is_not(None), is_failing)
+        place = sa.func.row_number().over(partition_by=c.study, order_by=c.id.desc()).label("place")
+        last = sa.select(c.id, place).where(told if studies is None else sa.and_(told, c.study.in_(studies))).subquery()
+        plan = sa.case((is_failing, c.plan), else_=sa.null()).label("plan")
+        rest = [each for each in select(NightRow, models.night).selected_columns if each.name != "plan"]
+        query = sa.select(*rest, plan).join(last, last.c.id == c.id).where(last.c.place <= count).order_by(c.id)
+        with self._transaction(self._engine) as connection:
+            found = connection.execute(query).mappings()
+            return [NightRow(**{**row, "plan": row["plan"] or {}}) for row in found]
+
     def begin(self, study: str, generation: str, key: str, plan: Mapping[str, Json]) -> NightRow:
         with self._writing() as connection:
             named = select(NightRow, models.night).filter_by(study=study, generation=generation, key=key)
@@ -45,6 +58,12 @@ class SqlNights:
             given = connection.execute(sa.insert(models.night).values(values)).inserted_primary_key
             assert given is not None
             return replace(row, id=int(given[0]))
+
+    def go_on(self, night: int, plan: Mapping[str, Json]) -> NightRow:
+        with self._writing() as connection:
+            row = rules.gone_on(_known(connection, night), plan)
+            connection.execute(sa.update(models.night).filter_by(id=night).values(plan=row.plan))
+            return row
 
     def trainings(self, night: int) -> Sequence[NightTraining]:
         with self._transaction(self._engine) as connection:

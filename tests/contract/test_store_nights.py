@@ -128,6 +128,20 @@ def test_a_night_ends_once_and_then_nothing_is_added(store: Store) -> None:
     assert store.nights.rows("digits") == [ended]
 
 
+def test_a_plan_says_more_until_its_night_has_ended(store: Store) -> None:
+    """Of this night alone; when it began stays, and who begins it again gets the newer plan."""
+    first, other = (store.nights.begin("digits", "g1", key, {"rung": 30}) for key in ("a", "b"))
+    more = store.nights.go_on(first.id, {"rung": 30, "starts": [1]})
+    assert (more.plan, more.at, more.id) == ({"rung": 30, "starts": [1]}, first.at, first.id)
+    assert store.nights.rows("digits") == [more, other]
+    assert store.nights.begin("digits", "g1", "a", {}) == more
+    store.nights.end(first.id, {})
+    with pytest.raises(ValueError, match="night 'a' of study 'digits' has ended"):
+        store.nights.go_on(first.id, {})
+    with pytest.raises(KeyError, match="no night 9 is stored"):
+        store.nights.go_on(9, {})
+
+
 def test_a_night_that_is_not_there_takes_nothing(store: Store) -> None:
     """Neither a training nor a result; and a result that JSON cannot hold leaves the night under way."""
     with pytest.raises(KeyError, match="no night 1 is stored"):

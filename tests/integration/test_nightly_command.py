@@ -12,6 +12,7 @@ from tests.agreement import mlflow_client, results
 from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for
 from tests.drivers import STUDY
 from tests.night_drivers import TRAINED, promote
+from tests.receivers import receiver
 
 WRONG = '[study]\nname = "wrong"\nworkload = "digits"\n[budget]\ntrials = 4\n[nightly]\nmax_age = "soon"\n'
 LONG = """\
@@ -123,7 +124,8 @@ def test_an_unknown_study_fails_and_is_told_what_there_is(tmp_path: Path) -> Non
 
 
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
-    """The message says what to use, with its exit code; nothing is written."""
+    """The message says what to use, with its exit code; nothing is written into it. Whoever waits to hear of the night
+    hears of that: the summary, the gauges, the dead-man switch, and a message, for nothing knows of an earlier one."""
     home = tmp_path / "home"
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "tiny.toml").write_text(STUDY.format(trials=4))
@@ -132,9 +134,27 @@ def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(home / "results.db")) as database:
         database.execute("UPDATE lrs_alembic_version SET version_num = '9999'")
         database.commit()
-    ran = lrsweep("nightly", "run", home=home)
+    summary, gauges = tmp_path / "s.json", tmp_path / "n.prom"
+    gauges.write_text("lrsweep_night_last_success_timestamp_seconds 1700000000.0\n")
+    with receiver() as received:
+        told = {
+            "LRSWEEP_PING": f"{received.url}/ping",
+            "LRSWEEP_NOTIFY": f"json://127.0.0.1:{received.port}/hook",
+            "no_proxy": "127.0.0.1",
+        }
+        files = ("--summary", str(summary), "--prometheus", str(gauges))
+        ran = lrsweep("nightly", "run", "--key", "k", *files, home=home, environ=told)
     assert ran.code == 69
     assert "newer lrsweep" in ran.err
+    assert received.paths == ["/ping/start", "/hook", "/ping/69"]
+    message = json.loads(received.asked[1].body)
+    assert message["title"] == "lrsweep: no night k"
+    assert "no study had its night: " in message["message"]
+    written = json.loads(summary.read_text())
+    assert (written["key"], written["exit_code"], written["verdicts"]) == ("k", 69, {})
+    assert "newer lrsweep" in written["notes"][0]
+    assert "lrsweep_night_exit_code 69.0" in gauges.read_text()
+    assert "lrsweep_night_last_success_timestamp_seconds 1700000000.0" in gauges.read_text()
 
 
 def test_a_training_that_is_drained_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

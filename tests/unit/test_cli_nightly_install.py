@@ -132,6 +132,8 @@ def test_an_address_without_a_secret_comes_along(run: Typed, monkeypatch: pytest
         (["--cron", "--deadline", "1d"], "--deadline is '1d'; a night comes every 24 hours"),
         (["--cron", "--summary", "studies"], "--summary studies is a folder; wanted a file."),
         (["--systemd", "--report", "a\\b.html"], "has a backslash, a line break or a sign like them"),
+        (["--github", "--report", "a\u2028b.html"], "has a backslash, a line break or a sign like them"),
+        (["--github", "--report", "a\x85b.html"], "has a backslash, a line break or a sign like them"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(run: Typed, words: list[str], told: str) -> None:
@@ -142,9 +144,15 @@ def test_what_cannot_be_meant_is_refused(run: Typed, words: list[str], told: str
 
 
 def test_without_studies_their_folder_is_wanted(run: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `lrsweep nightly run` would want it; the name of a study needs none."""
+    """As `lrsweep nightly run` would want it; the name of a study is one of a file in it."""
     monkeypatch.chdir(tmp_path)
     ran = run("nightly", "install", "--cron")
     assert ran.code == 64
     assert "no study is named, and there is no folder studies in" in ran.err
+    refused = run("nightly", "install", "--cron", "digits")
+    assert (refused.code, refused.out) == (64, "")
+    assert "there is no digits in" in refused.err
+    assert "no study of that name in its folder studies" in refused.err
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "digits.toml").touch()
     assert run("nightly", "install", "--cron", "digits").out.endswith("--deadline 6h digits\n")

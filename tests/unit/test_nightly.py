@@ -16,7 +16,7 @@ from lrsweep.nightly.planning import FAILS
 from lrsweep.nightly.promoting import candidate_becomes_champion
 from lrsweep.records import TrainingPlan
 from lrsweep.store.champions import Alias, in_force
-from tests.nightly_runs import CHALLENGER, HERE, Nights, noise, packages, usual
+from tests.nightly_runs import CHALLENGER, HERE, STUDY, Nights, noise, packages, usual
 from tests.scripted import End, completed, diverged, failed
 
 
@@ -144,6 +144,27 @@ def test_what_has_changed_makes_a_night_train(nights: Nights, change: Callable[[
     assert not nights.night("b").is_unchanged
     assert len(nights.begun) == 6
     assert nights.night("c").is_unchanged
+
+
+@pytest.mark.parametrize(
+    "setting", ["seeds = 5", "challengers = 1", "worth = 0.25", "promote = true", 'restarts = ["device"]']
+)
+def test_what_the_study_asks_of_its_nights_makes_one_train(nights: Nights, setting: str) -> None:
+    """Each setting of ``[nightly]`` alone; how long a verdict stands is no such one."""
+    nights.night("a")
+    nights.nightly = setting
+    assert not nights.night("b").is_unchanged
+    nights.nightly += '\nmax_age = "6d"'
+    assert nights.night("c").is_unchanged
+
+
+def test_another_baseline_makes_a_night_train(nights: Nights) -> None:
+    """It is told as what has changed."""
+    nights.night("a")
+    other = nights.study(text=STUDY.replace("peak_lr = 0.2", "peak_lr = 0.3"))
+    [night] = nights.run("b", [other]).studies
+    assert not night.is_unchanged
+    assert "the baseline changed" in night.sentence
 
 
 def test_what_trains_nothing_changes_nothing(nights: Nights) -> None:
@@ -343,6 +364,36 @@ def test_seeds_that_diverge_are_no_values(nights: Nights) -> None:
     assert "diverged with 3 of 3 seeds" in night.sentence
 
 
+def slightly_better(shift: float) -> Callable[[TrainingPlan], End]:
+    """The candidate gains 0.03."""
+
+    def script(plan: TrainingPlan) -> End:
+        level = {"linear": 0.5, "exponential": 0.7}.get(plan.schedule.family, 0.47)
+        return completed(plan, level + shift + noise(plan))
+
+    return script
+
+
+def test_whom_a_smaller_worth_shows_is_told_though_earlier_nights_would_have_shown_it(nights: Nights) -> None:
+    """No night had said so by the larger worth: the next trains it once more, says it with exit code 4 and puts it up;
+    only then it waits."""
+    nights.nightly = "worth = 0.05"
+    nights.script = slightly_better(0.0)
+    nights.promote(CHALLENGER, Alias.CANDIDATE)
+    nights.many(f"a{place}" for place in range(6))
+    nights.script = slightly_better(0.03)
+    before = nights.many(f"b{place}" for place in range(8))
+    assert sum(night.trainings > 6 for night in before) >= 3
+    assert "challenger better" not in {night.verdict for night in before}
+    nights.nightly = "worth = 0.01"
+    told, waits = nights.night("c0"), nights.night("c1", is_always=True)
+    assert (told.verdict, told.exit_code) == ("challenger better", 4)
+    assert told.trainings > 6
+    assert "night c0" in str(nights.store.champions.rows("quick")[-1].note)
+    assert (waits.verdict, waits.exit_code) == ("undecided", 0)
+    assert "an earlier night has shown cosine-" in waits.sentence
+
+
 # ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_nights_of_other_data_are_compared_with_those_before(nights: Nights) -> None:
     """Changed data make another generation of the study, and are what a night watches: limits go on, the change is
@@ -369,8 +420,8 @@ def test_one_key_in_two_generations_is_two_nights(nights: Nights) -> None:
     """The file has changed on the same day: both are kept, with seeds of their own, and both are compared with."""
     nights.many("abcd")
     before = {plan.seed for plan in nights.begun}
-    other_data(nights)
-    night = nights.night("d")
+    other_space = STUDY.replace('"constant", "cosine"', '"constant"')
+    [night] = nights.run("d", [nights.study(text=other_space)]).studies
     assert before.isdisjoint(plan.seed for plan in nights.begun)
     assert not night.is_recorded
     assert night.judgement is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,30 @@ def test_the_rung_stays_from_night_to_night(tmp_path: Path) -> None:
     assert plan_of(store, nights=[]).rung == 30
     longer = replace(STUDY, horizon=180)
     assert plan_of(store, longer, [before]).rung == 180
+
+
+def test_rates_at_the_rung_stay_those_of_the_question() -> None:
+    """A sweep has frozen other exponents, and nights of another horizon lie between: as on the nights that these are
+    compared with, and not as the exponents are by now."""
+    store = a_driven_bench(STUDY, ranked).store
+    first = plan_of(store).to_json()
+    first["scales"] = {CHAMPION.name: 1.25}
+    other = {**first, "same": "another", "horizon": 180, "scales": {CHAMPION.name: 2.5}}
+    nights = [NightRow("quick", STUDY.generation, "k0", first, id=1), NightRow("quick", "g2", "k1", other, id=2)]
+    plan = plan_of(store, nights=nights)
+    assert (plan.rung, plan.scales[CHAMPION.name]) == (30, 1.25)
+
+
+def test_an_earlier_plan_that_cannot_be_read_any_more_is_left_out() -> None:
+    """It names a family that is gone: the night plans as the one before that."""
+    store = a_driven_bench(STUDY, ranked).store
+    first, gone = plan_of(store).to_json(), json.loads(json.dumps(plan_of(store).to_json()))
+    gone["others"][0]["schedule"]["family"] = "gone"
+    first["scales"] = {CHAMPION.name: 1.25}
+    nights = [
+        NightRow("quick", STUDY.generation, f"k{place}", each, id=place) for place, each in enumerate((first, gone))
+    ]
+    assert plan_of(store, nights=nights).scales[CHAMPION.name] == 1.25
 
 
 def test_a_plan_is_read_back_as_it_was() -> None:

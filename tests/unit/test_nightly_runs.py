@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from lrsweep.nightly.around import now_of
 from lrsweep.nightly.asked import Asked, key_of
 from lrsweep.nightly.finding import Found, found_studies
 from lrsweep.nightly.running import GRAVEST, gravest, run_nights
-from lrsweep.records import TrainingPlan
+from lrsweep.records import TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.store.nights import night_lease
-from tests.nightly_runs import HERE, STUDY, Nights, usual
+from tests.nightly_runs import HERE, STUDY, NightExecutor, Nights, usual
 from tests.patience import in_time
 from tests.scripted import End, failed
 
@@ -47,6 +47,39 @@ def test_each_study_of_a_run_has_its_night(nights: Nights) -> None:
     assert run.to_json()["verdicts"] == {"a": "undecided", "b": "undecided", "c": "undecided"}
     assert {"format", "key", "studies", "verdicts", "exit_code"} <= run.to_json().keys()
     assert len(nights.begun) == 18
+
+
+def test_studies_of_one_workload_share_the_process_that_loads_it(nights: Nights) -> None:
+    """A night that trains takes it along, the next one starts another; where nothing has changed one is enough for all
+    of them, and a night of the same key and file starts none."""
+    nights.run("k", three(nights))
+    assert nights.loaded == ["digits"] * 3
+    nights.run("l", three(nights))
+    assert nights.loaded == ["digits"]
+    again = nights.run("l", three(nights))
+    assert nights.loaded == []
+    assert [(night.is_recorded, night.is_unchanged) for night in again.studies] == [(True, True)] * 3
+    changed = [nights.study(name, STUDY.replace("trials = 6", "trials = 7")) for name in ("a", "b", "c")]
+    assert all(night.is_recorded for night in nights.run("l", changed).studies)  # a larger budget is no generation
+    assert nights.loaded == ["digits"]
+
+
+def test_studies_that_give_one_workload_other_settings_are_told_apart(nights: Nights) -> None:
+    """Each is described by its own settings, in one process; the same settings are asked for once."""
+    text = STUDY.replace('workload = "digits"', 'workload = {{ name = "digits", model = "cnn" }}')
+    heard: list[object] = []
+    real = NightExecutor.describe
+
+    def describe(self: NightExecutor, workload: WorkloadSpec, tick: Callable[[], None]) -> WorkloadFacts:
+        heard.append(workload.settings["model"])
+        return real(self, workload, tick)
+
+    with pytest.MonkeyPatch.context() as patch:
+        nights.run("k", three(nights))
+        patch.setattr(NightExecutor, "describe", describe)
+        nights.run("l", [nights.study("a"), nights.study("b", text), nights.study("c")])
+    assert heard == ["mlp", "cnn"]
+    assert nights.loaded == ["digits"]
 
 
 def test_a_failing_study_stops_no_other(nights: Nights) -> None:

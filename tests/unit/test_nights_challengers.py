@@ -36,6 +36,31 @@ def test_a_challenger_needs_two_nights_that_confirm_it() -> None:
     assert after.reason.startswith("an earlier night has shown wsd to be better, and nobody has acted on it")
 
 
+def test_a_suspect_that_is_never_trained_lapses() -> None:
+    """Its trainings fail night after night: 30 nights after its first it is asked for no more."""
+    first = challenged(night(0), {"wsd": 0.5}, 0)
+    found = judgements([first, *quiet(40, start=1)], Rules(worth=0.1))
+    asked = [each.needs_challengers for each in found[1:]]
+    assert asked == [True] * 29 + [False] * 11
+    assert found[-1].verdict is NightVerdict.HOLDS
+
+
+def test_who_was_shown_by_other_rules_is_shown_again() -> None:
+    """Nights whose verdicts have named nobody: the next with pairs names whom they show, and by itself it would wait;
+    whom they have named waits."""
+    nights = [
+        *quiet(5),
+        *(challenged(each, {"wsd": 0.5}, place) for place, each in enumerate(quiet(5, start=5), start=5)),
+    ]
+    rules, before = Rules(worth=0.1), [each.key for each in nights[:-1]]
+    silent, named = dict.fromkeys(before, ()), {**dict.fromkeys(before, ()), before[-2]: ("wsd",)}
+    assert judgements(nights, rules)[-1].standing == "wsd"
+    last = judgements(nights, rules, silent)[-1]
+    assert (last.verdict, last.shown, last.standing) == (NightVerdict.CHALLENGER_BETTER, "wsd", None)
+    waits = judgements(nights, rules, named)[-1]
+    assert (waits.verdict, waits.shown, waits.standing) == (NightVerdict.UNDECIDED, None, "wsd")
+
+
 def test_nights_that_do_not_confirm_do_not_count() -> None:
     """A first night of 30 seeds shows a gain beyond doubt; later ones that gain less than worth confirm nothing."""
     seeds = range(1_000, 1_030)

@@ -158,6 +158,7 @@ def nightly_promote(
         assert found.row.choice is not None
         typer.echo(json.dumps({"name": found.row.name, "row": found.row.id, "choice": json.loads(found.row.choice)}))
         return
-    typer.echo(f"champion of {found.row.name}: {found.words}")
+    already = "" if found.is_new else " (in force already)"
+    typer.echo(f"champion of {found.row.name}: {found.words}{already}")
     if found.was is not None:
         typer.echo(f"was: {said(found.was)}; `lrsweep demote {found.row.name}` goes back to it")

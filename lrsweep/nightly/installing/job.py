@@ -48,7 +48,7 @@ class Job:
     def __post_init__(self) -> None:
         given = (*self.program, *self.arguments, str(self.folder), self.path, str(self.secrets_file))
         for text in (*given, *self.environment.values(), self.user):
-            if re.search(r"[\\\x00-\x1f\x7f]|\$\{\{", text):
+            if re.search(r"[\\\x00-\x1f\x7f\x85\u2028\u2029\ufeff]|\$\{\{", text):
                 raise SettingsError(
                     f"{text!r} has a backslash, a line break or a sign like them, which cron, systemd and GitHub each "
                     "read in a way of their own. Rename it, or reach it by a link that has none."
@@ -92,17 +92,18 @@ def deadline_of(given: str) -> float:
 
 
 def checked_studies(given: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """As they are given; what is no file and no folder may be the name of a study in the results. ``studies`` where
-    none is given, as `lrsweep nightly run` takes it."""
+    """As they are given; what is no file and no folder is the name of a study in ``studies``, which is all of them
+    where none is given, as `lrsweep nightly run` takes it."""
     if not given and not (folder / "studies").is_dir():
         raise SettingsError(
             f"no study is named, and there is no folder studies in {folder}; name studies or a folder of them, or call "
             "this where your studies are."
         )
     for study in given:
-        if not (folder / study).exists() and ("/" in study or study.endswith(".toml")):
+        if not (folder / study).exists() and not (folder / "studies" / f"{study}.toml").is_file():
             raise SettingsError(
-                f"there is no {study} in {folder}; name a study file or a folder of them that is there."
+                f"there is no {study} in {folder}, and no study of that name in its folder studies; name a study, a "
+                "study file or a folder of them that is there."
             )
     return tuple(given) or ("studies",)
 

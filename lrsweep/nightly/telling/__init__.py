@@ -24,7 +24,7 @@ from lrsweep.files import write_whole
 from lrsweep.nightly.outcome import NightRun, StudyNight
 from lrsweep.nightly.telling import markdown, notifying, page, pinging, prometheus
 from lrsweep.nightly.telling.checking import check
-from lrsweep.nightly.telling.news import changes, news
+from lrsweep.nightly.telling.news import changes, news, no_night
 from lrsweep.nightly.telling.wanted import STEP_SUMMARY, Wanted
 from lrsweep.redaction import masked
 
@@ -79,7 +79,7 @@ def _in_json(run: NightRun) -> str:
 
 
 def _notify(run: NightRun, history: Mapping[str, Sequence[StudyNight]], addresses: Sequence[str], say: Say) -> None:
-    message = news(run, changes(run, history))
+    message = no_night(run) or news(run, changes(run, history))
     if message is not None:
         notifying.notify(addresses, message, say)
 

@@ -13,6 +13,8 @@ from lrsweep.nightly.outcome import CHANGED, FAILED, NightRun, StudyNight
 from lrsweep.nightly.telling.nights import earlier_nights
 
 HOLDS = "holds"
+FAILURES = (1, 64, 69, 70, 75)
+"""Exit codes; after others nobody was at fault."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ def news(run: NightRun, found: Sequence[Change]) -> News | None:
     else:
         title = f"lrsweep: {len(found)} studies have changed"
     return News(title, "\n\n".join(_told(each) for each in found) + f"\n\nNight {run.key}.", _sort(found))
+
+
+def no_night(run: NightRun) -> News | None:
+    """Of a run that failed before any study had its night, such as without a database. Nothing knows what was told of
+    the night before, so each is told of."""
+    if run.studies or run.exit_code not in FAILURES:
+        return None
+    return News(f"lrsweep: no night {run.key}", "\n\n".join((*run.notes, f"Exit code {run.exit_code}.")), "bad")
 
 
 def _changes(tonight: Sequence[StudyNight], history: Mapping[str, Sequence[StudyNight]]) -> Iterator[Change]:

@@ -17,6 +17,7 @@ from lrsweep.nightly.outcome import CHANGED, FAILED, NightRun, StudyNight
 from lrsweep.nightly.telling.chart import drawn
 from lrsweep.nightly.telling.markdown import headline
 from lrsweep.nightly.telling.nights import Point, changed, in_a_line, nights_of, points, series, verdict
+from lrsweep.nightly.telling.wanted import YEAR
 from lrsweep.report.coded import in_parts
 from lrsweep.report.numbers import between, counted, duration, moment, number
 
@@ -147,7 +148,8 @@ def _table(study: str, nights: Sequence[StudyNight], found: Sequence[Point]) -> 
     head = "".join(f'<th scope="col">{name}</th>' for name in HEAD)
     label = f"Nights of {study}, newest first"
     older = len(nights) - len(rows)
-    more = f'<p class="note">{counted(older, "night")} before these.</p>' if older else ""
+    many = "at least " if len(nights) >= YEAR else ""  # no more are read
+    more = f'<p class="note">{many}{counted(older, "night")} before these.</p>' if older else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table class="nights">'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{more}"

@@ -18,6 +18,8 @@ NOTIFY = "LRSWEEP_NOTIFY"
 NOTIFY_FILE = "LRSWEEP_NOTIFY_FILE"
 PING = "LRSWEEP_PING"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+YEAR, RECENT = 367, 60
+"""Nights: those of the page's chart and the one before them; those that say in which state a study was."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ class Wanted:
             ping=environ.get(PING, "").strip() or None,
             step_summary=Path(step_summary) if step_summary else None,
         )
+
+    @property
+    def nights(self) -> int:
+        """How many of each study's, at most, anything of it reads."""
+        if self.report is not None:
+            return YEAR
+        return RECENT if self.has_others or self.markdown or self.step_summary or self.notify else 0
+
+    @property
+    def has_others(self) -> bool:
+        """Whether it shows studies that did not run tonight."""
+        return self.report is not None or self.prometheus is not None
 
     @property
     def files(self) -> dict[str, Path]:

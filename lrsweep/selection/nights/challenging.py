@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,8 @@ CONFIRMING = 2
 AT_ONCE = 5
 """Challengers that get about the same of what may be claimed wrongly."""
 MOST_NIGHTS = 30
-"""With one challenger: after so many its gain is too small for anybody to wait for, and no more are asked for."""
+"""With one challenger, or without a pair of it though it was asked for: after so many its gain is too small for
+anybody to wait for, or it cannot be trained, and no more are asked for."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,22 @@ class Challenge:
         self.name = name
         self._place = place
         self._nights = 0
+        self._missed = 0
         self._sums = (0, 0.0, 0.0)
         self._values = Values()
         self._ended = self._diverged = self._champion_diverged = 0
         self._since: str | None = None
         self._confirmed = 0
         self.found: Compared | None = None
+
+    @property
+    def nights(self) -> int:
+        """With pairs, and without one though they were asked for."""
+        return self._nights + self._missed
+
+    def miss(self) -> None:
+        """A night that was to train it and has no pair of it, as where its trainings fail."""
+        self._missed += 1
 
     def add(self, key: str, champion: Outcomes, challenger: Outcomes, worth: float) -> Compared:
         """A night's. Only seeds with which both ended are compared."""
@@ -203,7 +214,9 @@ class Challenges:
         return tuple(
             found.name
             for found in self._found
-            if found.suspected_since and found.name not in self._standing and found.nights < MOST_NIGHTS
+            if found.suspected_since
+            and found.name not in self._standing
+            and self._by_name[found.name].nights < MOST_NIGHTS
         )
 
     @property
@@ -215,18 +228,24 @@ class Challenges:
         """Tonight's seeds that an earlier night has used."""
         return self._used & night.full.seeds.union(*(arm.seeds for arm in night.challengers.values()))
 
-    def add(self, night: Night) -> tuple[Compared, ...]:
+    def add(self, night: Night, asked: Collection[str]) -> tuple[Compared, ...]:
         """Those that tonight had fresh seeds, as all nights since the last restart compare them."""
         champion = night.full.without(self._used)
         challengers = {name: arm.without(self._used) for name, arm in night.challengers.items()}
         self._used |= champion.seeds.union(*(arm.seeds for arm in challengers.values()))
         row = night.key, champion, challengers
         self._recent.append(row)
-        return self._added(*row)
+        compared = self._added(*row)
+        for name in {name for name in asked if name in self._by_name} - {each.name for each in compared}:
+            self._by_name[name].miss()
+        return compared
 
-    def shown(self, compared: Iterable[Compared]) -> Compared | None:
-        """The best of those that are shown for the first time; it stands from here on."""
+    def shown(self, compared: Iterable[Compared], told: Collection[str] | None = None) -> Compared | None:
+        """The best of those that are shown for the first time; it stands from here on. ``told`` is whom the night has
+        named where its verdict was given long ago: by a smaller worth others are shown on it too, which nobody heard,
+        so that a later night has to show them."""
         new = [each for each in compared if each.is_shown and each.name not in self._standing]
+        new = [each for each in new if told is None or each.name in told]
         self._standing |= {each.name for each in new}
         return max(new, key=lambda each: -math.inf if each.gain is None else each.gain, default=None)
 

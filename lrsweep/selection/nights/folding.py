@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lrsweep.errors import InvalidInput
 from lrsweep.selection.nights.canaries import Canaries
@@ -23,20 +23,24 @@ def judge(nights: Sequence[Night], rules: Rules | None = None) -> Judgement:
     return judgements(nights, rules)[-1]
 
 
-def judgements(nights: Sequence[Night], rules: Rules | None = None) -> list[Judgement]:
-    """One for each night, by that night and those before it. Raises InvalidInput where a key comes twice."""
+def judgements(
+    nights: Sequence[Night], rules: Rules | None = None, told: Mapping[str, Collection[str]] | None = None
+) -> list[Judgement]:
+    """One for each night, by that night and those before it. ``told`` holds by key, of nights whose verdicts were
+    given by the rules of their time, whom they have shown to be better. Raises InvalidInput where a key comes
+    twice."""
     twice = [key for key, count in Counter(night.key for night in nights).items() if count > 1]
     if twice:
         raise InvalidInput(f"night {twice[0]!r} is given twice; give each night once, with all that it has trained")
-    watch = _Watch(rules or Rules())
+    watch = _Watch(rules or Rules(), told or {})
     return [watch.judged(night) for night in nights]
 
 
 class _Watch:
     """All that the nights so far say of the next one."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, told: Mapping[str, Collection[str]]) -> None:
+        self._rules, self._told = rules, told
         self._before: Night | None = None
         self._used: set[int] = set()
         self._canaries = Canaries("", rules)
@@ -55,8 +59,8 @@ class _Watch:
         seen = self._canaries.seen(canary, baseline)
         stale |= self._challenges.stale(night)
         asked = set(self._challenges.suspects)  # by the nights before; what tonight has found may have settled it
-        compared = self._challenges.add(night)
-        shown = self._challenges.shown(compared)
+        compared = self._challenges.add(night, asked)
+        shown = self._challenges.shown(compared, self._told.get(night.key))
         if seen.drift is not None:
             self._challenges.drifted(seen.drift.nights)
         self._has_drifted = seen.drift is not None
@@ -88,6 +92,7 @@ class _Watch:
             changes=changed,
             compared=compared,
             standing=facts.standing,
+            shown=None if shown is None else shown.name,
             stale_seeds=tuple(sorted(stale)),
         )
 

@@ -110,6 +110,8 @@ class Judgement:
     compared: tuple[Compared, ...]
     standing: str | None
     """a challenger that an earlier night has found to be better, and that nobody has promoted"""
+    shown: str | None = None
+    """a challenger that is found to be better tonight, and was not before"""
     stale_seeds: tuple[int, ...] = ()
     """left out, since an earlier night had used them"""
 
@@ -129,5 +131,6 @@ class Judgement:
             "changes": [change.to_json() for change in self.changes],
             "compared": [each.to_json() for each in self.compared],
             "standing": self.standing,
+            "shown": self.shown,
             "stale_seeds": list(self.stale_seeds),
         }
