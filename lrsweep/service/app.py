@@ -32,6 +32,8 @@ PREVIEWS = 2
 """That compute at a time: a program that asks for many leaves the other threads to others."""
 LOOKUPS = 2
 """In MLflow, at a time."""
+WRITERS = 2
+"""Requests that write, at a time: they may wait for another program's lock, and who reads needs none."""
 KEPT_BYTES = 64 * 2**20
 PAGES_BYTES = 4 * 2**20
 ABOUT = """\
@@ -50,6 +52,7 @@ def make_app(results: Results, *, is_local: bool, per_second: float, mlflow: Mlf
         version=__version__,
         docs_url=None,  # they load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to whatever host the request names
         lifespan=_few_threads,
         separate_input_output_schemas=False,
     )
@@ -62,6 +65,7 @@ def make_app(results: Results, *, is_local: bool, per_second: float, mlflow: Mlf
         kept=kept,
         requests=requests,
         previews=CapacityLimiter(PREVIEWS),
+        writers=CapacityLimiter(WRITERS),
         sessions=Sessions(),
         streams=Streams(),
         gathering=Gathering(sources),

@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from lrsweep.champion.history import when
 from lrsweep.errors import LrsweepError
 from lrsweep.records import Json
-from lrsweep.redaction import public
+from lrsweep.redaction import names_a_secret, public
 from lrsweep.service.problems import Refused
 from lrsweep.service.starting import is_over, state_of_both, sweep_or_queued
 from lrsweep.store import Event, Store
@@ -43,7 +43,7 @@ LONGEST = 600.0
 COME_AGAIN = b"retry: 2000\n\n"
 AT_ONCE = 100
 LONGEST_TEXT = 1000
-NOT_TOLD = ("owner", "host", "user", "pid")
+NOT_TOLD = ("owner", "host", "user", "pid", "who")
 """What says which machine or person it was."""
 
 
@@ -123,7 +123,8 @@ async def told(streams: Streams, store: Callable[[], Store], sweep_id: str, afte
             lines, after = look.lines, look.last
             if look.state != state:  # after what has led there: who leaves at the end has heard all
                 state = look.state
-                lines += written("state", state)
+                # of a sweep without a history, 0 is what there is to come after
+                lines += written("state", state, 0 if look.is_over and after == 0 else None)
         if not lines and time.monotonic() - sent >= HEARTBEAT:
             lines = b":\n\n"
         if lines:
@@ -151,7 +152,7 @@ def public_event(event: Event) -> dict[str, Json]:
     if isinstance(data.get("error"), str):
         data["error"] = data["error"].strip().rpartition("\n")[2]
     texts = {name: value[:LONGEST_TEXT] for name, value in data.items() if _is_text(value)}
-    others = {name: value for name, value in data.items() if _holds_text(value)}
+    others = {name: value for name, value in data.items() if _holds_text(value) or names_a_secret(name)}
     return {"at": when(event.at), "sweep": event.sweep_id, **data, **public({**texts, **others})}
 
 

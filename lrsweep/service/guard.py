@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
+from urllib.parse import urlsplit
 
 from lrsweep.errors import LrsweepError
 from lrsweep.service.problems import Refused, away, quoted
@@ -198,6 +199,19 @@ def host_of(header: str | None) -> str:
     if given.startswith("["):
         return given[1:].partition("]")[0]
     return given.partition(":")[0]
+
+
+def is_of_host(origin: str, host: str | None) -> bool:
+    """Whether a page of this origin, as a browser says it, is of the host that is asked. What is no origin is of none.
+
+    >>> is_of_host("http://localhost:8000", "localhost:8000"), is_of_host("http://[", "["), is_of_host("null", "")
+    (True, False, False)
+    """
+    try:
+        given = urlsplit(origin).netloc.lower()
+    except ValueError:
+        return False
+    return given != "" and given == (host or "").lower()
 
 
 def _unauthorized(why: str) -> Refused:

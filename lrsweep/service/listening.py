@@ -6,11 +6,12 @@ import asyncio
 import errno
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from lrsweep.errors import SettingsError, Unavailable
 from lrsweep.service.app import make_app
@@ -24,6 +25,8 @@ from lrsweep.store.probing import Probed, probe
 DRAIN_SECONDS = 10
 MOST_CONNECTIONS = 500
 LARGEST_HEADERS = 16 * 1024
+AT_ONCE = struct.pack("ii", 1, 0)
+"""How long a socket that is closed lingers over what is unsent: not at all."""
 Say = Callable[[str], None]
 
 
@@ -102,6 +105,9 @@ class Patient(H11Protocol):
 
     waiting: asyncio.TimerHandle | None = None
     unread = 0
+    stalled: asyncio.TimerHandle | None = None
+    kept_waiting: RequestResponseCycle | None = None
+    """of which an answer could not be sent on"""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -120,7 +126,32 @@ class Patient(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
+        self._stalled_no_more()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_no_more()
+        self.kept_waiting = self.cycle
+        self.stalled = self.loop.call_later(PATIENCE, self._look_at_stalled)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_no_more()
+
+    def _look_at_stalled(self) -> None:
+        """An answer that has more to come, a stream's or that of a second request, waits for its reader no longer:
+        closing such a connection in order would wait for ever, until all of it was read."""
+        if self.kept_waiting is self.cycle and not self.cycle.response_complete:
+            self._drop()
+        else:  # whole answers have ``_end``
+            self.kept_waiting = self.cycle
+            self.stalled = self.loop.call_later(PATIENCE, self._look_at_stalled)
+
+    def _stalled_no_more(self) -> None:
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
 
     def _wait(self) -> None:
         self._wait_no_more()
@@ -138,7 +169,14 @@ class Patient(H11Protocol):
             self.unread = left
             self._wait()
         else:
-            self.transport.abort()
+            self._drop()
+
+    def _drop(self) -> None:
+        """What is left of an answer goes with it: the system, too, would keep it for the client for some minutes."""
+        if self.transport.get_write_buffer_size():
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -143,11 +143,16 @@ def handle_problems(app: FastAPI) -> None:
 
 def _nothing_at(request: Request) -> str:
     """With the address that was probably meant: the routes for programs begin with their version."""
-    path, versioned = request.url.path, f"{VERSION}{request.url.path}"
-    scope = {**request.scope, "path": versioned}
-    meant = any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)
-    hint = f" Did you mean {quoted(versioned)}?" if meant else ""
+    path = request.url.path
+    bare = path.rstrip("/")
+    meant = next((each for each in (f"{VERSION}{path}", bare, f"{VERSION}{bare}") if _is_route(request, each)), None)
+    hint = "" if meant is None else f" Did you mean {quoted(meant)}?"
     return f"there is nothing at {quoted(path)}.{hint} /openapi.json lists what there is."
+
+
+def _is_route(request: Request, path: str) -> bool:
+    scope = {**request.scope, "path": path}
+    return any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)
 
 
 def _not_a_method(request: Request, allowed: str) -> str:

@@ -91,8 +91,11 @@ def _file_of(found: Probed) -> File | None:
 # ── what is asked of it more than once ───────────────────────────────────────────────────────────────────────────────
 def study_names(store: Store) -> list[str]:
     """In their order, those too of which a champion is all that is left, or that are registered and have not begun."""
-    registered = {row.study for row in store.queue.registered()}
-    return sorted({row.name for row in store.studies()} | {row.name for row in store.champions.rows()} | registered)
+    return sorted({*store.study_names(), *store.champions.names(), *store.queue.registered_names()})
+
+
+def is_study(store: Store, name: str) -> bool:
+    return bool(store.studies(name) or store.champions.rows(name) or store.queue.registered(name))
 
 
 def champions_of(store: Store, name: str) -> dict[Alias, ChampionRow]:
@@ -106,15 +109,13 @@ def sweep_of_id(store: Store, given: str) -> SweepRow:
         return store.sweep(given)
     except KeyError:
         pass
-    names = dict.fromkeys(row.name for row in store.studies())
-    sweeps = sorted((each for name in names for each in store.sweeps(name)), key=lambda each: -each.created_at)
-    raise unknown("sweep", given, [each.sweep_id for each in sweeps])
+    raise unknown("sweep", given, store.sweep_ids())
 
 
 def refuse_unknown(store: Store, name: str) -> None:
     """Raises Refused (404) with the names that there are."""
-    if name not in (names := study_names(store)):
-        raise unknown("study", name, names, "`lrsweep run` with a study's file begins one.")
+    if not is_study(store, name):
+        raise unknown("study", name, study_names(store), "`lrsweep run` with a study's file begins one.")
 
 
 def state_of(store: Store, study: str, sweeps: Sequence[SweepRow]) -> str:

@@ -2,7 +2,7 @@
 
 Which sweep that is is settled now, as ``lrsweep run`` would settle it, by what the study's workload said when it was
 registered: an unfinished one of the same generation goes on, else a new one gets the id of the answer. A worker that
-finds it otherwise, because the data or the code have changed since, says so and begins nothing.
+finds it otherwise, because the file, the data or the code have changed since, says so and begins nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lrsweep.findings.look import sweep_state
 from lrsweep.records import Json, SweepRow, SweepStatus
 from lrsweep.redaction import masked, public_text
 from lrsweep.service.problems import Refused, quoted, unknown
-from lrsweep.service.results import study_names, sweep_of_id
+from lrsweep.service.results import is_study, sweep_of_id
 from lrsweep.store import Store
 from lrsweep.store.queue import Queued, QueueState, Registered
 from lrsweep.sweep.beginning import Course, course_of, new_id
@@ -56,16 +56,22 @@ def started(store: Store, wish: Wish) -> tuple[Mapping[str, Json], bool]:
             return _answer(before), False
         _refuse_second(store, wish.study)
         course, sweep = settled(store, kept, another=wish.another)
-        if course is Course.NOTHING:
-            assert sweep is not None
+        is_nothing = course is Course.NOTHING
+        if sweep is not None and is_nothing and wish.key is None:
             return _nothing(sweep, wish), False
         goes_on = sweep is not None and not course.is_new
-        options = {**wish.options, "course": course.value, "seconds_before": sweep.seconds if sweep and goes_on else 0}
+        options = {
+            **wish.options,
+            "course": course.value,
+            "generation": kept.generation,
+            "seconds_before": sweep.seconds if sweep and goes_on else 0,
+        }
         sweep_id = sweep.sweep_id if sweep and goes_on else new_id()
+        state = QueueState.ENDED if is_nothing else QueueState.QUEUED  # the key has its answer, and nobody drives
         with suppress(ValueError):  # somebody was faster
-            row, is_new = store.queue.add(Queued(sweep_id, wish.study, wish.asked_by, wish.key, options))
+            row, is_new = store.queue.add(Queued(sweep_id, wish.study, wish.asked_by, wish.key, options, state))
             if is_new:
-                return _answer(row), True
+                return _answer(row), not is_nothing
     raise Refused(HTTPStatus.CONFLICT, f"others start sweeps of study {wish.study!r} at this moment: ask again.")
 
 
@@ -100,8 +106,8 @@ def cancelled(store: Store, sweep_id: str, asked_by: str) -> Mapping[str, Json]:
             f"sweep {sweep_id} is {_state(sweep, row)} already: there is nothing to cancel.",
         )
     _ask(store, sweep)
-    if not is_driven(store, sweep.study):
-        with suppress(ValueError):  # another one of the study waits: who drives that ends this one
+    if sweep.status is not SweepStatus.RUNNING or not is_driven(store, sweep.study):
+        with suppress(ValueError):  # another one of the study waits: who drives that ends this one too
             store.queue.add(Queued(sweep_id, sweep.study, asked_by, is_cancelled=True))
     return {"study": sweep.study, "sweep": sweep_id, "state": sweep.status.value, "is_cancelled": True}
 
@@ -167,7 +173,7 @@ def _answer(row: Queued) -> dict[str, Json]:
         "asked_at": when(row.at),
         "deadline_seconds": row.options.get("deadline_seconds"),
         "another": bool(row.options.get("another")),
-        "links": links_of(row.study, row.sweep_id, has_begun=False),
+        "links": links_of(row.study, row.sweep_id, has_begun=row.is_answer),
     }
 
 
@@ -187,9 +193,9 @@ def _registered(store: Store, study: str) -> Registered:
     if found:
         return found[0]
     remedy = "`lrsweep register` with a study's file, on the service's machine, lets it be started over HTTP."
-    if study in study_names(store):
+    if is_study(store, study):
         raise Refused(HTTPStatus.NOT_FOUND, f"study {study!r} is not registered. {remedy}")
-    raise unknown("registered study", study, [row.study for row in store.queue.registered()], remedy)
+    raise unknown("registered study", study, store.queue.registered_names(), remedy)
 
 
 def _asked_before(store: Store, wish: Wish) -> Queued | None:
@@ -210,11 +216,13 @@ def _asked_before(store: Store, wish: Wish) -> Queued | None:
 def _refuse_second(store: Store, study: str) -> None:
     """One that waits, that a worker has, or that somebody drives by hand."""
     waiting = next((row for row in store.queue.rows(study) if not row.state.is_over), None)
-    sweeps = store.sweeps(study)
-    is_by_hand = bool(sweeps) and sweeps[-1].status is SweepStatus.RUNNING and is_driven(store, study)
-    if waiting is None and not is_by_hand:
+    running = [sweep for sweep in store.sweeps(study) if sweep.status is SweepStatus.RUNNING]
+    if waiting is not None:
+        sweep_id, state = waiting.sweep_id, waiting.state.value
+    elif running and is_driven(store, study):
+        sweep_id, state = running[-1].sweep_id, "running"
+    else:
         return
-    sweep_id, state = (sweeps[-1].sweep_id, "running") if waiting is None else (waiting.sweep_id, waiting.state.value)
     raise Refused(
         HTTPStatus.CONFLICT,
         f"study {study!r} has a sweep already, {sweep_id}, which is {state}: GET /v1/sweeps/{sweep_id} follows it, and "

@@ -8,10 +8,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -63,7 +66,7 @@ def _asked(uri: str, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
     address = f"{bare}/api/2.0/mlflow/{path}?{urlencode(query)}"
     request = urllib.request.Request(address, headers=credentials(parts, os.environ))  # noqa: S310 (http or https)
-    opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=_tls(os.environ)))
+    opener = urllib.request.build_opener(_NoRedirects, _Http, _Https(_tls(os.environ)))
     shown = public_link(uri)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
@@ -75,7 +78,7 @@ def _asked(uri: str, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
             f"MLflow at {shown} answers {error.code} to a question of the service. `lrsweep doctor`, with the same "
             "environment, says what it lets this user do."
         ) from None
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         raise TrackingUnavailable(
             f"MLflow at {shown} does not answer. Start it again, or ask later; `lrsweep doctor` says more."
         ) from None
@@ -91,6 +94,44 @@ def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _limit(connection: socket.socket) -> None:
+    """A timeout alone is for each read: who sends a byte a second would be heard for as long as it likes."""
+    end = threading.Timer(TIMEOUT_SECONDS, _end, (connection,))
+    end.daemon = True
+    end.start()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):  # it is closed
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS's own would change what another thread reads from
+
+
+class _Plain(http.client.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _limit(self.sock)
+
+
+class _Secured(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _limit(self.sock)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._tls = context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Secured, req, context=self._tls)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

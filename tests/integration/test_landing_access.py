@@ -237,6 +237,8 @@ def test_pages_count_against_the_rate_of_the_token(tmp_path: Path) -> None:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://["},
     ],
 )
 def test_a_form_of_another_site_signs_nobody_in_or_out(

@@ -18,6 +18,9 @@ from lrsweep.store import Store, open_store
 from lrsweep.sweep.owner import this_owner
 from tests.served import PATIENCE, SWEEP, Served, begin, fill, register, served, until
 
+ESTABLISHED = 1
+"""TCP's state of a connection that neither side has closed."""
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -62,6 +65,11 @@ def status(service: Served, sweep: str) -> int:
     """Of a stream that is closed again at once."""
     with opened(service, sweep) as stream:
         return 200 if b"retry" in stream.recv(65536) else 429
+
+
+def is_open(connection: socket.socket) -> bool:
+    """By the state that the system gives it, without reading from it."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
 
 
 def test_a_sweep_that_is_over_is_told_whole_and_the_stream_ends(service: Served, store: Store) -> None:
@@ -145,7 +153,8 @@ def test_there_are_only_so_many_streams_and_closed_ones_make_room(service: Serve
 
 
 def test_who_does_not_read_is_let_go(service: Served, store: Store) -> None:
-    """A history that fills the socket: the place is free again, and nothing waits for the client."""
+    """A history that fills the socket: the place is free again, and the connection is at its end, what was not read
+    too: else those who do not read would take all connections that there are."""
     begin(store, "long", "long-1")
     lease = store.acquire_lease("long", this_owner(), seconds=600)
     for _ in range(600):
@@ -160,6 +169,7 @@ def test_who_does_not_read_is_let_go(service: Served, store: Store) -> None:
             slow.append(connection)
         until(lambda: status(service, "long-1") == 429, "all places are taken")
         until(lambda: status(service, "long-1") == 200, "they are free again")
+        until(lambda: not any(map(is_open, slow)), "their connections are closed")
     finally:
         for connection in slow:
             connection.close()

@@ -406,3 +406,10 @@ def test_the_same_choice_is_loaded_from_the_database_itself(service: Served) -> 
     assert load_choice(PROMOTED, url=url) == from_json(
         service.get(f"/v1/studies/{PROMOTED}/schedule").json["choice"], "the service"
     )
+
+
+def test_a_line_too_much_at_the_end_leads_nowhere(service: Served) -> None:
+    """A redirect would lead to whatever host the request has named."""
+    answer = service.get("/v1/studies/", host=f"localhost:{service.address[1]}")
+    assert (answer.status, answer.headers.get("location")) == (404, None)
+    assert "there is nothing at '/v1/studies/'. Did you mean '/v1/studies'?" in answer.problem

@@ -186,10 +186,12 @@ def test_of_nights_the_newest_are_told_and_one_under_way_says_so() -> None:
     last = store.nights.begin("digits", "g", "last", {})
     store.nights.end(last.id, came_to("holds", "as before", is_unchanged=True))
     store.nights.begin("digits", "g", "tonight", {})
+    store.nights.begin("nosuch", "fails", "tonight", {"kind": "fails", **came_to("failed", "there is no such file")})
     found = gathered(store)
     nights = found.nights
     assert len(nights) == NIGHTS
-    assert [(each.key, each.verdict, each.sentence) for each in nights[:2]] == [
+    assert [(each.key, each.verdict, each.sentence) for each in nights[:3]] == [
+        ("tonight", "failed", "there is no such file"),
         ("tonight", "under way", ""),
         ("last", "holds", "as before"),
     ]

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -19,22 +19,25 @@ from starlette.types import Scope as ASGIScope
 
 from lrsweep.champion.value import ChampionChoice
 from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain
-from lrsweep.records import Json, SweepRow
+from lrsweep.records import Json, StudyRow, SweepRow
 from lrsweep.service.answers import Answers
 from lrsweep.service.app import PREVIEWS, make_app
+from lrsweep.service.following import public_event
 from lrsweep.service.guard import LARGEST_COST, Buckets, Caller, Guard
 from lrsweep.service.kept import Kept, Made
 from lrsweep.service.listening import _bound
 from lrsweep.service.metrics import Requests
 from lrsweep.service.paging import cursor_after, page_of
 from lrsweep.service.problems import Refused, refused_by, unknown
-from lrsweep.service.results import Results
+from lrsweep.service.results import Results, refuse_unknown, study_names, sweep_of_id
 from lrsweep.service.routes import schedules
 from lrsweep.service.routes.common import MOST_WAITING
 from lrsweep.service.shapes import PreviewQuestion
 from lrsweep.service.shield import HEADERS, Shield
 from lrsweep.service.sources import Sources
-from lrsweep.store import MemoryStore, Store, open_store
+from lrsweep.store import Event, MemoryStore, Store, open_store
+from lrsweep.store.queue import Registered
+from lrsweep.store.queue_memory import MemoryQueue
 from lrsweep.store.tokens import Scope, digest_of, new_token
 from tests.checks.test_imports import modules_after
 from tests.choices import choice
@@ -505,3 +508,44 @@ def test_nothing_of_the_service_is_loaded_by_anything_else(code: str) -> None:
     loaded = modules_after(code)
     assert not {"fastapi", "starlette", "uvicorn"} & loaded
     assert not [name for name in loaded if name.startswith("lrsweep.service")]
+
+
+def test_a_list_of_many_studies_reads_none_of_them() -> None:
+    """Names alone: what is kept of a study may be long. One is asked for by its name, an unknown sweep at once."""
+
+    class Many(MemoryStore):
+        def studies(self, name: str | None = None) -> Sequence[StudyRow]:
+            assert name is not None, "all of them"
+            return super().studies(name)
+
+        def sweeps(self, study: str) -> Sequence[SweepRow]:
+            raise AssertionError("once for each study")
+
+    class ManyRegistered(MemoryQueue):
+        def registered(self, study: str | None = None) -> Sequence[Registered]:
+            assert study is not None, "all of them"
+            return super().registered(study)
+
+    store = Many()
+    store.queue = ManyRegistered(time.time)
+    begin(store, "begun", "sweep-1")
+    begin(store, "other", "sweep-2")
+    promote(store, choice())
+    store.queue.register(Registered("registered", "/nowhere", ""))
+    there = ["begun", choice().name, "other", "registered"]
+    assert study_names(store) == there
+    for name in there:
+        refuse_unknown(store, name)
+    with pytest.raises(Refused, match=r"There are: begun, .*, other, registered\."):
+        refuse_unknown(store, "absent")
+    assert sweep_of_id(store, "sweep-1").study == "begun"
+    with pytest.raises(Refused, match=r"There are: sweep-2, sweep-1\."):
+        sweep_of_id(store, "sweep-3")
+
+
+def test_an_event_tells_no_secret_and_no_person_however_plain_the_value_is() -> None:
+    """A hexadecimal password looks as an id does."""
+    data: dict[str, Json] = {"password": "deadbeef", "api_key": ["deadbeef"], "who": "ann", "study": "digits"}
+    told = public_event(Event(0.0, "digits", "sweep-1", "noted", "t", data))
+    assert (told["password"], told["api_key"], told["study"]) == ("***", "***", "digits")
+    assert "who" not in told

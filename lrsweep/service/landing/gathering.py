@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lrsweep.champion.history import Entry
 from lrsweep.errors import LrsweepError, StoreUnavailable, TryAgain
@@ -185,7 +186,9 @@ def _choice(row: ChampionRow) -> ChoiceShown:
 
 def _night(row: NightRow) -> NightShown:
     """What it came to was written by ``lrsweep.nightly`` (``StudyNight``), which stands beside the service."""
-    found = {"verdict": "under way"} if row.result is None else row.result.get("night", {})
+    # of one that failed before it could begin, what came of it stands in its plan
+    told: Any = row.plan if row.result is None else row.result
+    found = told.get("night", {"verdict": "under way"})
     sentence = public_text(masked(str(found.get("sentence", ""))))
     return NightShown(
         row.study, row.key, str(found.get("verdict", "")), bool(found.get("is_unchanged")), sentence, row.at

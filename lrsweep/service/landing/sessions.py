@@ -15,12 +15,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrsweep.service.guard import host_of, is_loopback_name
+from lrsweep.service.guard import host_of, is_loopback_name, is_of_host
 
 LASTS_SECONDS = 12 * 3600
 """A day's work; then one signs in again, however much one has clicked."""
@@ -114,7 +113,7 @@ def is_own(request: Request) -> bool:
     if (site := request.headers.get("sec-fetch-site")) is not None:
         return site in ("same-origin", "none")
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    return origin is None or is_of_host(origin, request.headers.get("host"))
 
 
 def _name(request: Request, *, is_secure: bool) -> str:

@@ -48,6 +48,8 @@ class Parts:
     requests: Requests
     previews: CapacityLimiter
     """those that compute at a time; the others wait without a thread"""
+    writers: CapacityLimiter
+    """those that start or cancel sweeps at a time"""
     sessions: Sessions
     """of browsers that have signed in"""
     gathering: Gathering
@@ -103,7 +105,8 @@ async def in_line(limiter: CapacityLimiter, what: str, work: Callable[[], T]) ->
             f"{MOST_WAITING} {what} wait for their turn already: ask again in a second.",
             headers={"Retry-After": "1"},
         )
-    return await run_sync(work, limiter=limiter)
+    async with limiter:  # its place is taken at once; run_sync lets others look at the line first
+        return await run_sync(work, limiter=CapacityLimiter(1))
 
 
 def address_of(request: Request) -> str:

@@ -57,7 +57,7 @@ def metrics(request: Request) -> Response:
 
 def _gauges(parts: Parts) -> Mapping[str, tuple[str, Mapping[str, float]]]:
     store = parts.results.store()
-    names = {row.name for row in store.studies()}
+    names = store.study_names()
     states = Counter(each.status.value for name in names for each in store.sweeps(name))
     in_force = Counter(alias.value for _, alias in stacks(store.champions.rows()))
     return {

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Depends, Header, Request, Response
 
 from lrsweep.records import Json
+from lrsweep.service.guard import is_of_host
 from lrsweep.service.problems import Refused, quoted
-from lrsweep.service.routes.common import needs, parts_of, refusals
+from lrsweep.service.routes.common import in_line, needs, parts_of, refusals
 from lrsweep.service.shapes import CancelAnswer, StartAnswer, StartQuestion
 from lrsweep.service.starting import Wish, cancelled, started
 from lrsweep.store.tokens import Scope
 from lrsweep.study.durations import seconds_of
 
 LONGEST_KEY = 200
+WORK = "requests that start or cancel sweeps"
 LONGEST_DEADLINE = 10.0**8
 """About three years."""
 
 
-def of_this_origin(request: Request) -> None:
+async def of_this_origin(request: Request) -> None:
     """Where no token is needed, a page of anybody's could start sweeps through the browser of who looks at it; a
     browser says of whom the page is."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and not is_of_host(origin, request.headers.get("host")):
         raise Refused(
             HTTPStatus.FORBIDDEN,
             f"the request comes from a page of {quoted(origin)}, and pages start nothing here.",
@@ -45,7 +46,7 @@ router = APIRouter(prefix="/v1", tags=["sweeps"], dependencies=[needs(Scope.RUN)
     },
     summary="Start a sweep, or go on with the unfinished one",
 )
-def post_sweep(
+async def post_sweep(
     request: Request,
     response: Response,
     name: str,
@@ -65,7 +66,8 @@ def post_sweep(
     answer's `sweep` is what to follow."""
     question = asked or StartQuestion()
     wish = Wish(name, request.state.caller.name, idempotency_key, _seconds(question.deadline), question.another)
-    found, is_new = started(parts_of(request).results.store(), wish)
+    parts = parts_of(request)
+    found, is_new = await in_line(parts.writers, WORK, lambda: started(parts.results.store(), wish))
     response.status_code = HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK
     response.headers["Location"] = f"/v1/sweeps/{found['sweep']}"
     return dict(found)
@@ -78,9 +80,10 @@ def post_sweep(
     responses=refusals(404, 409),
     summary="End a sweep for good; what it found stays",
 )
-def post_cancel(request: Request, sweep_id: str) -> dict[str, Json]:
+async def post_cancel(request: Request, sweep_id: str) -> dict[str, Json]:
     """One that waits is cancelled at once; one that runs saves what it trains first. 409 for one that is over."""
-    return dict(cancelled(parts_of(request).results.store(), sweep_id, request.state.caller.name))
+    parts, caller = parts_of(request), request.state.caller.name
+    return dict(await in_line(parts.writers, WORK, lambda: cancelled(parts.results.store(), sweep_id, caller)))
 
 
 def _seconds(deadline: str | None) -> float | None:
