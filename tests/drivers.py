@@ -106,6 +106,9 @@ class QuickExecutor(ScriptedExecutor):
 STALL = "STALL"
 """Set to a number of seconds: the engines are real, and so silent at most."""
 
+DEATHS = "DEATHS"
+"""Set to a number: so many workers may die as they drive one sweep."""
+
 SLOW = {"PACE": "0.3"}
 """For what a test does from outside meanwhile."""
 PRELOAD = ["pytest", "tests.drivers", "lrsweep.sweep.run", "lrsweep.cli.sweeping", "mlflow", "optuna", "matplotlib"]
@@ -124,6 +127,8 @@ def _live(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) ->
     stall = os.environ.pop(STALL, None)
     executor = QuickExecutor if stall is None else partial(LocalExecutor, stall_seconds=float(stall))
     pytest.MonkeyPatch().setattr("lrsweep.sweep.run.LocalExecutor", executor)
+    if (deaths := os.environ.pop(DEATHS, None)) is not None:
+        pytest.MonkeyPatch().setattr("lrsweep.cli.working.driving.MOST_DEATHS", int(deaths))
     cli.main()
     sys.exit(0)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lrsweep.cli.sweep_drawing import counted, mean_of
 from lrsweep.findings.look import Look, Standing, state_of
+from lrsweep.findings.reading import Request
 from lrsweep.store.base import Event
 from lrsweep.sweep.owner import driver_shown
 
@@ -20,7 +21,12 @@ STYLES = {"running": "bold green", "starting": "green", "ending": "yellow", "unf
 SHOWN_OF_EVENTS = ("trial", "rung", "status", "state", "reason", "owner")
 
 
-def show_list(console: Console, standings: Sequence[Standing], without_sweep: Mapping[str, str | None]) -> None:
+def show_list(
+    console: Console,
+    standings: Sequence[Standing],
+    without_sweep: Mapping[str, str | None],
+    requests: Mapping[str, Request],
+) -> None:
     """``without_sweep``: studies that have none yet, and who starts one."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("study", no_wrap=True)
@@ -33,7 +39,7 @@ def show_list(console: Console, standings: Sequence[Standing], without_sweep: Ma
         wanted = "" if each.trials_wanted is None else f"/{each.trials_wanted}"
         table.add_row(
             escape(each.study),
-            each.state,
+            f"{each.state}{_asked(each, requests.get(each.study))}",
             f"{each.trials_told}{wanted}",
             number(each.best if each.final is None else each.final.mean),
             "" if each.best is None else escape(_value_of(each)),
@@ -44,19 +50,20 @@ def show_list(console: Console, standings: Sequence[Standing], without_sweep: Ma
             style=STYLES.get(each.state),
         )
     for study, driver in without_sweep.items():
-        state = "no sweep" if driver is None else "starting"
+        request = requests.get(study)
+        state = "starting" if driver is not None else "no sweep" if request is None else request.state
         table.add_row(escape(study), state, *[""] * 6, escape(driver or ""), style=STYLES.get(state))
     console.print(table)
 
 
 def show_look(console: Console, look: Look) -> None:
     standing = look.standing
-    for line in (_headline(look), *_progress(look), *_pace(look), *_mirror(look), *_failure(look)):
+    for line in (_headline(look), *_request(look), *_progress(look), *_pace(look), *_mirror(look), *_failure(look)):
         console.print(escape(line), highlight=False, soft_wrap=True)
     console.print("\nlast:", highlight=False)
     for event in look.events:
         console.print(f"  {escape(_event_line(event))}", style="dim", highlight=False, soft_wrap=True)
-    if standing.state == "unfinished":
+    if standing.state == "unfinished" and look.request is None:
         console.print(
             "\nNobody drives it: `lrsweep run` with its study file continues it, `lrsweep cancel` ends it.",
             highlight=False,
@@ -107,6 +114,19 @@ def _headline(look: Look) -> str:
     return (
         f"study {standing.study}: {standing.state}; {begun}; held by {standing.driver}{since}, perhaps for another one"
     )
+
+
+def _asked(standing: Standing, request: Request | None) -> str:
+    """Of one that is driven nobody needs to hear that it was asked for."""
+    return "" if request is None or standing.driver is not None else f", {request.state}"
+
+
+def _request(look: Look) -> list[str]:
+    if look.request is None or not _asked(look.standing, look.request):
+        return []
+    which = "this sweep" if look.request.sweep == look.standing.sweep else f"a new sweep, {look.request.sweep},"
+    how = "waits for a worker (`lrsweep worker`)" if look.request.state == "queued" else "is begun by a worker just now"
+    return [f"{look.request.state}: {which} was asked for over HTTP and {how}; `lrsweep cancel` takes it back"]
 
 
 def _progress(look: Look) -> list[str]:

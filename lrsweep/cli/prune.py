@@ -14,6 +14,7 @@ from lrsweep.findings.reading import results
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import Store
 from lrsweep.store.champions import stacks
+from lrsweep.sweep.remembering import forget
 from lrsweep.sweep.removing import KEPT, Kept, Removal, all_results, old_results, remove
 from lrsweep.tracking import Tracker
 
@@ -58,13 +59,18 @@ def prune(settings: Settings, *, older_than: str, keep: str, is_dry: bool, say: 
 
 
 def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, say: Say) -> list[Removal]:
-    """Of a whole study, or of one sweep; asks first."""
+    """Of a whole study, which then is not registered any more either, or of one sweep; asks first."""
     with results(settings) as store:
-        removals = all_results(store, study, sweep)
+        registered = store.queue.registered(study) if sweep is None else []
+        removals = all_results(store, study, sweep) if store.sweeps(study) or not registered else []
         _show(removals, say)
         _warn_of_champions(store, removals, say)
+        for row in registered:
+            say(f"its registration, of {row.source} in {row.folder}: it is started over HTTP no more")
         if not is_sure:
             _ask(study)
+        if sweep is None:  # first: else a worker could begin it anew
+            forget(store, study)
         return _carry_out(store, settings, removals, say, is_skipping=False)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from lrsweep.findings.reading import chosen_sweep, generation_of, newest_sweeps
+from lrsweep.findings.reading import Request, chosen_sweep, generation_of, newest_sweeps, requests
 from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
 from lrsweep.selection import Ends, best_trial, by_family
 from lrsweep.store.base import Event, Holder, Store
@@ -97,6 +97,8 @@ class Look:
     """trainings that MLflow lacks, whole or in part"""
     failure: Failure | None
     events: Sequence[Event]
+    request: Request | None = None
+    """over HTTP, for a sweep of the study that begins, or that one"""
 
     def to_json(self) -> dict[str, Json]:
         return {**self.standing.to_json(), **{key: each for key, each in asdict(self).items() if key != "standing"}}
@@ -138,6 +140,7 @@ def look_at(store: Store, given: str | None) -> Look:
         not_mirrored=len(store.unmirrored(sweep.sweep_id)),
         failure=_last_failure(trainings),
         events=store.last_events(sweep.study, EVENTS_SHOWN),
+        request=requests(store).get(sweep.study),
     )
 
 

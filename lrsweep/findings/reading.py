@@ -5,10 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lrsweep.errors import LrsweepError, SettingsError, TryAgain, did_you_mean
-from lrsweep.records import StudyRow, SweepRow
+from lrsweep.records import Json, StudyRow, SweepRow
 from lrsweep.settings import Settings, results_url
 from lrsweep.store import Store, open_store
 from lrsweep.store.probing import probe
@@ -45,6 +46,24 @@ def drivers(store: Store) -> Mapping[str, str]:
     return {study: driver_shown(holder.owner) for study, holder in held if not is_dead(holder.owner)}
 
 
+@dataclass(frozen=True)
+class Request:
+    """For a sweep, over HTTP: one that is not over."""
+
+    study: str
+    sweep: str
+    state: str
+    """``queued``, or ``claimed`` by a worker"""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"study": self.study, "sweep": self.sweep, "state": self.state}
+
+
+def requests(store: Store) -> Mapping[str, Request]:
+    """By study, which has one at most."""
+    return {row.study: Request(row.study, row.sweep_id, row.state.value) for row in store.queue.waiting()}
+
+
 def without_sweep(store: Store) -> Mapping[str, str | None]:
     """Studies that have no sweep yet, and who starts one: a driver holds the lease for many seconds before it records
     anything. None where nobody does: a run that fails in those seconds can leave the study alone.
@@ -60,16 +79,17 @@ def chosen_sweep(store: Store, given: str | None, beginning: str | None = None) 
 
     Raises TryAgain while a driver starts its first one, SettingsError where there is none, or more than one.
     """
-    waiting = without_sweep(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
+    asked = requests(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
+    waiting = without_sweep(store)
     newest = newest_sweeps(store)
-    name = name_of(given) if given is not None else next(iter([*newest, *waiting]), None)
-    if name is None or not (newest or waiting):
+    known = list(dict.fromkeys([*newest, *waiting, *asked]))
+    name = name_of(given) if given is not None else next(iter(known), None)
+    if name is None or not known:
         raise SettingsError("no study has been run here yet. `lrsweep demo` or `lrsweep run STUDY` begins one.")
     if name in newest:
         return newest[name] if beginning is None else _sweep_named(store.sweeps(name), beginning)
-    if name in waiting:
-        raise _no_sweep_yet(name, waiting[name])
-    known = [*newest, *waiting]
+    if name in known:
+        raise _no_sweep_yet(name, waiting.get(name), asked.get(name))
     raise SettingsError(
         f"there are no results of a study {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
     )
@@ -106,11 +126,16 @@ def generation_of(store: Store, sweep: SweepRow) -> StudyRow:
     return next(row for row in store.studies(sweep.study) if row.generation == sweep.generation)
 
 
-def _no_sweep_yet(study: str, driver: str | None) -> LrsweepError:
+def _no_sweep_yet(study: str, driver: str | None, request: Request | None) -> LrsweepError:
     if driver is not None:
         return TryAgain(
             f"a driver ({driver}) is starting study {study!r}, and nothing of it is recorded yet: look again in half a "
             "minute. `lrsweep cancel` waits for its sweep and ends it."
+        )
+    if request is not None:
+        return TryAgain(
+            f"a sweep of study {study!r} was asked for over HTTP and is {request.state}; nothing of it is recorded "
+            "yet. `lrsweep worker` drives what is queued, `lrsweep cancel` takes it back."
         )
     return SettingsError(
         f"study {study!r} has no sweep: no run of it came so far. `lrsweep run` with its study file begins one."

@@ -128,6 +128,12 @@ class Store(Protocol):
     def studies(self, name: str | None = None) -> Sequence[StudyRow]:
         """All generations, oldest first."""
 
+    def study_names(self) -> Sequence[str]:
+        """In their order, each once. Of many studies the rows are long and the names are not."""
+
+    def sweep_ids(self) -> Sequence[str]:
+        """Of all studies, newest first."""
+
     def create_sweep(self, lease: Lease, sweep: SweepRow) -> SweepRow:
         """Adds the sweep; comes back with ``created_at`` filled in."""
 

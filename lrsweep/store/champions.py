@@ -89,6 +89,9 @@ class Champions(Protocol):
     def rows(self, name: str | None = None) -> Sequence[ChampionRow]:
         """Of one name or of all, oldest first."""
 
+    def names(self) -> Sequence[str]:
+        """In their order, each once."""
+
     def promote(self, row: ChampionRow) -> tuple[ChampionRow, bool]:
         """Lays the choice on top, or finds the same one there; whether it is new. See ``is_said_already``."""
 

@@ -23,6 +23,10 @@ class MemoryChampions:
         with self._lock:
             return [row for row in self._rows if name in (None, row.name)]
 
+    def names(self) -> Sequence[str]:
+        with self._lock:
+            return sorted({row.name for row in self._rows})
+
     def promote(self, row: ChampionRow) -> tuple[ChampionRow, bool]:
         with self._lock:
             new = rules.promoted(row, [each for each in self._rows if each.name == row.name])

@@ -26,6 +26,10 @@ class SqlChampions:
         with self._transaction(self._engine) as connection:
             return _rows(connection, name)
 
+    def names(self) -> Sequence[str]:
+        with self._transaction(self._engine) as connection:
+            return sorted(connection.scalars(sa.select(models.champion.c.name).distinct()))
+
     def promote(self, row: ChampionRow) -> tuple[ChampionRow, bool]:
         with self._writing(models.champion) as connection:
             before = _rows(connection, row.name)

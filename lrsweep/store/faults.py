@@ -22,6 +22,7 @@ _ADVICE = (
     ("No space left on device", "Make room on that disk."),
     ("disk I/O error", "Check the disk, and that the file does not lie on a network drive."),
     ("database is locked", "Another program has been writing to that file for 20 s: let it finish or stop it."),
+    ("lock timeout", "Another program has held a table's lock for 20 s: let it finish or stop it."),
     (
         "password authentication failed",
         "Check user and password, in the address or in the file that PGPASSFILE names.",

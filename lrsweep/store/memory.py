@@ -96,6 +96,13 @@ class MemoryStore:
     def studies(self, name: str | None = None) -> Sequence[StudyRow]:
         return [copy.deepcopy(row) for row in self._read().studies.values() if name in (None, row.name)]
 
+    def study_names(self) -> Sequence[str]:
+        return sorted({row.name for row in self._read().studies.values()})
+
+    def sweep_ids(self) -> Sequence[str]:
+        newest_last = sorted(self._read().sweeps.values(), key=lambda row: row.created_at)
+        return [row.sweep_id for row in newest_last][::-1]
+
     def create_sweep(self, lease: Lease, sweep: SweepRow) -> SweepRow:
         with self._writing(lease) as w:
             row = rules.created_sweep(lease, sweep, w.now)

@@ -78,6 +78,11 @@ class Queued:
     id: int = 0
     at: float = 0.0
 
+    @property
+    def is_answer(self) -> bool:
+        """It was over when it was added: what its key was answered, as nothing was to be driven."""
+        return self.state is QueueState.ENDED and self.attempts == 0
+
 
 class Queue(Protocol):
     """Every method is one transaction. Raises ``TryAgain`` and ``StoreUnavailable`` as the rest of the store does."""
@@ -88,9 +93,17 @@ class Queue(Protocol):
     def registered(self, study: str | None = None) -> Sequence[Registered]:
         """By name."""
 
+    def registered_names(self) -> Sequence[str]:
+        """In their order."""
+
+    def unregister(self, study: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> bool:
+        """Takes it out, if it is in, and cancels what waits of it: whether there was either. What is over stays, for
+        the keys that were used. Raises ValueError where a worker has one of it."""
+
     def add(self, asked: Queued) -> tuple[Queued, bool]:
         """Queues it; or finds the one that has its study, caller and idempotency key; whether it is new. Raises
-        ValueError where another one of its study waits or is under way, or where JSON cannot hold its options."""
+        ValueError where another one of its study waits or is under way, or where JSON cannot hold its options. One
+        whose state is ``ended`` keeps an answer and is never claimed."""
 
     def rows(self, study: str | None = None) -> Sequence[Queued]:
         """Oldest first."""
@@ -99,7 +112,7 @@ class Queue(Protocol):
         """Those that are not over, oldest first."""
 
     def row(self, sweep_id: str) -> Queued:
-        """The newest that asked for the sweep. Raises KeyError where none did."""
+        """The newest that asked for the sweep to be driven. Raises KeyError where none did."""
 
     def claim(self, owner: str, *, seconds: float, is_dead: Callable[[str], bool] = lambda _: False) -> Queued | None:
         """The oldest that waits, or whose worker's lease has expired or is known to be dead; None where there is

@@ -18,12 +18,14 @@ class MemoryQueue:
         self._clock = clock
         self._lock = threading.Lock()
         self._registered: dict[str, Registered] = {}
+        self._numbers = 0
         self._rows: list[Queued] = []
 
     def register(self, study: Registered) -> Registered:
         with self._lock:
             present = self._registered.get(study.study)
-            number = len(self._registered) + 1 if present is None else present.id
+            self._numbers += present is None
+            number = self._numbers if present is None else present.id
             row = replace(study, id=number, at=self._clock())
             self._registered[study.study] = row
             return row
@@ -31,6 +33,18 @@ class MemoryQueue:
     def registered(self, study: str | None = None) -> Sequence[Registered]:
         with self._lock:
             return [row for name, row in sorted(self._registered.items()) if study in (None, name)]
+
+    def registered_names(self) -> Sequence[str]:
+        with self._lock:
+            return sorted(self._registered)
+
+    def unregister(self, study: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> bool:
+        dead = rules.dead_claims(self.rows(study), self._clock(), is_dead)
+        with self._lock:
+            waiting = rules.unregistered([row for row in self._rows if row.study == study], self._clock(), dead)
+            for row in waiting:
+                self._put(row)
+            return self._registered.pop(study, None) is not None or bool(waiting)
 
     def add(self, asked: Queued) -> tuple[Queued, bool]:
         with self._lock:
@@ -76,10 +90,7 @@ class MemoryQueue:
             return self._put(rules.cancelled(self._newest(sweep_id), self._clock(), has_begun=has_begun))
 
     def _newest(self, sweep_id: str) -> Queued:
-        found = [row for row in self._rows if row.sweep_id == sweep_id]
-        if not found:
-            raise rules.not_queued(sweep_id)
-        return found[-1]
+        return rules.newest([row for row in self._rows if row.sweep_id == sweep_id], sweep_id)
 
     def _held(self, claimed: Queued) -> Queued:
         return rules.check_claim(claimed, next((row for row in self._rows if row.id == claimed.id), None))

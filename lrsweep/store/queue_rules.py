@@ -24,6 +24,8 @@ def added(asked: Queued, of_study: Sequence[Queued], now: float) -> tuple[Queued
             raise ValueError(f"study {asked.study!r} has a sweep that is {row.state.value} already: {row.sweep_id}")
     options = plain(dict(asked.options), "the options of a queued sweep")
     fresh = Queued(asked.sweep_id, asked.study, asked.asked_by, asked.idempotency_key, options, at=now)
+    if asked.state is QueueState.ENDED:
+        return over(fresh, QueueState.ENDED, now, None), True
     return replace(fresh, is_cancelled=asked.is_cancelled), True
 
 
@@ -89,6 +91,23 @@ def cancelled(row: Queued, now: float, *, has_begun: bool) -> Queued:
     asked = replace(row, is_cancelled=True)
     is_workers = has_begun or row.state is QueueState.CLAIMED  # who ends the sweep as well
     return asked if is_workers else over(asked, QueueState.CANCELLED, now, None)
+
+
+def unregistered(of_study: Sequence[Queued], now: float, dead: Collection[str]) -> list[Queued]:
+    """What waits of a study, cancelled; so is what a worker has left."""
+    waiting = [row for row in of_study if not row.state.is_over]
+    for row in waiting:
+        if row.state is QueueState.CLAIMED and row.token not in dead and held(row, now):
+            raise ValueError(f"a worker has sweep {row.sweep_id} of study {row.study!r}")
+    return [over(replace(row, is_cancelled=True), QueueState.CANCELLED, now, None) for row in waiting]
+
+
+def newest(asked_for: Sequence[Queued], sweep_id: str) -> Queued:
+    """Of the rows of one sweep, oldest first."""
+    driven = [row for row in asked_for if not row.is_answer]
+    if not driven:
+        raise not_queued(sweep_id)
+    return driven[-1]
 
 
 def not_queued(sweep_id: str) -> KeyError:

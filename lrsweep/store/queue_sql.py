@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from lrsweep.sqlite_files import BUSY_SECONDS
 from lrsweep.store import models
 from lrsweep.store import queue_rules as rules
 from lrsweep.store.faults import while_open
@@ -37,6 +38,22 @@ class SqlQueue:
     def registered(self, study: str | None = None) -> Sequence[Registered]:
         with self._reading() as connection:
             return _registered(connection, study)
+
+    def registered_names(self) -> Sequence[str]:
+        with self._reading() as connection:
+            return sorted(connection.scalars(sa.select(models.registered.c.study)))
+
+    def unregister(self, study: str, *, is_dead: Callable[[str], bool] = lambda _: False) -> bool:
+        mine = models.queued.c.study == study
+        with self._reading() as connection:
+            seen, now = _rows(connection, mine, _OPEN), clock(connection)
+        dead = rules.dead_claims(seen, now, is_dead)
+        with self._writing(models.queued) as connection:
+            waiting = rules.unregistered(_rows(connection, mine, _OPEN), clock(connection), dead)
+            for row in waiting:
+                _put(connection, row)
+            gone = connection.execute(sa.delete(models.registered).filter_by(study=study)).rowcount
+            return bool(gone) or bool(waiting)
 
     # ── sweeps that were asked for ───────────────────────────────────────────────────────────────────────────────
     def add(self, asked: Queued) -> tuple[Queued, bool]:
@@ -100,6 +117,7 @@ class SqlQueue:
     def _writing(self, table: sa.Table) -> Iterator[Connection]:
         with while_open(self._engine.url), writing(self._engine).begin() as connection:
             if connection.dialect.name == "postgresql":
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))  # as SQLite waits
                 connection.execute(sa.text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))
             yield connection
 
@@ -117,10 +135,7 @@ def _rows(connection: Connection, *which: sa.ColumnElement[bool]) -> list[Queued
 
 
 def _newest(connection: Connection, sweep_id: str) -> Queued:
-    found = _rows(connection, models.queued.c.sweep_id == sweep_id)
-    if not found:
-        raise rules.not_queued(sweep_id)
-    return found[-1]
+    return rules.newest(_rows(connection, models.queued.c.sweep_id == sweep_id), sweep_id)
 
 
 def _held(connection: Connection, claimed: Queued) -> Queued:

@@ -94,6 +94,15 @@ class SqlStore:
         query = select(StudyRow, models.study).order_by(models.study.c.id)
         return self._rows(StudyRow, query if name is None else query.filter_by(name=name))
 
+    def study_names(self) -> Sequence[str]:
+        with self._transaction(self._engine) as connection:
+            return sorted(connection.scalars(sa.select(models.study.c.name).distinct()))
+
+    def sweep_ids(self) -> Sequence[str]:
+        c = models.sweep.c
+        with self._transaction(self._engine) as connection:
+            return list(connection.scalars(sa.select(c.sweep_id).order_by(c.created_at.desc(), c.id.desc())))
+
     def create_sweep(self, lease: Lease, sweep: SweepRow) -> SweepRow:
         with self._writing(lease) as w:
             row = rules.created_sweep(lease, sweep, w.now)

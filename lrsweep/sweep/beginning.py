@@ -66,8 +66,17 @@ def course_of(store: Store, study: ResolvedStudy, found: SweepRow | None, anothe
     return Course.NOTHING if is_read else Course.CONTINUE
 
 
-def settled(store: Store, study: ResolvedStudy, found: SweepRow | None, sweep_id: str, another: When) -> When:
-    """Whether a driver begins another sweep, where it was settled before which one it is to drive.
+def settled(
+    store: Store,
+    study: ResolvedStudy,
+    found: SweepRow | None,
+    sweep_id: str,
+    another: When,
+    *,
+    generation: str | None = None,
+) -> When:
+    """Whether a driver begins another sweep, where it was settled before which one it is to drive, and of which
+    ``generation`` (None: an earlier release has queued it).
 
     Raises SettingsError where that cannot be it any more: nothing is begun or continued that nobody has asked for.
     """
@@ -76,6 +85,12 @@ def settled(store: Store, study: ResolvedStudy, found: SweepRow | None, sweep_id
     if any(each.sweep_id == sweep_id for each in store.sweeps(study.name)):
         why = f"{changed_sentence(store, study)}" if found is None else f"a later one, {found.sweep_id}, has begun"
         raise SettingsError(f"sweep {sweep_id} does not go on: {why}. Ask again: then it is settled anew.")
+    if generation is not None and generation != study.generation:
+        raise SettingsError(
+            f"sweep {sweep_id} was asked for of generation {generation[:8]} of the study, which is generation "
+            f"{study.generation[:8]} now: its file, its data or the code have changed since. `lrsweep register` it "
+            "again, and ask again."
+        )
     if another == "never" and found is not None and not course_of(store, study, found, another).is_new:
         raise SettingsError(
             f"a new sweep was asked for, and meanwhile {found.sweep_id} has begun, which is {found.status.value}. Ask "

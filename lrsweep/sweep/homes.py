@@ -51,4 +51,6 @@ class Options:
     engine: EngineOption = DEFAULT
     sweep_id: str | None = None
     """of the sweep to drive, where it was settled before: it is continued, or a new one gets it"""
+    generation: str | None = None
+    """that the study was of when ``sweep_id`` was settled"""
     faults: Faults = field(default_factory=Faults)

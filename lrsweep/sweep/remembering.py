@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+from lrsweep.errors import TryAgain
 from lrsweep.records import StudyRow
 from lrsweep.store import Store
 from lrsweep.store.queue import Registered
 from lrsweep.study import ResolvedStudy, Study, parse_study
+from lrsweep.sweep.owner import is_dead
 from lrsweep.sweep.stored import resolved_from
 
 
-def remember(store: Store, study: Study, resolved: ResolvedStudy) -> Registered | None:
-    """None of a study that is not what its file says."""
+def remember(
+    store: Store, study: Study, resolved: ResolvedStudy, say: Callable[[str], None] = lambda _: None
+) -> Registered | None:
+    """None of a study that is not what its file says. Says which other file's place it has taken."""
     if not study.text:
         return None
+    before = next(iter(store.queue.registered(study.name)), None)
     spec = json.loads(json.dumps(resolved.spec()))
-    return store.queue.register(
+    kept = store.queue.register(
         Registered(
             study.name,
             str(Path.cwd()),
@@ -34,6 +40,21 @@ def remember(store: Store, study: Study, resolved: ResolvedStudy) -> Registered 
             spec=spec,
         )
     )
+    if before is not None and (before.folder, before.source) != (kept.folder, kept.source):
+        say(
+            f"study {study.name!r} was registered by {before.who or 'somebody'} from {before.source or 'a file'} in "
+            f"{before.folder}: what is asked for over HTTP is {kept.source} in {kept.folder} from now on"
+        )
+    return kept
+
+
+def forget(store: Store, study: str) -> bool:
+    """It may be started over HTTP no more, and a request that waits is cancelled; whether there was anything. Raises
+    TryAgain where a worker has it."""
+    try:
+        return store.queue.unregister(study, is_dead=is_dead)
+    except ValueError as error:
+        raise TryAgain(f"{error}: nothing was changed. `lrsweep cancel {study}` ends the sweep; then again.") from error
 
 
 def read_again(kept: Registered) -> Study:

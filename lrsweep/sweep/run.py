@@ -106,10 +106,10 @@ def run_sweep(
             resolved = with_agreed_settings(store, replace(resolved, scripts_at_once=executor.free), say)
         found = newest_sweep(store, resolved)
         if options.sweep_id is not None:
-            another = settled(store, resolved, found, options.sweep_id, options.another)
+            another = settled(store, resolved, found, options.sweep_id, options.another, generation=options.generation)
         else:
             another = options.another
-            remember(store, study, resolved)
+            remember(store, study, resolved, say)
         if found is not None and another == "never":
             say_of_another_seed(store, resolved, say)
             if course_of(store, resolved, found, another) is Course.NOTHING:

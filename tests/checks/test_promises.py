@@ -9,7 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 README = (TESTS.parent / "README.md").read_text(encoding="utf-8")
 SECTION = "## What is promised"
-NAMED = re.compile(r"`(\w+/test_\w+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:\w+/)+test_\w+\.py)::(\w+)`")
 BY_HAND = "`make chaos`"
 
 

@@ -92,6 +92,62 @@ def test_a_sweep_that_is_asked_for_again_has_the_newest_row(store: Store) -> Non
         store.queue.row("none")
 
 
+def test_an_answer_is_kept_for_its_key_and_asks_for_nothing(store: Store) -> None:
+    """Never claimed, and no request of its sweep: an earlier one is the newest that was driven."""
+    kept, is_new = store.queue.add(replace(ASKED, state=QueueState.ENDED))
+    assert is_new
+    assert kept.ended_at == kept.at
+    assert store.queue.add(ASKED) == (kept, False)
+    assert store.queue.waiting() == []
+    assert store.queue.claim("one", seconds=60) is None
+    for look in (store.queue.row, store.queue.cancel):
+        with pytest.raises(KeyError, match="nobody has asked for a sweep 'sweep-1'"):
+            look("sweep-1")
+    store.queue.add(replace(ASKED, idempotency_key="key-2"))
+    claim = store.queue.claim("one", seconds=60)
+    assert claim is not None
+    driven = store.queue.end(claim, QueueState.ENDED)
+    store.queue.add(replace(ASKED, idempotency_key="key-3", state=QueueState.ENDED))
+    assert store.queue.row("sweep-1") == driven
+
+
+def test_a_study_is_taken_out_with_what_waits_of_it(store: Store) -> None:
+    """And no other; what is over stays, for the keys that were used, and its name may come again."""
+    store.queue.register(Registered("digits", "/studies", "text"))
+    other = store.queue.register(Registered("faces", "/studies", "text"))
+    store.queue.add(ASKED)
+    waits, _ = store.queue.add(OTHER)
+    assert store.queue.unregister("digits")
+    assert store.queue.registered() == [other]
+    assert store.queue.waiting() == [waits]
+    over = store.queue.row("sweep-1")
+    assert (over.state, over.is_cancelled) == (QueueState.CANCELLED, True)
+    assert not store.queue.unregister("digits")
+    assert store.queue.add(ASKED) == (over, False)
+    again = store.queue.register(Registered("digits", "/studies", "text"))
+    assert again.id != other.id
+    assert store.queue.registered() == [again, other]
+
+
+def test_a_study_that_a_worker_has_is_not_taken_out(store: Store) -> None:
+    """Unless its claim has run out, or it is known to have died: then it has lost it."""
+    store.queue.register(Registered("digits", "/studies", "text"))
+    store.queue.add(ASKED)
+    claim = store.queue.claim("one", seconds=600)
+    assert claim is not None
+    with pytest.raises(ValueError, match="a worker has sweep sweep-1 of study 'digits'"):
+        store.queue.unregister("digits")
+    assert len(store.queue.registered()) == 1
+    assert store.queue.unregister("digits", is_dead=lambda owner: owner == "one")
+    with pytest.raises(LeaseLost, match="it is cancelled"):
+        store.queue.renew(claim, seconds=600)
+
+    store.queue.add(OTHER)
+    assert store.queue.claim("one", seconds=0.0) is not None
+    assert store.queue.unregister("faces")
+    assert store.queue.row("sweep-2").state is QueueState.CANCELLED
+
+
 def test_the_oldest_that_waits_is_claimed_once(store: Store) -> None:
     """By one worker each, in the order in which they were asked for; then there is nothing to do."""
     store.queue.add(ASKED)

@@ -226,13 +226,13 @@ def test_an_answer_that_is_cut_in_a_chunk_is_unavailable(status: int) -> None:
 
 def test_what_is_remembered_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two answers that are too much together the older is forgotten, and one that is too much alone at once."""
-    monkeypatch.setattr("lrsweep.client.MOST_REMEMBERED_BYTES", 150)
+    monkeypatch.setattr("lrsweep.client.wire.MOST_REMEMBERED_BYTES", 150)
     with answering(200, {"ETag": '"1"'}, b"a" * 100) as (url, heard):
         client = Client(url)
         for sweep in ("1", "1", "2", "1"):
             client.report(sweep)
         assert ["If-None-Match" in each for each in heard] == [False, True, False, False]
-        monkeypatch.setattr("lrsweep.client.MOST_REMEMBERED_BYTES", 99)
+        monkeypatch.setattr("lrsweep.client.wire.MOST_REMEMBERED_BYTES", 99)
         client.report("3")
         client.report("3")
         assert "If-None-Match" not in heard[-1]

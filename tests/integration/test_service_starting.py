@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from lrsweep.records import SweepStatus
+from lrsweep.service.app import WRITERS
+from lrsweep.service.routes.common import MOST_WAITING
 from lrsweep.store import Store, open_store, with_schema
 from lrsweep.store.queue import QueueState
 from lrsweep.store.tokens import Scope
 from lrsweep.sweep.owner import this_owner
 from tests.promoted import STUDY
-from tests.served import BEGUN, PROMOTED, SWEEP, SWEPT, Answer, Served, begin, fill, give, register, served
+from tests.served import BEGUN, PROMOTED, SWEEP, SWEPT, Answer, Served, begin, fill, give, register, served, until
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +104,11 @@ def test_an_unfinished_sweep_goes_on_and_a_finished_one_is_told(service: Served,
     assert service.get("/v1/sweeps/sweep-2").json["queue"]["state"] == "queued"
 
     register(service.database, SWEPT, replace(STUDY, name=SWEPT))
-    over = asked(service, SWEPT, "k")
+    over = asked(service, SWEPT)
     assert (over.status, over.json["course"], over.json["sweep"]) == (200, "nothing", SWEEP)
     assert over.headers["location"] == f"/v1/sweeps/{SWEEP}"
     assert store.queue.rows(SWEPT) == []
-    another = asked(service, SWEPT, "k", {"another": True})
+    another = asked(service, SWEPT, "l", {"another": True})
     assert (another.status, another.json["course"]) == (202, "another")
     assert another.json["sweep"] != SWEEP
     store.queue.cancel(another.json["sweep"])
@@ -114,6 +117,23 @@ def test_an_unfinished_sweep_goes_on_and_a_finished_one_is_told(service: Served,
     changed = asked(service, SWEPT)
     assert (changed.status, changed.json["course"]) == (202, "changed")
     store.queue.cancel(changed.json["sweep"])
+
+
+def test_a_key_that_was_told_of_a_finished_sweep_starts_nothing_later(service: Served, store: Store) -> None:
+    """The same bytes, with 200, also once the study has changed; with another body 422. The sweep has no request."""
+    register(service.database, SWEPT, replace(STUDY, name=SWEPT))
+    before = service.get(f"/v1/sweeps/{SWEEP}").json
+    first = asked(service, SWEPT, "n")
+    assert (first.status, first.json["course"], first.json["sweep"]) == (200, "nothing", SWEEP)
+    assert first.json["links"] == asked(service, SWEPT).json["links"]
+    refused = asked(service, SWEPT, "n", {"another": True})
+    assert refused.status == 422
+    register(service.database, SWEPT, replace(STUDY, name=SWEPT, horizon=STUDY.horizon * 4))
+    again = asked(service, SWEPT, "n")
+    assert (again.status, again.body) == (200, first.body)
+    assert [row for row in store.queue.waiting() if row.study == SWEPT] == []
+    now = service.get(f"/v1/sweeps/{SWEEP}").json
+    assert (now["queue"], now["state"], now["is_over"]) == (before["queue"], before["state"], True)
 
 
 def test_what_is_not_registered_is_not_started(service: Served) -> None:
@@ -177,7 +197,7 @@ def test_a_body_of_another_kind_is_told_which_is_wanted(service: Served) -> None
 def test_a_page_of_another_origin_starts_nothing(service: Served, store: Store) -> None:
     """Where no token is needed a browser would start it for whoever made the page; a page of this service's own may."""
     register(service.database, "pages")
-    for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
+    for origin in ("https://evil.example", "null", "", "http://[", "http://127.0.0.1:1"):
         refused = asked(service, "pages", origin=origin)
         assert refused.status == 403
         assert "pages start nothing here" in refused.problem
@@ -210,6 +230,31 @@ def test_of_many_at_once_one_starts_a_sweep(kind: str, tmp_path: Path, request: 
     assert len({answer.json["sweep"] for answer in each}) == 1
 
 
+def test_who_waits_to_write_keeps_nobody_from_reading(tmp_path: Path) -> None:
+    """Another program has SQLite's one lock for a while: those who start sweeps wait for it, or are told to come again,
+    and all others are answered."""
+    home, many = tmp_path / "home", 2 * (WRITERS + MOST_WAITING)
+    with served(home) as service, ThreadPoolExecutor(many) as pool:
+        register(service.database, "locked")
+        lock = sqlite3.connect(home / "results.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            asks = [pool.submit(asked, service, "locked", f"key-{number}") for number in range(many)]
+            until(lambda: any(ask.done() for ask in asks), "the line is full")
+            for _ in range(10):
+                assert service.get("/v1/studies").status == 200
+            waiting = [ask for ask in asks if not ask.done()]
+            refused = [ask.result() for ask in asks if ask.done()]
+        finally:
+            lock.rollback()
+            lock.close()
+        assert {answer.status for answer in refused} == {429}
+        assert "start or cancel sweeps wait for their turn already" in refused[0].problem
+        statuses = [ask.result().status for ask in waiting]
+        assert statuses.count(202) == 1
+        assert set(statuses) <= {202, 409, 429}  # those who came last may find the line full once more
+
+
 # ── cancelling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def cancelled(service: Served, sweep: str) -> Answer:
     return service.post(f"/v1/sweeps/{sweep}/cancel", None)
@@ -226,6 +271,9 @@ def test_one_that_waits_is_cancelled_at_once(service: Served) -> None:
     again = cancelled(service, sweep)
     assert again.status == 409
     assert "is cancelled already" in again.problem
+    told = service.get(f"/v1/sweeps/{sweep}/events")
+    assert b"id: 0\nevent: state\n" in told.body, "who comes again has to say how far it has heard"
+    assert service.get(f"/v1/sweeps/{sweep}/events", last_event_id="0").status == 204
 
 
 def test_one_that_a_worker_has_gets_the_wish(service: Served, store: Store) -> None:

@@ -102,8 +102,9 @@ def test_what_may_not_or_cannot_be_started_is_told(tmp_path: Path) -> None:
         reader = Client(service.url, token, timeout=60)
         with pytest.raises(SettingsError, match="--scope run"):
             reader.start("tiny")
-        runner = Client(service.url, give(service.database, "runner", Scope.RUN), timeout=60)
-        wait_for(lambda: service.get("/v1/families", token=runner._token).status == 200)
+        token = give(service.database, "runner", Scope.RUN)
+        runner = Client(service.url, token, timeout=60)
+        wait_for(lambda: service.get("/v1/families", token=token).status == 200)
         for name in ("tiny", "../../etc/passwd", "tiny.toml", "/etc/passwd"):
             with pytest.raises(SettingsError, match="answers 404: there is no"):
                 runner.start(name)

@@ -10,6 +10,7 @@ import pytest
 
 from lrsweep.records import StudyRow
 from lrsweep.store import open_store
+from lrsweep.store.queue import Queued
 from lrsweep.sweep.owner import this_owner
 from tests.looked import Typed, a_driven_bench, in_a_home, typed
 from tests.scripted import only_sgd
@@ -106,6 +107,33 @@ def test_a_study_that_a_driver_is_starting_is_named_by_every_look(
         ran = run(*words)
         assert (ran.code, "a driver (process 7 on box) is starting study 'can'" in ran.err) == (75, True)
     assert "There are: can." in run("status", "other").err
+
+
+def test_a_request_is_told_by_every_look(home: Path, run: Typed) -> None:
+    """Of a study of which nothing is recorded, and of one with a sweep; once it is over nothing is said."""
+    store = open_store(f"sqlite:///{home}/results.db")
+    for study in ("fresh", "quick"):
+        store.queue.add(Queued(f"new-{study}", study, "a test"))
+    [left] = store.sweeps("quick")
+    told = [{"study": study, "sweep": f"new-{study}", "state": "queued"} for study in ("fresh", "quick")]
+    assert json.loads(run("list", "--json").out)["requests"] == told
+    assert "fresh queued" in run("list").out
+    ran = run("status", "fresh")
+    assert (ran.code, "was asked for over HTTP and is queued" in ran.err) == (75, True)
+    assert "`lrsweep cancel` takes it back" in ran.err
+    assert json.loads(run("status", "quick", "--json").out)["request"] == told[1]
+    assert "unfinished, queued" in run("list").out
+    shown = run("status", "quick").out
+    assert "queued: a new sweep, new-quick, was asked for over HTTP and waits for a worker" in shown
+    store.queue.cancel("new-quick")
+    store.queue.cancel("new-fresh")
+    store.queue.add(Queued(left.sweep_id, "quick", "a test"))
+    assert store.queue.claim("a worker", seconds=600) is not None
+    shown = run("status", "quick").out
+    assert "claimed: this sweep was asked for over HTTP and is begun by a worker just now" in shown
+    store.queue.cancel(left.sweep_id)
+    store.close()
+    assert run("cancel", "fresh").code == 64
 
 
 def test_a_study_without_a_sweep_is_known_to_every_look(home: Path, run: Typed) -> None:

@@ -250,7 +250,7 @@ s.toml: 21 problems
   line 26, space.peak_lr.sdg: unknown optimizer 'sdg'. Did you mean 'sgd'? {OPTIMS}
   line 27, space.peak_lr.sgd: 0.1 is not a range of rates [low, high] with 0 < low < high, such as sgd = [0.001, 0.1].
   line 28, space.peak_lr.adamw: [0, 1.0] is not a range of rates [low, high] with 0 < low < high, such as adamw = [0.001, 0.1].
-  line 29, buget: unknown. Did you mean 'budget'? A study file has the tables study, space, search, budget, selection, baseline, run, tracking.
+  line 29, buget: unknown. Did you mean 'budget'? A study file has the tables study, space, search, budget, selection, baseline, run, nightly, tracking.
   budget: missing. Add a table [budget] with one of trainings, trials, steps, wall_clock, gpu_hours, money, such as trainings = 40."""  # noqa: E501 - a problem is one line, however long
     )
 

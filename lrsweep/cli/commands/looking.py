@@ -17,21 +17,29 @@ StudyArgument = Annotated[str, typer.Argument(help="A study's name as `lrsweep l
 
 
 def list_studies(as_json: ObjectOption = False) -> None:
-    """Lists all studies here: the state of the newest sweep of each, its best trial, and who drives or starts it."""
+    """Lists all studies here: the state of the newest sweep of each, its best trial, and who drives or starts it.
+
+    `queued` and `claimed` tell of a sweep that was asked for over HTTP and that nobody drives yet.
+    """
     from lrsweep.cli import look_drawing
     from lrsweep.findings import look
-    from lrsweep.findings.reading import results, without_sweep
+    from lrsweep.findings.reading import requests, results, without_sweep
     from lrsweep.settings import read_settings
 
     with results(read_settings(os.environ)) as store:
-        waiting = without_sweep(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
+        asked = requests(store)  # first: one that gets its sweep meanwhile is then in both, not in neither
+        waiting = dict.fromkeys(asked) | dict(without_sweep(store))
         standings = look.list_studies(store)
     waiting = {study: driver for study, driver in waiting.items() if study not in {each.study for each in standings}}
     if as_json:
-        started = [{"study": study, "driver": driver} for study, driver in waiting.items()]
-        typer.echo(json.dumps({"studies": [each.to_json() for each in standings], "without_sweep": started}))
+        told = {
+            "studies": [each.to_json() for each in standings],
+            "without_sweep": [{"study": study, "driver": driver} for study, driver in waiting.items()],
+            "requests": [each.to_json() for each in asked.values()],
+        }
+        typer.echo(json.dumps(told))
     else:
-        look_drawing.show_list(console_for_tables(), standings, waiting)
+        look_drawing.show_list(console_for_tables(), standings, waiting, asked)
 
 
 def status(
@@ -93,10 +101,11 @@ def cancel(
     ] = "5m",
     as_json: ObjectOption = False,
 ) -> None:
-    """Ends a study's newest sweep for good; what it found stays, and `lrsweep run` starts another.
+    """Ends a study's newest sweep for good, or takes back a request for one; what was found stays.
 
-    Its driver saves what runs first, and one that still starts is waited for; where nobody drives it, this command
-    ends it itself.
+    A sweep that was asked for over HTTP and has not begun leaves the queue. Of one that has begun the driver saves what
+    runs first, and one that still starts is waited for; where nobody drives it, this command ends it itself. `lrsweep
+    run` starts another.
     """
     from lrsweep.cli.cancel import cancel as end
     from lrsweep.cli.cancel import close_run
@@ -114,11 +123,13 @@ def cancel(
     settings = read_settings(os.environ)
     with results(settings) as store:
         ended = end(store, study, patience_seconds=patience, say=say)
-        is_in_mlflow = store.sweep(ended.sweep).mlflow_run_id is not None
-    if ended.by == "command" and is_in_mlflow:
+        is_to_close = ended.by == "command" and store.sweep(ended.sweep).mlflow_run_id is not None
+    if is_to_close:
         close_run(make_homes(settings), ended, say)
     if as_json:
         typer.echo(json.dumps(ended.to_json()))
+    elif ended.by == "queue":
+        typer.echo(f"the request for sweep {ended.sweep} of study {ended.study} is cancelled; no worker had begun it")
     else:
         whose = "its driver ended it" if ended.by == "driver" else "nobody drove it"
         typer.echo(f"the sweep {ended.sweep} of study {ended.study} is {ended.status.value}; {whose}")

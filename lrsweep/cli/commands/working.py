@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrsweep.cli.options import DeviceOption, EngineOption, ObjectOption
 
+if TYPE_CHECKING:
+    from lrsweep.settings import Settings
+
 
 def register(
-    study: Annotated[str, typer.Argument(help="A study file, or NAME for studies/NAME.toml.")],
+    study: Annotated[
+        str | None, typer.Argument(help="A study file, or NAME for studies/NAME.toml.", show_default=False)
+    ] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option("--remove", metavar="NAME", help="It may be started over HTTP no more; what waits is cancelled."),
+    ] = None,
+    is_list: Annotated[bool, typer.Option("--list", help="Say which studies may be started, and from where.")] = False,
     device: DeviceOption = "auto",
     as_json: ObjectOption = False,
 ) -> None:
@@ -21,11 +31,35 @@ def register(
     """
     import json
 
-    from lrsweep.cli.working.registering import register as remember
-    from lrsweep.cli.working.registering import to_json
+    from lrsweep.cli.working.registering import registered, to_json, unregister
+    from lrsweep.errors import SettingsError
     from lrsweep.settings import read_settings
 
-    kept = remember(read_settings(os.environ), study, device=device)
+    if [study is not None, remove is not None, is_list].count(True) != 1:
+        raise SettingsError("register: wanted is one of a study file, --remove NAME or --list.")
+    settings = read_settings(os.environ)
+    if remove is not None:
+        unregister(settings, remove)
+        typer.echo(json.dumps({"removed": remove}) if as_json else f"study {remove} is registered no more")
+    elif is_list:
+        rows = registered(settings)
+        if as_json:
+            typer.echo(json.dumps({"registered": [to_json(row) for row in rows]}))
+        for row in [] if as_json else rows:
+            typer.echo(f"{row.study}: {row.source} in {row.folder}, by {row.who or 'somebody'}")
+        if not rows and not as_json:
+            typer.echo("no study is registered: `lrsweep register STUDY` lets one be started over HTTP")
+    elif study is not None:
+        _register(settings, study, device, as_json=as_json)
+
+
+def _register(settings: Settings, study: str, device: str, *, as_json: bool) -> None:
+    import json
+
+    from lrsweep.cli.working.registering import register as remember
+    from lrsweep.cli.working.registering import to_json
+
+    kept = remember(settings, study, device=device, say=lambda sentence: typer.echo(sentence, err=True))
     if as_json:
         typer.echo(json.dumps(to_json(kept)))
     else:

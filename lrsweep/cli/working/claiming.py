@@ -25,7 +25,6 @@ class Claim:
 
     def __init__(self, store: Store, claimed: Queued, leave: Callable[[int], None]) -> None:
         self.row = claimed
-        self.is_lost = False
         self._store = store
         self._leave = leave
         self._ended = threading.Event()
@@ -47,8 +46,8 @@ class Claim:
                 if row.is_cancelled:
                     self._cancel()
             except LeaseLost:
-                self.is_lost = True
-                self._leave(signal.SIGTERM)
+                if not self._ended.is_set():  # else it is not the driver of this claim that would be ended
+                    self._leave(signal.SIGTERM)
                 return
             except LrsweepError:
                 continue

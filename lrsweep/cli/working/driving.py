@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrsweep.cli.cancel import cancel, close_run
+from lrsweep.cli.cancel import OVER, close_run, end_left
 from lrsweep.errors import (
     DeadlinePassed,
     Interrupted,
@@ -29,21 +29,20 @@ from lrsweep.errors import (
 )
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.findings.reporting.ending import page_at_the_end
-from lrsweep.records import SweepStatus
+from lrsweep.records import SweepRow, SweepStatus
 from lrsweep.redaction import masked
 from lrsweep.settings import Settings
 from lrsweep.store import Store
 from lrsweep.store.queue import Queued, QueueState
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes, Options
-from lrsweep.sweep.owner import driver_shown
+from lrsweep.sweep.owner import driver_shown, this_owner
 from lrsweep.sweep.progress import SweepResult
 from lrsweep.sweep.remembering import read_again
 from lrsweep.sweep.run import run_sweep
 from lrsweep.sweep.stopping import Stop
 
 SHORTEST_DEADLINE = 1.0
-CANCEL_SECONDS = 60.0
 MOST_DEATHS = 20
 """Workers that may die as they drive one sweep; then it is the sweep that kills them."""
 
@@ -107,6 +106,7 @@ class Driving:
         left = seconds_left(store, claimed)
         if left is not None and left <= 0:
             raise DeadlinePassed("the deadline passed before the budget was used up")
+        give_back_own(store, claimed.study)
         with in_its_folder(store, claimed.study) as study:
             result = run_sweep(
                 study,
@@ -116,6 +116,7 @@ class Driving:
                 on_ready=on_ready,
                 make_report=page_at_the_end,
             )
+        self._end_others(store, claimed)
         return _ending(result)
 
     def _options(self, study: Study, claimed: Queued, left: float | None) -> Options:
@@ -128,6 +129,7 @@ class Driving:
             deadline_seconds=study.run.deadline if left is None else max(left, SHORTEST_DEADLINE),
             engine=self.engine or default,
             sweep_id=claimed.sweep_id,
+            generation=claimed.options.get("generation"),
             faults=self.settings.faults,
         )
 
@@ -136,14 +138,31 @@ class Driving:
         sweep = next((each for each in store.sweeps(claimed.study) if each.sweep_id == claimed.sweep_id), None)
         if sweep is None or sweep.status is SweepStatus.CANCELLED:
             return Over(QueueState.CANCELLED)
-        if sweep.status is SweepStatus.FINISHED:
-            return Over(QueueState.ENDED)
-        with suppress(ValueError):
-            store.ask_to_cancel(sweep.sweep_id)
-        ended = cancel(store, claimed.study, patience_seconds=CANCEL_SECONDS, say=self.say)
+        is_finished = self._end(store, sweep) is SweepStatus.FINISHED
+        return Over(QueueState.ENDED if is_finished else QueueState.CANCELLED)
+
+    def _end_others(self, store: Store, claimed: Queued) -> None:
+        """Sweeps of the study that were left before, and cancelled while this one was queued or driven."""
+        for sweep in store.sweeps(claimed.study):
+            if sweep.is_cancelled and sweep.status not in OVER and sweep.sweep_id != claimed.sweep_id:
+                with suppress(LeaseHeld):  # who drives the study now has seen the wish
+                    self._end(store, sweep)
+
+    def _end(self, store: Store, sweep: SweepRow) -> SweepStatus:
+        """This one and no other. Raises LeaseHeld where somebody drives the study."""
+        ended = end_left(store, sweep)
         if ended.by == "command" and sweep.mlflow_run_id is not None:
             close_run(self.homes, ended, self.say)
-        return Over(QueueState.CANCELLED)
+        return ended.status
+
+
+def give_back_own(store: Store, study: str) -> None:
+    """A lease that this process could not give back as the database was away; it drives one sweep at a time, so nobody
+    drives by that lease, and it would wait for itself until it has expired."""
+    holder = store.holders().get(study)
+    if holder is not None and holder.owner == this_owner():
+        lease = store.acquire_lease(study, this_owner(), seconds=1.0, is_dead=lambda owner: owner == this_owner())
+        store.release_lease(lease)
 
 
 def seconds_left(store: Store, claimed: Queued) -> float | None:
