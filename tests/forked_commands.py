@@ -57,8 +57,11 @@ def forked(forks: Forks, folder: Path, argv: Sequence[str], environ: Mapping[str
     start = forks.start(Command(" ".join(argv)))
     assert start is not plainly
     script = begun(folder, argv, start, environ)
-    assert not isinstance(script._process, subprocess.Popen), "it was started plainly"
-    return end_of(script)
+    try:
+        assert not isinstance(script._process, subprocess.Popen), "it was started plainly"
+        return end_of(script)
+    finally:
+        script.close()  # one that is given up is not left to the next test
 
 
 def plain(folder: Path, argv: Sequence[str], environ: Mapping[str, str] = ENVIRON) -> Ended:
