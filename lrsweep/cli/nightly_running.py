@@ -32,6 +32,7 @@ from lrsweep.nightly.workplace import Stops, Workplace
 from lrsweep.redaction import masked
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import Store, open_store
+from lrsweep.store.probing import probe
 
 OTHERS = 60
 """Nights, of a study that did not run tonight."""
@@ -67,7 +68,6 @@ def carry_out(typed: Typed) -> int:
     wanted = telling.Wanted.from_environ(os.environ, **typed.files)
     telling.check(wanted)
     settings = read_settings(os.environ)
-    homes = make_homes(settings)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -78,7 +78,11 @@ def carry_out(typed: Typed) -> int:
     telling.begin(wanted, asked.key, say)
     began_at = time.time()
     try:
+        homes = make_homes(settings)
+        before = probe(homes.results_url)
         store = open_store(homes.results_url)
+        if not before.is_there:  # as where LRSWEEP_HOME is mistyped: no champion stands there, and sweeps are run
+            say(f"there were no results in {before.address}: this night begins them")
         try:
             at = Workplace(store, homes, say, settings.engine, settings.faults, stops)
             run = run_nights(found, at, asked)
@@ -94,7 +98,7 @@ def carry_out(typed: Typed) -> int:
     else:
         show_run(console_for_tables(), run)
     if run.notes:
-        say(f"to continue: {retyped(again(typed, run.key), homes.folder)}")
+        say(f"to continue: {retyped(again(typed, run.key), settings.home)}")
     return run.exit_code
 
 

@@ -48,6 +48,7 @@ def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path
     assert (tiny["exit_code"], tiny["champion"], tiny["is_unchanged"]) == (0, None, False)
     assert tiny["trainings"] >= 4
     assert "line 7, nightly.max_age: 'soon' is not a time above 0" in wrong["sentence"]
+    assert f"{home / 'results.db'}: this night begins them" in first.err
 
     promoted = lrsweep("nightly", "promote", "tiny", "--note", "for the nights", home=home)
     assert promoted.code == 0, promoted.err
@@ -58,6 +59,7 @@ def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path
     outputs = ("--summary", summary, "--report", page, "--prometheus", gauges, "--markdown", table)
     second = lrsweep("nightly", "run", "tiny", "--key", "n2", *map(str, outputs), home=home)
     assert second.code == 0, second.err
+    assert "there were no results" not in second.err
     written = json.loads(summary.read_text())
     assert (written["key"], written["exit_code"], written["verdicts"]) == ("n2", 0, {"tiny": "undecided"})
     [night] = written["studies"]
@@ -190,3 +192,22 @@ def drain(home: Path) -> None:
     _, err = night.communicate(timeout=LONGEST_SECONDS)
     assert night.returncode == 143, err
     assert [path for path in home.glob("nights/*") if path.is_dir()]
+
+
+def test_a_server_of_databases_that_is_away_is_told_as_well(tmp_path: Path) -> None:
+    """Before the schemas could be looked for: nothing listens there."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "tiny.toml").write_text(STUDY.format(trials=4))
+    summary = tmp_path / "s.json"
+    with receiver() as received:
+        environ = {
+            "LRSWEEP_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+            "LRSWEEP_PING": f"{received.url}/ping",
+            "no_proxy": "127.0.0.1",
+        }
+        ran = lrsweep(
+            "nightly", "run", "--key", "k", "--summary", str(summary), home=tmp_path / "home", environ=environ
+        )
+    assert ran.code == 69, ran.err
+    assert received.paths == ["/ping/start", "/ping/69"]
+    assert json.loads(summary.read_text())["exit_code"] == 69
