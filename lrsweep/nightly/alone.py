@@ -6,18 +6,18 @@ to have died the lease goes to the next at once.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lrsweep.errors import LeaseHeld, LeaseLost, LrsweepError
+from lrsweep.errors import LeaseHeld
 from lrsweep.nightly.asked import OnLocked
 from lrsweep.store import Lease, Store
 from lrsweep.store.nights import night_lease
-from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, driver_shown, is_dead, this_owner
+from lrsweep.sweep.kept_lease import kept
+from lrsweep.sweep.owner import LEASE_SECONDS, driver_shown, is_dead, this_owner
 
 LOOK_EVERY = 0.5
 """Seconds between two tries of who waits."""
@@ -47,16 +47,8 @@ def nights_alone(
         return store.acquire_lease(night_lease(study), this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
 
     lease = once_free(taken, f"a night of {study}", on_locked, check, say)
-    over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(store, lease, over), name="lrsweep-night", daemon=True)
-    keeper.start()
-    try:
+    with kept(store, lease):
         yield Right(store, lease)
-    finally:
-        over.set()
-        keeper.join()
-        with suppress(LrsweepError):
-            store.release_lease(lease)
 
 
 def once_free(
@@ -79,14 +71,3 @@ def once_free(
             heard = held.owner
         check()
         time.sleep(LOOK_EVERY)
-
-
-def _keep(store: Store, lease: Lease, over: threading.Event) -> None:
-    """A database that is away for a moment is asked again; one that gave the lease to another is not."""
-    while not over.wait(RENEW_EVERY):
-        try:
-            store.renew_lease(lease, seconds=LEASE_SECONDS)
-        except LeaseLost:
-            return
-        except LrsweepError:
-            continue

@@ -7,12 +7,9 @@ and nothing else.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib import resources
 
 from lrsweep.records import Json
 from lrsweep.report import using
@@ -21,6 +18,7 @@ from lrsweep.report.charts import Chart, charts, families
 from lrsweep.report.coded import in_parts
 from lrsweep.report.content import Report
 from lrsweep.report.drawing import bar, drawn, whiskers
+from lrsweep.report.framing import framed, part
 from lrsweep.report.numbers import counted, moment
 from lrsweep.report.tables import Table, Whiskers, tables
 
@@ -41,7 +39,7 @@ SECTIONS = (
 
 
 def page(report: Report) -> str:
-    style, script = _own("page.css"), _own("charts.js")
+    style, script = part("lrsweep.report", "page/page.css"), part("lrsweep.report", "page/charts.js")
     drawn_charts = {chart.key: chart for chart in charts(report)}
     named = families(report)
     data = {
@@ -77,33 +75,7 @@ def page(report: Report) -> str:
         _section("use", *_use(report)),
         f"<footer>Made {escape(moment(report.made_at))} by lrsweep. {_sentence(' '.join(report.notes))}</footer>",
     ]
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<meta name="referrer" content="no-referrer">',
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(report.study)}: lrsweep report</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            f"<main>{''.join(body)}</main>",
-            f'<script type="application/json" id="data">{safe_json(data)}</script>',
-            f"<script>{script}</script>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    return framed(f"{report.study}: lrsweep report", body, style=style, data=safe_json(data), script=script)
 
 
 def safe_json(value: Json) -> str:
@@ -114,14 +86,6 @@ def safe_json(value: Json) -> str:
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _own(name: str) -> str:
-    return (resources.files("lrsweep.report") / "page" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _head_of(report: Report) -> str:

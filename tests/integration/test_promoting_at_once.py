@@ -143,10 +143,10 @@ def test_one_that_died_on_another_machine_is_waited_for_until_its_lease_expires(
 
 def test_who_lives_keeps_its_claim_for_as_long_as_it_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lease is renewed meanwhile, and given back at the end."""
-    monkeypatch.setattr(alone, "RENEW_EVERY", 0.1)
+    monkeypatch.setattr("lrsweep.sweep.kept_lease.RENEW_EVERY", 0.1)
     with alone.reading_alone(store, "quick", print):
         assert seconds_left(store) <= 30
-        monkeypatch.setattr(alone, "LEASE_SECONDS", 6000.0)
+        monkeypatch.setattr("lrsweep.sweep.kept_lease.LEASE_SECONDS", 6000.0)
         end = time.monotonic() + 60
         while seconds_left(store) < 1000:
             assert time.monotonic() < end

@@ -9,16 +9,16 @@ died, and else when it has expired.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lrsweep.errors import LeaseHeld, LeaseLost, LrsweepError, TryAgain
+from lrsweep.errors import LeaseHeld, LeaseLost, TryAgain
 from lrsweep.store import Lease, Store
 from lrsweep.store.champions import reading_lease
-from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, driver_shown, is_dead, this_owner
+from lrsweep.sweep.kept_lease import kept
+from lrsweep.sweep.owner import LEASE_SECONDS, driver_shown, is_dead, this_owner
 
 LOOK_EVERY = 0.5
 """Seconds between two tries of who waits."""
@@ -48,16 +48,8 @@ class Claim:
 def reading_alone(store: Store, name: str, say: Callable[[str], None]) -> Iterator[Claim]:
     """Waits as long as a process that lives reads for this name, and has said so once."""
     lease = _taken(store, name, say)
-    over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(store, lease, over), name="lrsweep-promotion", daemon=True)
-    keeper.start()
-    try:
+    with kept(store, lease):
         yield Claim(store, lease, name)
-    finally:
-        over.set()
-        keeper.join()
-        with suppress(LrsweepError):
-            store.release_lease(lease)
 
 
 def _taken(store: Store, name: str, say: Callable[[str], None]) -> Lease:
@@ -73,14 +65,3 @@ def _taken(store: Store, name: str, say: Callable[[str], None]) -> Lease:
                 )
             heard = held.owner
         time.sleep(LOOK_EVERY)
-
-
-def _keep(store: Store, lease: Lease, over: threading.Event) -> None:
-    """A database that is away for a moment is asked again; one that gave the lease to another is not."""
-    while not over.wait(RENEW_EVERY):
-        try:
-            store.renew_lease(lease, seconds=LEASE_SECONDS)
-        except LeaseLost:
-            return
-        except LrsweepError:
-            continue

@@ -6,12 +6,9 @@ nothing else.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from importlib import resources
 
 from lrsweep.nightly.outcome import CHANGED, FAILED, NightRun, StudyNight
 from lrsweep.nightly.telling.chart import drawn
@@ -19,6 +16,7 @@ from lrsweep.nightly.telling.markdown import headline
 from lrsweep.nightly.telling.nights import Point, changed, in_a_line, nights_of, points, series, verdict
 from lrsweep.nightly.telling.wanted import YEAR
 from lrsweep.report.coded import in_parts
+from lrsweep.report.framing import framed, part
 from lrsweep.report.numbers import between, counted, duration, moment, number
 
 MOST_ROWS = 60
@@ -33,10 +31,7 @@ LEGEND = (
 
 def page(run: NightRun, history: Mapping[str, Sequence[StudyNight]]) -> str:
     nights = nights_of(run, history)
-    style = _own("lrsweep.report", "page/page.css") + _own("lrsweep.nightly.telling", "nights.css")
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    style = part("lrsweep.report", "page/page.css") + part("lrsweep.nightly.telling", "nights.css")
     tonight = {night.study for night in run.studies}
     body = [
         _head_of(run),
@@ -45,35 +40,7 @@ def page(run: NightRun, history: Mapping[str, Sequence[StudyNight]]) -> str:
         *(_study(study, found, is_tonight=study in tonight) for study, found in nights.items()),
         f"<footer>Written {escape(moment(run.ended_at))} by lrsweep.</footer>",
     ]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<meta name="referrer" content="no-referrer">',
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(run.key)}: lrsweep nights</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            f"<main>{''.join(body)}</main>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _own(package: str, name: str) -> str:
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return framed(f"{run.key}: lrsweep nights", body, style=style)
 
 
 def _head_of(run: NightRun) -> str:
