@@ -6,6 +6,7 @@ LRSWEEP_DATABASE_URL_FILE  a file that holds this address instead, so that no se
 PGPASSFILE                 a file of passwords, as PostgreSQL's own tools read it, for an address without one
 LRSWEEP_DATA               the folder of data sets, ``~/.cache/lrsweep/data`` by default
 LRSWEEP_ENGINE             how trainings run side by side, where ``--engine`` does not say it
+LRSWEEP_EXECUTOR           where they run, where ``--executor`` does not say it
 MLFLOW_TRACKING_URI        an MLflow server or database of yours, used as found, never created or migrated
 LRSWEEP_FAULT              for tests: kills the process at a named point (``lrsweep.sweep.faults``)
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.executors.engine_option import AUTO, DEFAULT, EngineOption
+from lrsweep.executors.executor_option import HERE, LOCAL, ExecutorOption
 from lrsweep.store import ensure_schemas, normalised, with_schema
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
@@ -27,6 +29,7 @@ DATABASE_URL = "LRSWEEP_DATABASE_URL"
 DATABASE_URL_FILE = "LRSWEEP_DATABASE_URL_FILE"
 DATA = "LRSWEEP_DATA"
 ENGINE = "LRSWEEP_ENGINE"
+EXECUTOR = "LRSWEEP_EXECUTOR"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 FAULT = "LRSWEEP_FAULT"
 
@@ -46,6 +49,7 @@ class Settings:
     data: Path | None
     """None: where workloads keep data by default"""
     engine: EngineOption = DEFAULT
+    executor: ExecutorOption = HERE
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -58,6 +62,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
         engine=EngineOption.parsed(environ.get(ENGINE) or AUTO, ENGINE),
+        executor=ExecutorOption.parsed(environ.get(EXECUTOR) or LOCAL, EXECUTOR),
     )
 
 

@@ -22,6 +22,7 @@ from lrsweep.cli.sweeping import deadline_of
 from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import LrsweepError
 from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.nightly import telling
 from lrsweep.nightly.asked import Asked, OnLocked, key_of
 from lrsweep.nightly.finding import found_studies
@@ -51,6 +52,7 @@ class Typed:
     files: Mapping[str, Path | None]
     """by what they hold: summary, markdown, report, prometheus"""
     is_json: bool
+    executor: str | None = None
 
 
 def carry_out(typed: Typed) -> int:
@@ -68,6 +70,7 @@ def carry_out(typed: Typed) -> int:
     wanted = telling.Wanted.from_environ(os.environ, **typed.files)
     telling.check(wanted)
     settings = read_settings(os.environ)
+    where = settings.executor if typed.executor is None else ExecutorOption.parsed(typed.executor)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -84,7 +87,7 @@ def carry_out(typed: Typed) -> int:
         if not before.is_there:  # as where LRSWEEP_HOME is mistyped: no champion stands there, and sweeps are run
             say(f"there were no results in {before.address}: this night begins them")
         try:
-            at = Workplace(store, homes, say, settings.engine, settings.faults, stops)
+            at = Workplace(store, homes, say, settings.engine, settings.faults, stops, where=where)
             run = run_nights(found, at, asked)
             history = _history(store, run, wanted, say)
         finally:
@@ -126,7 +129,7 @@ def _history(
 
 def again(typed: Typed, key: str) -> str:
     """What was typed, for a shell, with the key that it had by default."""
-    given = {"--deadline": typed.deadline, "--engine": typed.engine}
+    given = {"--deadline": typed.deadline, "--engine": typed.engine, "--executor": typed.executor}
     given |= {"--device": None if typed.device == "auto" else typed.device}
     given |= {"--on-locked": None if typed.on_locked == "skip" else typed.on_locked}
     given |= {f"--{name}": None if file is None else str(file) for name, file in typed.files.items()}

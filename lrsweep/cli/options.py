@@ -44,6 +44,15 @@ EngineOption = Annotated[
         "processes), 'fused', 'fused:16' (so many at once) or 'fused:16x2' (in each of two processes).",
     ),
 ]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="EXECUTOR",
+        help="Where trainings run: 'local' on this machine, 'ray' on a Ray cluster (by RAY_ADDRESS, else the one that "
+        "runs here, else one of its own); 'ray:HOST:PORT' and 'ray:auto' never start one, 'ray:local' always does.",
+    ),
+]
 DeadlineOption = Annotated[
     str | None,
     typer.Option(

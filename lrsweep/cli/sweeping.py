@@ -14,6 +14,7 @@ from lrsweep.cli.live import Display, SweepConsole
 from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.findings.choosing import choose_in
 from lrsweep.findings.reading import results
 from lrsweep.findings.reporting.ending import page_at_the_end
@@ -36,6 +37,7 @@ def sweep(
     another: When,
     device: str,
     engine: str | None,
+    executor: str | None,
     deadline: str | None,
     *,
     as_json: bool,
@@ -50,12 +52,18 @@ def sweep(
         another=another,
         deadline_seconds=study.run.deadline if deadline is None else deadline_of(deadline),
         engine=_engine_of(engine, study, settings.engine),
+        executor=settings.executor if executor is None else ExecutorOption.parsed(executor),
         faults=settings.faults,
     )
     # with --json, standard output belongs to the program that reads it
     console = SweepConsole(stderr=as_json)
     lines = Lines(sys.stdout) if as_json else None
-    given = {"--device": None if device == "auto" else device, "--engine": engine, "--deadline": deadline}
+    given = {
+        "--device": None if device == "auto" else device,
+        "--engine": engine,
+        "--executor": executor,
+        "--deadline": deadline,
+    }
     words = [shlex.join([name, value]) for name, value in given.items() if value is not None]
     again = retyped(" ".join([command, *words]), homes.folder)
     has_begun = False

@@ -1,12 +1,15 @@
-"""What the driver asks of an executor."""
+"""What is asked of an executor: by the driver, and by who opens it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from lrsweep.executors.messages import Busy, Lost
-from lrsweep.records import Record, TrainingPlan
+from lrsweep.executors.choosing import Rest
+from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.messages import Busy, Lost, Measured
+from lrsweep.records import Crew, Record, TrainingPlan, WorkloadFacts, WorkloadSpec
+from lrsweep.study import ResolvedStudy
 
 
 class Executor(Protocol):
@@ -41,3 +44,30 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Ends all engines at once; what was in flight is lost, and it is for the driver to queue it again."""
+
+
+class OpenedExecutor(Executor, Protocol):
+    """With what is asked before there is a driver."""
+
+    def start(self, workload: WorkloadSpec | None = None) -> None:
+        """Begins to start engines, which load what the workload needs, and returns at once."""
+
+    def describe(self, workload: WorkloadSpec, tick: Callable[[], None] = lambda: None) -> WorkloadFacts:
+        """What the workload says of itself; ``tick`` is called while it loads, and may raise.
+
+        Raises InvalidInput where the study or an option is wrong, SweepFailed where loading fails.
+        """
+
+    def measure(
+        self, crew: Crew, plans: Sequence[TrainingPlan], seconds: float, tick: Callable[[], None] = lambda: None
+    ) -> list[Measured]:
+        """How fast each process of one such crew trains the plans. Nothing may be in flight."""
+
+    def fit(
+        self, asked: EngineOption, study: ResolvedStudy, rest: Rest, *, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """Chooses how trainings run side by side, where that is measured, and uses it. Nothing may be in flight."""
+
+    @property
+    def arrangement(self) -> str:
+        """How they run, as a user asks for it: ``fused:16x2``."""

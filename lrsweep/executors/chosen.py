@@ -37,14 +37,14 @@ def crew_for(
     study: ResolvedStudy,
     rest: Rest,
     measurer: Measurer,
-    file: Path,
+    file: Path | None,
     *,
     tick: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Crew:
     """How to train what is left of the sweep; ``asked`` has been checked against its workload.
 
-    ``tick`` is called while something is measured, and may raise.
+    ``tick`` is called while something is measured, and may raise; without a file nothing is kept.
     """
     if asked.crew is not None:
         return _filled(asked.crew, study, rest, say)
@@ -66,14 +66,13 @@ def crew_for(
             say(f"engine: {described(crew)}, {gain:.1f} times as fast as {described(Crew())} in one look")
         return crew
     asked_of = _question(asked, study, rest, chooser.device, cores)
-    kept = recall(file, asked_of)
-    if kept is not None:
+    if file is not None and (kept := recall(file, asked_of)):
         crew, measured_on = kept
         say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
         return crew
     say("measuring which engine is fastest: about a minute, once for such trainings on this machine …")
     choice = chooser.choose(fused_alone=asked.engine == FUSED)
-    if choice.is_lasting:
+    if file is not None and choice.is_lasting:
         with suppress(OSError):  # then it is measured again another time
             remember(file, asked_of, choice)
     for line in told(choice, f"{asked_of['device']}, {cores} core{'' if cores == 1 else 's'}"):

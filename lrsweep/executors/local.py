@@ -20,6 +20,9 @@ from pathlib import Path
 
 from lrsweep.engines.command import concurrency
 from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
+from lrsweep.executors.choosing import Rest
+from lrsweep.executors.chosen import crew_for
+from lrsweep.executors.engine_option import EngineOption, as_option
 from lrsweep.executors.messages import (
     Busy,
     CannotDescribe,
@@ -37,6 +40,7 @@ from lrsweep.executors.process import EngineProcess, Filled, Launch
 from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
+from lrsweep.study import ResolvedStudy
 
 STALL_SECONDS = 300.0
 TICK_SECONDS = 0.1
@@ -59,6 +63,7 @@ class LocalExecutor:
         *,
         data: Path | None = None,
         scratch: Path | None = None,
+        engines: Path | None = None,
         environ: Mapping[str, str] | None = None,
         stall_seconds: float = STALL_SECONDS,
         say: Callable[[str], None] = lambda _: None,
@@ -67,6 +72,8 @@ class LocalExecutor:
         self._scratch = scratch
         """where a script that is asked what it is finds its plan, a batch system's machines must see it too; and where
         engines tell each other which devices still have a script"""
+        self._engines = engines
+        """the file of what was measured to choose a crew; None: nothing is kept"""
         # as it is now: what libraries set for this process alone is not for the user's scripts
         self._environ = dict(os.environ if environ is None else environ)
         self.stall_seconds = stall_seconds
@@ -123,6 +130,11 @@ class LocalExecutor:
     def _used(self) -> Sequence[EngineProcess]:
         return self._processes[: 1 if self._runs_scripts else self._crew.processes]
 
+    @property
+    def arrangement(self) -> str:
+        """How trainings run side by side, as a user asks for it."""
+        return as_option(self._crew)
+
     # ── the processes ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def use(self, crew: Crew) -> None:
@@ -138,6 +150,12 @@ class LocalExecutor:
             process.filled = Filled()
         if self._prepared is not None:
             self.start(self._prepared)
+
+    def fit(
+        self, asked: EngineOption, study: ResolvedStudy, rest: Rest, *, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """Chooses the crew, where that is measured, and uses it. ``tick`` is called meanwhile, and may raise."""
+        self.use(crew_for(asked, study, rest, self, self._engines, tick=tick, say=self._say))
 
     def start(self, workload: WorkloadSpec | None = None) -> None:
         """Begins to start the processes and returns at once; they then begin to load what the workload needs, if one

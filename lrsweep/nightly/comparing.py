@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lrsweep.champion.history import said
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.choosing import Rest
-from lrsweep.executors.chosen import crew_for
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.executors.local import LocalExecutor
 from lrsweep.nightly.contenders import BASELINE, CHAMPION, Contender
 from lrsweep.nightly.evidence import (
     FINGERPRINT,
@@ -59,7 +58,7 @@ class Night:
     row: NightRow
     rows: Sequence[NightRow]
     """all of the study before it"""
-    executor: LocalExecutor
+    executor: OpenedExecutor
     engine: EngineOption
     confirm: Callable[[], None]
     check: Callable[[], None]
@@ -136,9 +135,7 @@ def _trained(night: Night, jobs: Sequence[Job], what: str) -> list[NightTraining
 def _use(night: Night, left: Sequence[Job]) -> None:
     """As many at a time as are left, where that is faster."""
     rest = Rest(sum(job.horizon for job in left), len(left), night.seconds_left())
-    study, homes = night.study, night.at.homes
-    crew = crew_for(night.engine, study, rest, night.executor, homes.engines, tick=night.check, say=night.at.say)
-    night.executor.use(crew)
+    night.executor.fit(night.engine, night.study, rest, tick=night.check)
 
 
 # ── what follows ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.records import WorkloadFacts, WorkloadSpec
 from lrsweep.scripts import command
 
-Make = Callable[[], LocalExecutor]
+Make = Callable[[], OpenedExecutor]
 
 
 @dataclass
@@ -23,11 +23,11 @@ class Describing:
 
     _known: list[tuple[str, WorkloadSpec, WorkloadFacts]] = field(default_factory=list)
     """by device"""
-    _idle: tuple[str, str, LocalExecutor] | None = None
+    _idle: tuple[str, str, OpenedExecutor] | None = None
     """device, the workload's name, and the process that loaded it, which has nothing to do"""
 
     def facts(self, device: str, workload: WorkloadSpec, make: Make, tick: Callable[[], None]) -> WorkloadFacts:
-        """Raises what ``LocalExecutor.describe`` does, and whatever ``tick`` does."""
+        """Raises what ``OpenedExecutor.describe`` does, and whatever ``tick`` does."""
         for at, spec, facts in self._known:
             if (at, spec) == (device, workload):
                 return facts
@@ -46,7 +46,7 @@ class Describing:
         """How many of a script's trainings run side by side here, right after ``facts``."""
         return self._executor(device, workload, make).free
 
-    def taken(self, device: str, workload: WorkloadSpec, make: Make) -> LocalExecutor:
+    def taken(self, device: str, workload: WorkloadSpec, make: Make) -> OpenedExecutor:
         """To train with: whoever takes it closes it."""
         executor = self._executor(device, workload, make)
         self._idle = None
@@ -58,7 +58,7 @@ class Describing:
             self._idle[2].close()
             self._idle = None
 
-    def _executor(self, device: str, workload: WorkloadSpec, make: Make) -> LocalExecutor:
+    def _executor(self, device: str, workload: WorkloadSpec, make: Make) -> OpenedExecutor:
         if self._idle is None or self._idle[:2] != (device, workload.name):
             self.close()
             self._idle = (device, workload.name, make())

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from lrsweep.champion.history import said
 from lrsweep.errors import SettingsError
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.executors.local import LocalExecutor
 from lrsweep.nightly.alone import Right, nights_alone
 from lrsweep.nightly.around import now_of
 from lrsweep.nightly.asked import Asked
@@ -42,7 +42,7 @@ from lrsweep.sweep.refusals import completed
 from lrsweep.sweep.script_settings import with_agreed_settings
 from lrsweep.sweep.stopping import Stop
 
-MakeExecutor = Callable[[], LocalExecutor]
+MakeExecutor = Callable[[], OpenedExecutor]
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
             return _ended_overtaken(at, row, champion, right)
         if kind_of(row) == SWEEPS:
             at.describing.close()  # the sweep has its own
-            options = Options(device, engine=engine, faults=at.faults)
+            options = Options(device, engine=engine, executor=at.where, faults=at.faults)
 
-            def anew() -> LocalExecutor:
+            def anew() -> OpenedExecutor:
                 return at.executor(device, at.say)
 
             return swept(at, study, row, asked, anew, options, lambda: limit.seconds_left, stop.check, right.confirm)
@@ -121,7 +121,7 @@ def _engine_of(at: Workplace, study: Study, asked: Asked) -> EngineOption:
 def _resolved(at: Workplace, study: Study, device: str, stop: Stop) -> ResolvedStudy:
     """As a sweep of it would have it."""
 
-    def make() -> LocalExecutor:
+    def make() -> OpenedExecutor:
         return at.executor(device, at.say)
 
     resolved = completed(Examined(study), lambda workload: at.describing.facts(device, workload, make, stop.check))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.findings.promoting.promoted import Wanted, promote
 from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.nightly.alone import once_free
@@ -29,7 +29,7 @@ def swept(
     study: Study,
     row: NightRow,
     asked: Asked,
-    make_executor: Callable[[], LocalExecutor],
+    make_executor: Callable[[], OpenedExecutor],
     options: Options,
     seconds_left: Callable[[], float | None],
     check: Callable[[], None],
@@ -38,7 +38,7 @@ def swept(
     """To its end, which is written. Raises what ends the sweep early; then the same night goes on later."""
 
     def run() -> SweepResult:
-        left = Options(options.device, deadline_seconds=seconds_left(), engine=options.engine, faults=options.faults)
+        left = replace(options, deadline_seconds=seconds_left())
         return run_sweep(study, at.homes, left, say=at.say, on_ready=at.stops.add, make_report=page_at_the_end)
 
     result = once_free(run, f"the sweep of {study.name}", asked.on_locked, check, at.say)

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.engine_option import DEFAULT, EngineOption
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.executor_option import HERE, ExecutorOption
+from lrsweep.executors.opening import open_executor
 from lrsweep.nightly.describing import Describing
 from lrsweep.store import Store
 from lrsweep.sweep.faults import Faults
@@ -46,6 +48,7 @@ class Workplace:
     describing: Describing = field(default_factory=Describing)
     clock: Callable[[], float] = time.time
     """seconds since 1970"""
+    where: ExecutorOption = HERE
 
-    def executor(self, device: str, say: Say) -> LocalExecutor:
-        return LocalExecutor(device, data=self.homes.data, scratch=self.homes.scratch, say=say)
+    def executor(self, device: str, say: Say) -> OpenedExecutor:
+        return open_executor(self.homes.place(device, self.where), say)

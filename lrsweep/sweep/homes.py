@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from lrsweep.executors.engine_option import DEFAULT, EngineOption
+from lrsweep.executors.executor_option import HERE, ExecutorOption
+from lrsweep.executors.place import Place
 from lrsweep.sweep.faults import Faults
 
 
@@ -38,6 +40,10 @@ class Homes:
         """A folder per script that is being asked what it is."""
         return self.folder / "scratch"
 
+    def place(self, device: str, executor: ExecutorOption = HERE) -> Place:
+        """Where trainings run that are driven from here."""
+        return Place(device, executor, data=self.data, scratch=self.scratch, engines=self.engines)
+
 
 When = Literal["never", "when over", "always"]
 
@@ -49,6 +55,7 @@ class Options:
     """whether to start another sweep although one of the same generation exists"""
     deadline_seconds: float | None = None
     engine: EngineOption = DEFAULT
+    executor: ExecutorOption = HERE
     sweep_id: str | None = None
     """of the sweep to drive, where it was settled before: it is continued, or a new one gets it"""
     generation: str | None = None

@@ -10,9 +10,8 @@ from dataclasses import replace
 
 from lrsweep.engines.versions import versions, with_versions
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SweepFailed, TrackingUnavailable
-from lrsweep.executors.chosen import crew_for, rest_of
-from lrsweep.executors.engine_option import as_option
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.chosen import rest_of
+from lrsweep.executors.opening import open_executor
 from lrsweep.records import StudyRow, SweepRow, SweepStatus
 from lrsweep.scripts import command
 from lrsweep.selection import by_family
@@ -93,7 +92,7 @@ def run_sweep(
         stack.callback(store.close)
         lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
         stack.callback(_give_back, store, lease)
-        executor = LocalExecutor(options.device, data=homes.data, scratch=homes.scratch, say=say)
+        executor = open_executor(homes.place(options.device, options.executor), say)
         stack.callback(executor.close)
         keep = _keeping(store, lease, stop)
         executor.start(study.workload)  # it imports torch while this process imports MLflow: seconds each
@@ -135,8 +134,7 @@ def run_sweep(
             seconds=left,
             trainings=store.trainings(resolved.name, sweep_id=sweep.sweep_id),
         )
-        crew = crew_for(options.engine, resolved, rest, executor, homes.engines, tick=keep, say=say)
-        executor.use(crew)
+        executor.fit(options.engine, resolved, rest, tick=keep)
         sweep = _open_sweep(store, lease, tracker, resolved, sweep, say)
         failed = to_try_again(store, sweep)
         if failed:
@@ -215,7 +213,7 @@ def run_sweep(
             outage = mirror.outage or "it was away for too long."
         if outage is None:  # only now: a sweep is finished when all that it found can be seen
             sweep = store.update_sweep(lease, sweep.sweep_id, status=SweepStatus.FINISHED, settings=used_up(resolved))
-        engine = None if study.workload.name == command.NAME else as_option(crew)
+        engine = None if study.workload.name == command.NAME else executor.arrangement
         return replace(result, sweep=sweep, outage=outage, occupancy=driver.occupancy, engine=engine)
 
 

@@ -42,7 +42,7 @@ def test_a_reader_that_leaves_ends_no_sweep(as_json: bool, tmp_path: Path, monke
     with open(writing, "w") as gone, (tmp_path / "heard").open("w") as heard:  # noqa: PTH123 (a descriptor)
         monkeypatch.setattr("sys.stdout", heard if as_json else gone)
         monkeypatch.setattr("sys.stderr", gone if as_json else heard)
-        sweeping.sweep(STUDY_FILE, "never", "cpu", None, None, as_json=as_json, command="run quick")
+        sweeping.sweep(STUDY_FILE, "never", "cpu", None, None, None, as_json=as_json, command="run quick")
         monkeypatch.undo()
     assert told == ["sentence 0", "sentence 1", "sentence 2"]
     lines = (tmp_path / "heard").read_text().splitlines()

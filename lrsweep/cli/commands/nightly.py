@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lrsweep.cli.options import DeviceOption, EngineOption, ObjectOption
+from lrsweep.cli.options import DeviceOption, EngineOption, ExecutorOption, ObjectOption
 from lrsweep.cli.terminal import console_for_tables
 
 
@@ -61,6 +61,7 @@ def nightly_run(
     ok_when_changed: Annotated[bool, typer.Option("--ok-when-changed", help="Exit code 0 in the place of 4.")] = False,
     device: DeviceOption = "auto",
     engine: EngineOption = None,
+    executor: ExecutorOption = None,
     summary: Annotated[Path | None, _file("--summary", "Also write the run as JSON.")] = None,
     markdown: Annotated[Path | None, _file("--markdown", "Also write a table and details as Markdown.")] = None,
     report: Annotated[Path | None, _file("--report", "Also write the history of nights as a page (HTML).")] = None,
@@ -88,6 +89,7 @@ def nightly_run(
             is_changed_fine=ok_when_changed,
             device=device,
             engine=engine,
+            executor=executor,
             files={"summary": summary, "markdown": markdown, "report": report, "prometheus": prometheus},
             is_json=as_json,
         )

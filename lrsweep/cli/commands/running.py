@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrsweep.cli.options import DeadlineOption, DeviceOption, EngineOption, JsonOption, SyntheticOption
+from lrsweep.cli.options import DeadlineOption, DeviceOption, EngineOption, ExecutorOption, JsonOption, SyntheticOption
 
 if TYPE_CHECKING:
     from lrsweep.sweep.homes import When
@@ -19,6 +19,7 @@ def run(
     new: Annotated[bool, typer.Option("--new", help="Start another sweep although one exists.")] = False,
     device: DeviceOption = "auto",
     engine: EngineOption = None,
+    executor: ExecutorOption = None,
     deadline: DeadlineOption = None,
     synthetic: SyntheticOption = False,
     as_json: JsonOption = False,
@@ -38,12 +39,13 @@ def run(
         asked, command = asked.on_random_data(), f"{command} --synthetic"
     from lrsweep.cli.sweeping import sweep
 
-    sweep(asked, another, device, engine, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
+    sweep(asked, another, device, engine, executor, deadline, as_json=as_json, command=command, is_synthetic=synthetic)
 
 
 def demo(
     device: DeviceOption = "auto",
     engine: EngineOption = None,
+    executor: ExecutorOption = None,
     deadline: DeadlineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,4 +59,4 @@ def demo(
     study = parse_study(text, "demo.toml")
     from lrsweep.cli.sweeping import sweep
 
-    sweep(study, "when over", device, engine, deadline, as_json=as_json, command="demo")
+    sweep(study, "when over", device, engine, executor, deadline, as_json=as_json, command="demo")

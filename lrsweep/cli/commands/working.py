@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrsweep.cli.options import DeviceOption, EngineOption, ObjectOption
+from lrsweep.cli.options import DeviceOption, EngineOption, ExecutorOption, ObjectOption
 
 if TYPE_CHECKING:
     from lrsweep.settings import Settings
@@ -69,6 +69,7 @@ def _register(settings: Settings, study: str, device: str, *, as_json: bool) -> 
 def worker(
     device: DeviceOption = "auto",
     engine: EngineOption = None,
+    executor: ExecutorOption = None,
     once: Annotated[bool, typer.Option("--once", help="Leave when nothing waits.")] = False,
     poll: Annotated[str, typer.Option("--poll", help="How often to look for work, as in '2s' or '1m'.")] = "2s",
 ) -> None:
@@ -81,6 +82,7 @@ def worker(
     from lrsweep.cli.working.worker import work
     from lrsweep.errors import SettingsError
     from lrsweep.executors.engine_option import EngineOption as Engine
+    from lrsweep.executors.executor_option import ExecutorOption as Where
     from lrsweep.settings import make_homes, read_settings
     from lrsweep.store import open_store
     from lrsweep.study.durations import seconds_of
@@ -94,9 +96,11 @@ def worker(
 
     settings = read_settings(os.environ)
     asked = None if engine is None else Engine.parsed(engine)
+    where = settings.executor if executor is None else Where.parsed(executor)
     homes = make_homes(settings)
     store = open_store(homes.results_url)
     try:
-        work(store, Driving(settings, homes, device, asked, say), once=once, poll_seconds=poll_seconds, say=say)
+        driving = Driving(settings, homes, device, asked, where, say)
+        work(store, driving, once=once, poll_seconds=poll_seconds, say=say)
     finally:
         store.close()

@@ -28,6 +28,7 @@ from lrsweep.errors import (
     Unavailable,
 )
 from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.records import SweepRow, SweepStatus
 from lrsweep.redaction import masked
@@ -72,6 +73,7 @@ class Driving:
     homes: Homes
     device: str
     engine: EngineOption | None
+    executor: ExecutorOption
     say: Callable[[str], None]
 
     def drive(self, store: Store, claimed: Queued, on_ready: Callable[[Stop], None]) -> Ending:
@@ -128,6 +130,7 @@ class Driving:
             another="always" if claimed.options.get("another") else "never",
             deadline_seconds=study.run.deadline if left is None else max(left, SHORTEST_DEADLINE),
             engine=self.engine or default,
+            executor=self.executor,
             sweep_id=claimed.sweep_id,
             generation=claimed.options.get("generation"),
             faults=self.settings.faults,

@@ -10,7 +10,7 @@ from lrsweep.champion.reading import written
 from lrsweep.champion.scoring import scored
 from lrsweep.champion.value import ChampionChoice
 from lrsweep.errors import InvalidInput, SweepFailed
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.to_the_end import train
 from lrsweep.findings.promoting.alone import Claim
 from lrsweep.records import Json, SweepRow
@@ -23,7 +23,7 @@ from lrsweep.sweep.held_out import Reading, reading, scores, why_none
 from lrsweep.sweep.reproducing import changed_workload
 
 Say = Callable[[str], None]
-MakeExecutor = Callable[[], LocalExecutor]
+MakeExecutor = Callable[[], OpenedExecutor]
 
 
 def known_test(store: Store, value: ChampionChoice) -> Mapping[str, Json] | None:
@@ -73,7 +73,7 @@ def with_test_set(
         executor.close()
 
 
-def _problem(study: ResolvedStudy, executor: LocalExecutor) -> str | None:
+def _problem(study: ResolvedStudy, executor: OpenedExecutor) -> str | None:
     try:
         facts = executor.describe(study.workload)
     except (InvalidInput, SweepFailed) as error:
@@ -84,7 +84,7 @@ def _problem(study: ResolvedStudy, executor: LocalExecutor) -> str | None:
 
 
 def _read(
-    claim: Claim, study: ResolvedStudy, sweep: SweepRow, read: Reading, executor: LocalExecutor, say: Say
+    claim: Claim, study: ResolvedStudy, sweep: SweepRow, read: Reading, executor: OpenedExecutor, say: Say
 ) -> Mapping[str, Json] | None:
     claim.confirm()
     # counted first: a process that is killed while it reads has read

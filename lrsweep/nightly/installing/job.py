@@ -20,7 +20,7 @@ NAME = "lrsweep-nightly"
 SECRETS = ("LRSWEEP_DATABASE_URL", NOTIFY, PING)
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 PATHS = ("LRSWEEP_DATA", "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
-PLAIN = ("LRSWEEP_ENGINE",)
+PLAIN = ("LRSWEEP_ENGINE", "LRSWEEP_EXECUTOR")
 MARGIN = 1_800
 """Seconds from the deadline, at which trainings are drained, to the moment at which somebody ends it from outside."""
 
