@@ -76,9 +76,9 @@ down:
 images:
 	@cd docker && $(COMPOSE) build
 
-# Whole files beside each other: half of a sweep's time is start-up and waiting.
+# Whole files beside each other, three on two cores: half of a sweep's time is start-up and waiting.
 test: check $(PEERS)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 # One after the other: a machine that is too busy would make the moments of the kills alike.
 chaos: $(STAMP)

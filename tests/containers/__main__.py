@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from tests.containers.telling import Failed, Unable, complain, output_of, step, 
 
 def main(given: list[str] | None = None) -> int:
     asked = _asked(given)
+    asked.folder.mkdir(parents=True, exist_ok=True)
     folder = asked.again or Path(tempfile.mkdtemp(prefix="lrsweep-try-", dir=asked.folder))
     began = time.monotonic()
     stack = None
@@ -50,6 +52,11 @@ def main(given: list[str] | None = None) -> int:
             _leave_nothing(stack, folder)
     print(f"everything holds, in {(time.monotonic() - began) / 60:.1f} min")
     return 0
+
+
+def _interrupted(*_: object) -> None:
+    """Whoever ends it, as CI does where its tests fail, gets the machine back as it was."""
+    raise KeyboardInterrupt
 
 
 def _try(stack: Stack) -> None:
@@ -81,7 +88,9 @@ def _try(stack: Stack) -> None:
 def _asked(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="docker/try.sh", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--torch", help="PyTorch of the image, as 'torch==2.13.0'; a CPU wheel of pip's own folders")
-    parser.add_argument("--folder", default="/var/tmp", help="where images, volumes and logs go while it runs")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/var/tmp"), help="where images, volumes and logs go while it runs"
+    )
     parser.add_argument("--if-able", action="store_true", help="where this machine cannot, say why and leave with 0")
     parser.add_argument("--keep", action="store_true", help="leave the stack, the images and the logs as they are")
     parser.add_argument(
@@ -133,4 +142,5 @@ def _leave_nothing(stack: Stack | None, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupted)
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The trial itself, where this machine can: an image is built, the stack runs, breaks and comes back.
 
-It takes ten minutes and both cores, so that it runs where it is asked for: ``LRSWEEP_TRY_CONTAINERS=1``, or
-``docker/try.sh`` by hand.
+It takes ten minutes: ``.ci/run`` does it beside the tests, ``docker/try.sh`` by hand, and ``LRSWEEP_TRY_CONTAINERS=1``
+asks the tests for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ ASKED_FOR = "LRSWEEP_TRY_CONTAINERS"
 
 
 @pytest.mark.containers
-@pytest.mark.skipif(not os.environ.get(ASKED_FOR), reason=f"ten minutes; {ASKED_FOR}=1 asks for it")
+@pytest.mark.skipif(
+    not os.environ.get(ASKED_FOR),
+    reason=f".ci/run tries it beside the tests, for ten minutes; {ASKED_FOR}=1 does it here",
+)
 @pytest.mark.skipif(os.geteuid() != 0, reason="containers are root's here")
 def test_the_whole_stack_is_built_run_broken_and_restored(tmp_path: Path) -> None:
     """``docker/try.sh`` ends well, and leaves nothing in the folder that it was given."""
