@@ -12,10 +12,21 @@ from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import LeaseHeld, SettingsError, did_you_mean
 from lrsweep.findings.reading import results
 from lrsweep.settings import Settings, make_homes
-from lrsweep.store import Store
+from lrsweep.store import Lease, Store
 from lrsweep.store.champions import stacks
+from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.remembering import forget
-from lrsweep.sweep.removing import KEPT, Kept, Removal, all_results, old_results, remove
+from lrsweep.sweep.removing import (
+    KEPT,
+    Kept,
+    Removal,
+    all_results,
+    alone,
+    is_there,
+    old_results,
+    remove,
+    remove_alone,
+)
 from lrsweep.tracking import Tracker
 
 DAY = 24 * 3600.0
@@ -55,11 +66,17 @@ def prune(settings: Settings, *, older_than: str, keep: str, is_dry: bool, say: 
         if not removals:
             say(f"nothing is older than {older_than} but what is kept")
         _show(removals, say)
-        return removals if is_dry else _carry_out(store, settings, removals, say)
+        if is_dry or not removals:
+            return removals
+        return _carry_out(store, _connected(settings, say), removals, say)
 
 
 def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, say: Say) -> list[Removal]:
-    """Of a whole study, which then is not registered any more either, or of one sweep; asks first."""
+    """Of a whole study, which then is not registered any more either, or of one sweep; asks first.
+
+    Raises LeaseHeld where somebody drives the study, TryAgain where a worker has it or it went on meanwhile: nothing
+    has changed then, nor where MLflow does not answer from the start.
+    """
     with results(settings) as store:
         registered = store.queue.registered(study) if sweep is None else []
         removals = all_results(store, study, sweep) if store.sweeps(study) or not registered else []
@@ -69,9 +86,13 @@ def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, 
             say(f"its registration, of {row.source} in {row.folder}: it is started over HTTP no more")
         if not is_sure:
             _ask(study)
-        if sweep is None:  # first: else a worker could begin it anew
-            forget(store, study)
-        return _carry_out(store, settings, removals, say, is_skipping=False)
+        places = _connected(settings, say) if removals else None  # before anything changes: MLflow may be away
+        with alone(store, study) as lease:
+            for each in removals:
+                is_there(store, each)
+            if sweep is None:  # first: else a worker could begin it anew
+                forget(store, study)
+            return [] if places is None else _carry_out(store, places, removals, say, lease=lease)
 
 
 def _show(removals: Sequence[Removal], say: Say) -> None:
@@ -100,20 +121,29 @@ def _ask(study: str) -> None:
         raise SettingsError("nothing was deleted.")
 
 
-def _carry_out(
-    store: Store, settings: Settings, removals: Sequence[Removal], say: Say, *, is_skipping: bool = True
-) -> list[Removal]:
-    if not removals:
-        return []
+def _connected(settings: Settings, say: Say) -> tuple[Homes, Tracker]:
     homes = make_homes(settings)
-    tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
+    return homes, Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
+
+
+def _carry_out(
+    store: Store,
+    places: tuple[Homes, Tracker],
+    removals: Sequence[Removal],
+    say: Say,
+    *,
+    lease: Lease | None = None,
+) -> list[Removal]:
+    """Under the lease, where all are of one study; else each under its own, and what somebody drives is left."""
+    homes, tracker = places
     done, stayed = [], 0
     for removal in removals:
         try:
-            stayed += remove(store, removal, runs=tracker, optuna_url=homes.optuna_url)
+            if lease is None:
+                stayed += remove(store, removal, runs=tracker, optuna_url=homes.optuna_url)
+            else:
+                stayed += remove_alone(store, lease, removal, runs=tracker, optuna_url=homes.optuna_url)
         except LeaseHeld as error:
-            if not is_skipping:
-                raise
             say(f"left as it is: {error}")
             continue
         done.append(removal)

@@ -5,6 +5,7 @@ opening.py ──── engine, checks, migrations              memory.py ─ th
 faults.py ───── a database's errors in our words        sql.py ──── the contract in SQL, tables in models.py
 champions.py ── who was promoted: rows, rules, contract; champions_memory.py and champions_sql.py keep it
 queue.py ────── sweeps that are asked for over HTTP: the same three
+answering.py ── PostgreSQL's connections: each wait has an end, by the patience.py of who asks
 tokens.py ───── who may ask the service: the same three
 nights.py ───── what nights compare and have found: the same three
 """

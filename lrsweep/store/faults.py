@@ -40,7 +40,11 @@ _ADVICE = (
     ("Connection refused", "Check that the server runs, and host and port in the address."),
     ("failed to resolve host", "Check the host in the address."),
     ("could not translate host name", "Check the host in the address."),
-    ("timeout expired", "The host does not answer: check host and port in the address, and any firewall between."),
+    (
+        "timeout expired",
+        "The host does not answer, or the server hangs: check host and port in the address, any firewall between, and "
+        "the server.",
+    ),
     ("No such file or directory", "No server listens there: start it, or check the host in the address."),
     ("unsupported startup parameter", "A pooler refuses `options`: connect to the server itself, past the pooler."),
     ("too many clients", "The server has no free connection: close some, or raise its max_connections."),
@@ -48,6 +52,10 @@ _ADVICE = (
     ("read-only transaction", "The server is read-only, perhaps a standby: name the one that takes writes."),
     ("permission denied", "Let the server's administrator grant this user the right to read and write there."),
     ("does not exist", "Create it first: createdb DATABASE, or CREATE ROLE for a user."),
+    (
+        "the server has not answered",
+        "It hangs, has too much to do, or a stopped process holds a lock there: look at the server.",
+    ),
     ("server closed the connection", "The server was restarted or stopped."),
     ("terminating connection", "The server was restarted or stopped."),
 )

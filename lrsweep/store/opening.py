@@ -15,6 +15,7 @@ from lrsweep.sqlite_files import BUSY_SECONDS, write_ahead
 from lrsweep.store.addresses import SQLITE, as_text, parsed, shown, with_schema, without_schema
 from lrsweep.store.faults import while_opening
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
+from lrsweep.store.patience import Patience, patient, very_patient
 from lrsweep.store.sql import SqlStore
 from lrsweep.store.transactions import writing
 
@@ -23,13 +24,13 @@ SCHEMA_LOCK = 0x6C72_7377  # "lrsw": PostgreSQL's advisory locks are numbers
 _CONNECT_SECONDS = 10
 
 
-def open_store(url: str) -> SqlStore:
-    """The store at this address; a new SQLite file or PostgreSQL schema is made.
+def open_store(url: str, *, patience: Patience = patient) -> SqlStore:
+    """The store at this address; a new SQLite file or PostgreSQL schema is made. ``patience``: of all its statements.
 
     Raises SettingsError for an address that lrsweep does not understand and StoreUnavailable, with what to do, for a
     database that cannot be used: an older one, too, which only ``lrsweep db upgrade`` migrates.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, patience)
     with while_opening(engine.url):
         try:
             _make_or_check(engine)
@@ -39,11 +40,11 @@ def open_store(url: str) -> SqlStore:
     return SqlStore(engine)
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, patience: Patience = patient) -> Engine:
     """Connections to the place of our tables, whatever version they have, or none; raises as ``open_store`` does."""
     address = make_url(with_schema(url, SCHEMA))
     with while_opening(address):
-        engine = _sqlite_engine(address) if address.drivername == SQLITE else _postgresql_engine(address)
+        engine = _sqlite_engine(address) if address.drivername == SQLITE else _postgresql_engine(address, patience)
         try:
             if engine.dialect.name == "postgresql":
                 _check_schema(engine)
@@ -56,7 +57,7 @@ def open_engine(url: str) -> Engine:
 @contextmanager
 def engine_at(url: str) -> Iterator[Engine]:
     """``open_engine`` for the length of one piece of work, a database's errors in our words."""
-    engine = open_engine(url)
+    engine = open_engine(url, very_patient)
     try:
         with while_opening(engine.url):
             yield engine
@@ -73,7 +74,7 @@ def ensure_schemas(url: str, names: Sequence[str]) -> None:
     address = without_schema(parsed(url))
     if address.drivername == SQLITE:
         return
-    engine = _postgresql_engine(address)
+    engine = _postgresql_engine(address, patient)
     try:
         with while_opening(address), engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
@@ -121,14 +122,18 @@ def _sqlite_engine(address: URL) -> Engine:
     return engine
 
 
-def _postgresql_engine(address: URL) -> Engine:
-    return sa.create_engine(
+def _postgresql_engine(address: URL, patience: Patience) -> Engine:
+    from lrsweep.store.answering import bound  # loads psycopg: not for SQLite
+
+    engine = sa.create_engine(
         address,
         connect_args={"connect_timeout": _CONNECT_SECONDS} if "connect_timeout" not in address.query else {},
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    bound(engine, patience)
+    return engine
 
 
 def _check_schema(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from lrsweep.store.addresses import SQLITE, shown, with_schema
 from lrsweep.store.faults import while_opening
 from lrsweep.store.models import SCHEMA_VERSION, VERSION_TABLE
+from lrsweep.store.patience import patient
 
 SCHEMA = "lrsweep"
 _CONNECT_SECONDS = 10
@@ -77,8 +78,11 @@ def _sqlite(address: URL) -> Probed:
 
 
 def _postgresql(address: URL) -> Probed:
+    from lrsweep.store.answering import bound  # loads psycopg: not for SQLite
+
     wait = {} if "connect_timeout" in address.query else {"connect_timeout": _CONNECT_SECONDS}
     engine = sa.create_engine(address, poolclass=NullPool, connect_args=wait, hide_parameters=True)
+    bound(engine, patient)
     with engine.connect() as connection:
         version = str(connection.scalar(sa.text("SHOW server_version"))).partition(" ")[0]
         schema = connection.scalar(sa.text("SELECT current_schema()"))

@@ -20,6 +20,7 @@ from lrsweep.sweep.exponents import frozen_for
 from lrsweep.sweep.failures import to_try_again, trials_of
 from lrsweep.sweep.halting import RATE_EXPONENTS_KEY
 from lrsweep.sweep.homes import When
+from lrsweep.sweep.meter import mean_devices
 from lrsweep.sweep.warm_start import POINTS_KEY, warm_start
 
 MEASURED_SECONDS = 1.0
@@ -182,7 +183,7 @@ def continued_or_new(
     sweep_id: str | None = None,
 ) -> SweepRow:
     """The sweep to drive; a new one has its id committed before the first ask, and ``sweep_id`` is that id where it is
-    given. Others that were left are stopped."""
+    given. Others that were left are stopped, or cancelled where that was asked of them, stopped ones too."""
     course = course_of(store, study, found, another)
     if course is Course.CHANGED:
         say(f"{changed_sentence(store, study)}: this is a new sweep; the earlier results stay")
@@ -190,7 +191,9 @@ def continued_or_new(
         say("the last sweep was cancelled: this is a new one; the earlier results stay")
     chosen = None if course.is_new else found
     for left in store.sweeps(study.name):
-        if left.status is SweepStatus.RUNNING and (chosen is None or left.sweep_id != chosen.sweep_id):
+        is_wished = left.status is SweepStatus.STOPPED and left.is_cancelled  # while nobody drove it
+        is_left = left.status is SweepStatus.RUNNING or is_wished
+        if is_left and (chosen is None or left.sweep_id != chosen.sweep_id):
             for row in store.trainings(study.name, sweep_id=left.sweep_id):
                 if row.status is Status.RUNNING:
                     store.queue_again(lease, row.training_id, reason="another sweep was started")
@@ -230,27 +233,43 @@ def pace_of(store: Store, sweep: SweepRow) -> float | None:
     return pace(sweep, trainings, removed_steps=Removed.of(sweep).all_steps)
 
 
+def pace_here(store: Store, sweep: SweepRow, study: ResolvedStudy) -> tuple[float, float] | None:
+    """The sweep's pace on as many devices as the study has now, and how many times its own that is: one device trains
+    as fast whatever the number of the others. How scripts share theirs their study says, and nothing is made of it."""
+    found = pace_of(store, sweep)
+    if found is None:
+        return None
+    times = 1.0 if study.workload.name == command.NAME else study.devices / mean_devices(sweep, study)
+    return found * times, times
+
+
 def paced(
-    study: ResolvedStudy, store: Store, measurer: Measurer, tick: Callable[[], None], say: Callable[[str], None]
+    study: ResolvedStudy,
+    store: Store,
+    measurer: Measurer,
+    tick: Callable[[], None],
+    say: Callable[[str], None],
+    *,
+    pace_factor: int = 1,
 ) -> ResolvedStudy:
     """A study whose budget is time or money with what that comes to, by the newest sweep of such trainings, else by a
-    short measurement. How fast a script is shows only as it trains; until then the clock alone says when it is over.
+    short measurement of one crew, of which ``pace_factor`` train side by side. How fast a script is shows only as it
+    trains; until then the clock alone says when it is over.
     """
     if not study.needs_pace:
         return study
     workload = study.spec()["workload"]
     alike = {row.generation for row in store.studies(study.name) if row.spec.get("workload") == workload}
     for sweep in reversed(store.sweeps(study.name)):
-        found = pace_of(store, sweep) if sweep.generation in alike else None
+        found = pace_here(store, sweep, study) if sweep.generation in alike else None
         if found is not None:
-            return study.paced(found)
+            return study.paced(found[0])
     if study.workload.name != command.NAME:
         [measured] = measurer.measure(Crew(), measuring_plans(study, 1), MEASURED_SECONDS, tick)
         if measured.updates:
-            known = study.paced(measured.updates / measured.seconds)
-            say(
-                f"measured {measured.updates / measured.seconds:,.0f} updates a second: the budget pays for about "
-                f"{known.trials} trials"
-            )
+            pace = measured.updates / measured.seconds
+            known = study.paced(pace * pace_factor)
+            at_once = f", and {pace_factor} such train side by side" if pace_factor > 1 else ""
+            say(f"measured {pace:,.0f} updates a second{at_once}: the budget pays for about {known.trials} trials")
             return known
     return replace(study, trials=max(FEWEST_CALIBRATION_TRIALS, len(study.space.families)))

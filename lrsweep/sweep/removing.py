@@ -7,7 +7,8 @@ rows still there and deletes again what is deleted already. All of it happens un
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -158,27 +159,38 @@ def _last_begun(store: Store, sweep: SweepRow) -> float:
 
 
 # ── and how it goes ──────────────────────────────────────────────────────────────────────────────────────────────────
+@contextmanager
+def alone(store: Store, study: str) -> Iterator[Lease]:
+    """Nobody drives the study meanwhile. Raises LeaseHeld where somebody does."""
+    lease = store.acquire_lease(study, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
+    try:
+        yield lease
+    finally:
+        store.release_lease(lease)
+
+
 def remove(store: Store, removal: Removal, *, runs: Runs, optuna_url: str) -> int:
     """How many runs may not be deleted and stay; does nothing where the sweep is gone already.
 
     Raises LeaseHeld where somebody drives the study, TryAgain where it went on meanwhile, and TrackingUnavailable or
     StoreUnavailable where a mirror does not answer: then the store's rows stay, and the same command goes on.
     """
-    study = removal.sweep.study
-    lease = store.acquire_lease(study, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
-    try:
-        if not _is_there(store, removal):
-            return 0
-        keep = _keeper(store, lease)
-        stayed = 0
-        for run in (*_forgotten(store, removal, runs), *removal.runs):
-            stayed += not runs.delete_run(run)
-            keep()
-        without_trials(optuna_url, copy_name(removal.study), removal.trials, keep)
-        store.renew_lease(lease, seconds=LEASE_SECONDS)
-        store.remove_trials(lease, removal.sweep.sweep_id, removal.trials)
-    finally:
-        store.release_lease(lease)
+    with alone(store, removal.sweep.study) as lease:
+        return remove_alone(store, lease, removal, runs=runs, optuna_url=optuna_url)
+
+
+def remove_alone(store: Store, lease: Lease, removal: Removal, *, runs: Runs, optuna_url: str) -> int:
+    """``remove`` for who has the study's lease already, for more than one sweep."""
+    if not is_there(store, removal):
+        return 0
+    keep = _keeper(store, lease)
+    stayed = 0
+    for run in (*_forgotten(store, removal, runs), *removal.runs):
+        stayed += not runs.delete_run(run)
+        keep()
+    without_trials(optuna_url, copy_name(removal.study), removal.trials, keep)
+    store.renew_lease(lease, seconds=LEASE_SECONDS)
+    store.remove_trials(lease, removal.sweep.sweep_id, removal.trials)
     return stayed
 
 
@@ -194,7 +206,7 @@ def _forgotten(store: Store, removal: Removal, runs: Runs) -> list[str]:
     return [run for run, training in found.items() if training not in stay and run not in listed]
 
 
-def _is_there(store: Store, removal: Removal) -> bool:
+def is_there(store: Store, removal: Removal) -> bool:
     """False where another command has removed the sweep between the plan and the lease.
 
     A driver may have gone on with it: its own row need not tell, so all of the plan is made again.

@@ -5,7 +5,8 @@ had only the copies left to wait for is finished.
 
 Where this MLflow has none of a sweep's runs, as after a restore beside another one, all of them are sent again. Such
 sweeps are noted before the first is sent, and told of when the last one is: a sync that is killed in between sends the
-rest when it is called again, and tells of all.
+rest when it is called again, and tells of all. Whoever holds such a study and runs no sweep of it, as a worker that was
+restored beside and reads what is finished, will soon have gone: it is waited for.
 
 The store is the spool: rows that MLflow lacks are found in it, whichever process ended before they were sent. A sweep
 that is being driven sends its own; every other one is taken under its study's lease, so that no driver starts beside.
@@ -14,7 +15,7 @@ that is being driven sends its own; every other one is taken under its study's l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -30,13 +31,17 @@ from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import open_copy
-from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, is_dead, this_owner
+from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY, driver_shown, is_dead, this_owner
 from lrsweep.sweep.progress import Best, best_of
 from lrsweep.sweep.stored import resolved_from
 from lrsweep.tracking import RunEnd, Tracker, is_sent
 
 PATIENCE = 20.0
 """How long the server may be silent before the rest is left for the next time."""
+
+LOOK_SECONDS = 60.0
+"""How long somebody who runs no sweep of a lost study is waited for: a worker takes so long to start and read one."""
+LOOK_EVERY = 0.5
 
 ENDS: Mapping[SweepStatus, RunEnd] = {
     SweepStatus.FINISHED: "FINISHED",
@@ -104,14 +109,16 @@ def sync(
             for sweep in store.sweeps(name)
             if sweep_id is None or sweep.sweep_id == sweep_id
         ]
-        driven = {name: held.owner for name, held in store.holders().items() if not is_dead(held.owner)}
+        driven = _drivers(store)
         waiting = [each for each in sweeps if _is_waiting(store, *each, is_driven=each[0].name in driven)]
         mirrored = [each for each in sweeps if each not in waiting and each[1].mlflow_run_id]
-        sent = [each for each in mirrored if each[1].study not in driven]
         if not waiting and not mirrored:
             return []
         try:
             tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
+            held = [each for each in mirrored if each[1].study in driven and is_lost(tracker, each[1])]
+            driven = _without_onlookers(store, driven, {row.name for row, _ in held}, show)
+            sent = [each for each in mirrored if each[1].study not in driven]
             lost = [each for each in sent if is_lost(tracker, each[1])]
             others = [each for each in sweeps if each not in lost and each[1].mlflow_run_id]
             has_none = not any(tracker.has(str(each[1].mlflow_run_id)) for each in others)
@@ -130,6 +137,30 @@ def sync(
         told = [each for each in waiting if each[1].sweep_id in left]
         _under_leases(store, told, lambda lease, _, sweep: note_told(store, lease, sweep, left=left[sweep.sweep_id]))
         return [*found, *(_kept(store, row, sweep, driven[row.name]) for row, sweep in kept)]
+
+
+def _drivers(store: Store) -> dict[str, str]:
+    """By study."""
+    return {name: held.owner for name, held in store.holders().items() if not is_dead(held.owner)}
+
+
+def _without_onlookers(
+    store: Store, driven: dict[str, str], studies: Collection[str], show: Callable[[str], None]
+) -> dict[str, str]:
+    """Who drives now, once whoever holds one of the studies without a sweep that runs has gone, or has had its time."""
+    give_up = time.monotonic() + LOOK_SECONDS
+    while time.monotonic() < give_up:
+        looking = [name for name in studies if name in driven and not _runs(store, name)]
+        if not looking:
+            break
+        show(f"{looking[0]}: {driver_shown(driven[looking[0]])} is at work on it and is waited for")
+        time.sleep(LOOK_EVERY)
+        driven = _drivers(store)
+    return driven
+
+
+def _runs(store: Store, study: str) -> bool:
+    return any(sweep.status is SweepStatus.RUNNING for sweep in store.sweeps(study))
 
 
 def _under_leases(

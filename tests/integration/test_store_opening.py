@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from lrsweep.errors import SettingsError, StoreUnavailable
+from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain
 from lrsweep.store import ensure_schemas, normalised, open_store, with_schema
 from lrsweep.store.models import SCHEMA_VERSION
+from lrsweep.store.opening import open_engine
+from lrsweep.store.probing import probe
 from tests.databases import administer
 
 SECRET = "s3cret/w@rd"
@@ -210,6 +213,80 @@ def test_connections_that_land_in_another_schema_are_refused(postgres_url: str) 
     administer(postgres_url, f"DROP ROLE {role}")
     assert "work in schema None, not in 'lrsweep'" in text
     assert "connect to the server itself" in text
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_is_refused(postgres_url: str, encoding: str) -> None:
+    """Before anything is made there: what it has, what is wanted and the command that makes one of that."""
+    name = f"{make_url(postgres_url).database}_{encoding.lower()}"
+    made = f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    administer(postgres_url, made)
+    address = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    text = refusal(address)
+    assert f"/{name}?" in text
+    assert (
+        f"has the encoding {encoding}, and results need UTF8. Make another one, createdb -E UTF8 -T template0" in text
+    )
+    with pytest.raises(StoreUnavailable, match=f"has the encoding {encoding}"):
+        probe(address)
+    with pytest.raises(StoreUnavailable, match=f"has the encoding {encoding}"):
+        ensure_schemas(address, ["mlflow"])
+    administer(postgres_url, f"DROP DATABASE {name}")
+
+
+# ── silence ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_statement_that_nobody_answers_ends(postgres_url: str) -> None:
+    """Behind a lock that somebody holds and does not give back, as a stopped process: after as long as its store has
+    patience for; then the same store goes on, with another connection."""
+    asked: list[float] = []
+
+    def patience(silent_seconds: float) -> bool:
+        asked.append(silent_seconds)
+        return silent_seconds < 0.5
+
+    store = open_store(postgres_url, patience=patience)
+    with locked(postgres_url), pytest.raises(TryAgain) as caught:
+        store.studies()
+    assert "failed: the server has not answered for" in str(caught.value)
+    assert "a stopped process holds a lock there: look at the server." in str(caught.value)
+    assert "What was committed is safe; the same command continues." in str(caught.value)
+    assert asked[-1] >= 0.5
+    assert store.studies() == []
+    store.close()
+
+
+def test_who_has_no_patience_left_connects_no_more(postgres_url: str) -> None:
+    """It would take ten seconds each time until a connection is given up."""
+    is_over: list[bool] = []
+    store = open_store(postgres_url, patience=lambda _: not is_over)
+    store.close()
+    is_over.append(True)
+    with pytest.raises(TryAgain, match="has not answered"):
+        store.studies()
+    is_over.clear()
+    assert store.studies() == []
+    store.close()
+
+
+def test_an_answer_that_comes_in_parts_is_waited_for(postgres_url: str) -> None:
+    """Patience is for silence: a result that takes longer as a whole, but goes on coming, is read to its end."""
+    engine = open_engine(postgres_url, lambda silent_seconds: silent_seconds < 1.0)
+    rows = "SELECT pg_sleep(0.2), repeat('x', 20000) FROM generate_series(1, 10)"
+    began = time.monotonic()
+    with engine.connect() as connection:
+        assert len(connection.execute(sa.text(rows)).all()) == 10
+    assert time.monotonic() - began > 1.5
+    engine.dispose()
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """The table of studies, for anybody else."""
+    engine = sa.create_engine(with_schema(url, "lrsweep"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE lrs_study IN ACCESS EXCLUSIVE MODE"))
+        yield
+    engine.dispose()
 
 
 # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -194,3 +194,19 @@ def test_more_seeds_of_the_finals_continue_a_finished_sweep(budget: BudgetSpec) 
     )
     assert is_over(bench.store, finished, study)
     assert not is_over(bench.store, finished, replace(study, selection=SelectionSpec(finalists=2, seeds=4)))
+
+
+def test_a_stopped_sweep_that_was_cancelled_ends_as_cancelled() -> None:
+    """The wish came while nobody drove it; the next `lrsweep run` keeps it, whichever sweep it drives. One that was
+    stopped and not cancelled stays stopped."""
+    bench = a_driven_sweep()
+    for sweep in ("stopped", "wished"):
+        bench.store.create_sweep(bench.lease, SweepRow(sweep, bench.study.name, bench.study.generation))
+        bench.store.update_sweep(bench.lease, sweep, status=SweepStatus.STOPPED)
+    bench.store.ask_to_cancel("wished")
+    new = begin(bench, bench.study)
+    by_id = {sweep.sweep_id: sweep.status for sweep in bench.store.sweeps(bench.study.name)}
+    assert (by_id["stopped"], by_id["wished"]) == (SweepStatus.STOPPED, SweepStatus.CANCELLED)
+    assert by_id[new.sweep_id] is SweepStatus.RUNNING
+    assert new.sweep_id not in ("stopped", "wished")
+    assert bench.said[-1] == "the last sweep was cancelled: this is a new one; the earlier results stay"

@@ -319,10 +319,11 @@ def test_results_that_were_restored_beside_another_mlflow_are_sent_to_it_once(
 
 
 def test_a_lost_sweep_whose_study_somebody_drives_is_told(
-    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a worker starts beside the first sync after a restore: nothing is sent, and that is said, in JSON too;
-    the same command sends all when the study is free."""
+    """By who stays longer than a worker that only looks: nothing is sent, and that is said, in JSON too; the same
+    command sends all when the study is free."""
+    monkeypatch.setattr(syncing, "LOOK_SECONDS", 0.1)
     left_behind(homes, "busy")
     asked(homes, "busy", capsys)
     other = restored(homes, tmp_path)
@@ -336,6 +337,40 @@ def test_a_lost_sweep_whose_study_somebody_drives_is_told(
     store.release_lease(lease)
     store.close()
     assert asked(other, None, capsys)["sent"] == 2
+
+
+def test_a_worker_that_only_looks_at_a_lost_sweep_is_waited_for(
+    homes: Homes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one is started beside the first sync after a restore: the sync says whom it waits for, and sends all as
+    soon as the study is free. It waits for no sweep that runs."""
+    left_behind(homes, "looked")
+    asked(homes, "looked", capsys)
+    other = restored(homes, tmp_path)
+    store = open_store(other.results_url)
+    lease = store.acquire_lease("looked", "process 7 on box [1:2 3]", seconds=600)
+    monkeypatch.setattr(syncing, "LOOK_EVERY", 0.0)
+    shown: list[str] = []
+
+    def show(line: str) -> None:
+        shown.append(line)
+        if len(shown) == 3:
+            store.release_lease(lease)
+
+    [found] = sync(other, None, say=print, show=show)
+    assert (found.sent, found.left, found.driver) == (2, 0, None)
+    assert shown[:3] == ["looked: process 7 on box is at work on it and is waited for"] * 3
+
+    (tmp_path / "again").mkdir()
+    again = restored(other, tmp_path / "again")
+    store.close()
+    store = open_store(again.results_url)
+    lease = store.acquire_lease("looked", "ann", seconds=600)
+    store.update_sweep(lease, "sweep-of-looked", status=SweepStatus.RUNNING)
+    [found] = sync(again, None, say=print, show=pytest.fail)
+    assert (found.sent, found.left, found.driver, found.was_lost) == (0, 2, "ann", True)
+    store.release_lease(lease)
+    store.close()
 
 
 def test_runs_that_came_to_another_mlflow_by_themselves_are_taken_over(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from lrsweep import doctor
 from lrsweep.cli.needs import needed_by
@@ -213,6 +214,22 @@ def test_sqlite_on_a_network_file_system_or_without_wal_is_told(sqlite_url: str,
     assert "(nfs4)" in not_well(check_database(probe(sqlite_url), NFS.format(point=tmp_path))).found
     administer(sqlite_url, "PRAGMA journal_mode = DELETE")
     assert "journal mode 'delete'" in not_well(check_database(probe(sqlite_url), "")).found
+
+
+def test_a_database_of_another_encoding_is_a_fault_with_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, postgres_url: str
+) -> None:
+    """As `lrsweep doctor` is typed: what the database has and is to have, and how one is made."""
+    name = f"{make_url(postgres_url).database}_ascii"
+    made = f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    administer(postgres_url, made)
+    address = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    answer = typed(capsys, monkeypatch, tmp_path / "home", {"LRSWEEP_DATABASE_URL": address})("doctor", "--json")
+    [found] = [each for each in json.loads(answer.out)["findings"] if each["area"] == "databases"]
+    assert found["level"] == "fault"
+    assert found["found"].endswith("has the encoding SQL_ASCII, and results need UTF8")
+    assert found["remedy"].startswith("Make another one, createdb -E UTF8 -T template0 NAME")
+    administer(postgres_url, f"DROP DATABASE {name}")
 
 
 def test_a_server_that_does_not_answer_is_a_fault_without_its_password() -> None:
