@@ -24,7 +24,7 @@ TRAINED = "SELECT count(*) FROM lrs_night_training"
 
 
 def _live_night(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> NoReturn:
-    pytest.MonkeyPatch().setattr("lrsweep.nightly.workplace.LocalExecutor", QuickExecutor)
+    pytest.MonkeyPatch().setattr("lrsweep.executors.opening.LocalExecutor", QuickExecutor)
     _live(arguments, environ, folder)
 
 

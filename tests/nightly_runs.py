@@ -11,8 +11,8 @@ import numpy as np
 
 from lrsweep.champion.reading import written
 from lrsweep.engines import versions as engine_versions
+from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.executors.local import LocalExecutor
 from lrsweep.executors.messages import Lost
 from lrsweep.nightly.asked import Asked
 from lrsweep.nightly.finding import Found
@@ -79,7 +79,9 @@ class NightExecutor(ScriptedExecutor):
             self._loaded.append(workload.name)
         self._is_started = True
 
-    def use(self, *_: object) -> None:
+    arrangement = "sequential"
+
+    def fit(self, *_: object, **__: object) -> None:
         """There is one crew."""
 
     def describe(self, _: WorkloadSpec, tick: Callable[[], None] = lambda: None) -> WorkloadFacts:
@@ -96,11 +98,11 @@ class Scripted(Workplace):
     loaded: list[str] = field(default_factory=list)
     """the workload of each process that was started"""
 
-    def executor(self, device: str, say: Callable[[str], None]) -> LocalExecutor:
+    def executor(self, device: str, say: Callable[[str], None]) -> OpenedExecutor:
         del say
         made = NightExecutor(self.script, self.facts, device, self.loaded)
         made.begun = self.begun
-        return cast(LocalExecutor, made)
+        return cast(OpenedExecutor, made)
 
 
 @dataclass

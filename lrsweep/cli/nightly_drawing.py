@@ -50,6 +50,8 @@ def show_history(console: Console, found: Mapping[str, Sequence[StudyNight]]) ->
                 escape(", ".join(_changed(night))),
             )
         console.print(table)
+        if nights[-1].verdict == FAILED:
+            _print(console, f"  failed: {escape(nights[-1].sentence)}")
 
 
 def show_night(console: Console, night: StudyNight) -> None:

@@ -13,6 +13,8 @@ from lrsweep.files import check_target, write_whole
 from lrsweep.nightly.installing import cron, github, systemd
 from lrsweep.nightly.installing.here import in_repository, job_here
 from lrsweep.nightly.installing.job import Job
+from lrsweep.nightly.telling.prometheus import check_name
+from lrsweep.nightly.telling.wanted import PROMETHEUS
 from lrsweep.settings import read_settings
 
 
@@ -25,15 +27,23 @@ def install(
     deadline: str,
     files: Mapping[str, Path | None],
     out: Path | None,
+    package: str | None = None,
 ) -> None:
-    """``kind``: cron, systemd or github."""
+    """``kind``: cron, systemd or github. ``package``: what pip installs for the last one; None: this release."""
+    if package is not None and kind != "github":
+        raise SettingsError(
+            f"--package is {package!r}, and --{kind} names the lrsweep that is installed here; leave it out. It says "
+            "what a workflow of --github installs."
+        )
     wanted = {option: file for option, file in files.items() if file is not None}
     if kind == "github":  # its summary and its report are kept beside the job
         wanted = {"--summary": Path(github.SUMMARY), "--report": Path(github.REPORT)} | wanted
     for option, file in wanted.items():
         check_target(file, option)
+        if option == PROMETHEUS:
+            check_name(file, option)
     job = job_here(environ, read_settings(environ).home, studies, at=at, deadline=deadline, files=wanted)
-    made = _files(kind, job, studies)
+    made = _files(kind, job, studies, package)
     if out is None:
         typer.echo(_printed(made), nl=False)
     else:
@@ -41,13 +51,13 @@ def install(
     _tell_what_is_left(kind, job)
 
 
-def _files(kind: str, job: Job, studies: Sequence[str]) -> dict[str, str]:
+def _files(kind: str, job: Job, studies: Sequence[str], package: str | None) -> dict[str, str]:
     if kind == "cron":
         return cron.files(job)
     if kind == "systemd":
         return systemd.files(job)
     job, within = in_repository(job, studies)
-    return github.files(job, version=__version__, within=within)
+    return github.files(job, package=package or f"lrsweep[nightly]=={__version__}", within=within)
 
 
 def _printed(made: Mapping[str, str]) -> str:

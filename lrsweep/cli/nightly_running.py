@@ -29,6 +29,7 @@ from lrsweep.nightly.finding import found_studies
 from lrsweep.nightly.history import last_nights
 from lrsweep.nightly.outcome import NightRun, StudyNight
 from lrsweep.nightly.running import run_nights
+from lrsweep.nightly.showing import show_nights
 from lrsweep.nightly.workplace import Stops, Workplace
 from lrsweep.redaction import masked
 from lrsweep.settings import make_homes, read_settings
@@ -89,6 +90,7 @@ def carry_out(typed: Typed) -> int:
         try:
             at = Workplace(store, homes, say, settings.engine, settings.faults, stops, where=where)
             run = run_nights(found, at, asked)
+            _show(store, at, run)
             history = _history(store, run, wanted, say)
         finally:
             store.close()
@@ -103,6 +105,15 @@ def carry_out(typed: Typed) -> int:
     if run.notes:
         say(f"to continue: {retyped(again(typed, run.key), settings.home)}")
     return run.exit_code
+
+
+def _show(store: Store, at: Workplace, run: NightRun) -> None:
+    """In MLflow, which a night that trained nothing does not even load."""
+    trained = [night.study for night in run.studies if night.judgement is not None and not night.is_recorded]
+    if trained and at.stops.signum is None:
+        outage = show_nights(store, at.homes, trained, at.say).outage
+        if outage is not None:
+            at.say(f"MLflow has not got the night; the next one that trains sends it, or `lrsweep sync`. {outage}")
 
 
 def _none(key: str, error: Exception, began_at: float) -> NightRun:
@@ -141,8 +152,11 @@ def again(typed: Typed, key: str) -> str:
 
 
 def _obey_signals(stops: Stops) -> None:
+    heard: list[int] = []
+
     def leave(signum: int, _frame: FrameType | None) -> None:
-        if stops.signum is not None:  # the second one: now
+        heard.append(signum)  # at once: the second one may come while the first is being heard
+        if len(heard) > 1:
             os._exit(128 + signum)
         stops.signal(signum)
 

@@ -11,6 +11,8 @@ from rich.markup import escape
 
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
 from lrsweep.findings.reporting.ending import page_at_the_end
+from lrsweep.nightly.showing import Shown, show_nights
+from lrsweep.records import Json
 from lrsweep.store import open_store
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import Registered, register
@@ -32,18 +34,27 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
         )
         status.update("looking for champions that are to be registered")
         champions = _register(homes, study, lambda text: console.print(escape(text), highlight=False, soft_wrap=True))
+        status.update("looking for nights that MLflow has not got")
+        nights = _nights(homes, study, lambda text: console.print(escape(text), highlight=False, soft_wrap=True))
     sent, left = sum(each.sent for each in synced), sum(each.left for each in synced)
     if as_json:
         found = {"sweeps": [each.to_json() for each in synced], "sent": sent, "left": left}
-        typer.echo(json.dumps({**found, **({"champions": champions.to_json()} if champions.is_any else {})}))
+        typer.echo(
+            json.dumps(
+                {**found, **({"champions": champions.to_json()} if champions.is_any else {}), **_in_json(nights)}
+            )
+        )
     else:
         of_champions = champions.sentences()
+        of_champions += [f"nights: {nights.sent} sent to MLflow"] if nights.sent else []
         for line in [*([] if of_champions and not synced else report(synced)), *of_champions]:
             typer.echo(line)
     if outage := next((each.outage for each in synced if each.outage is not None), None):
         raise TryAgain(f"{left} trainings are still to be sent; the same command sends them. {outage}")
     if champions.outage is not None:
         raise TryAgain(f"champions are still to be registered; the same command does it. {champions.outage}")
+    if nights.outage is not None:
+        raise TryAgain(f"nights are still to be sent; the same command sends them. {nights.outage}")
 
 
 def _register(homes: Homes, study: str | None, say: Callable[[str], None]) -> Registered:
@@ -52,6 +63,19 @@ def _register(homes: Homes, study: str | None, say: Callable[[str], None]) -> Re
         return register(homes, store, study, say=say, with_lost=True)
     finally:
         store.close()
+
+
+def _nights(homes: Homes, study: str | None, say: Callable[[str], None]) -> Shown:
+    store = open_store(homes.results_url)
+    try:
+        studies = [study] if study is not None else sorted({row.study for row in store.nights.rows()})
+        return show_nights(store, homes, studies, say)
+    finally:
+        store.close()
+
+
+def _in_json(nights: Shown) -> dict[str, Json]:
+    return {"nights": {"sent": nights.sent, "outage": nights.outage}} if nights.sent or nights.outage else {}
 
 
 def report(synced: Sequence[Synced]) -> list[str]:

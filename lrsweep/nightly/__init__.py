@@ -18,5 +18,6 @@ describing   what workloads say of themselves, asked once in a run
 outcome      what a night came to: values that every output is made of
 asked, workplace     what was typed; what all studies share
 telling      files, notifications, a dead-man switch
+showing      a run of MLflow for each night that trained
 installing   files for cron, systemd and GitHub
 """

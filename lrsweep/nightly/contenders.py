@@ -156,7 +156,7 @@ def _others(store: Store, study: ResolvedStudy, baseline: Contender | None) -> I
 def _of_the_newest_sweep(store: Store, study: ResolvedStudy) -> list[Contender]:
     """The finalists, best first, and after them the search's own, by their values."""
     try:
-        found = results_of(store, study.name)
+        found = results_of(store, study.name, is_whole=True)
     except LrsweepError:  # there is no sweep, or none of its trainings has come to the full horizon
         return []
     finalists = [standing.point for standing in choose_of(found, study.name, worth=None).standings]

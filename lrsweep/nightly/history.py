@@ -40,7 +40,7 @@ def _by_study(rows: Iterable[NightRow]) -> Mapping[str, Sequence[StudyNight]]:
         night = _read(row)
         if night is not None:
             # of several failures of one key the newest takes the place of the others
-            found.setdefault(row.study, {})[FAILS if _is_failure(row) else row.generation, row.key] = night
+            found.setdefault(row.study, {})[FAILS if is_failure(row) else row.generation, row.key] = night
     # a night that failed has begun before its failure was kept, and may have ended since
     return {name: sorted(nights.values(), key=lambda night: night.ended_at) for name, nights in found.items()}
 
@@ -82,7 +82,7 @@ def keep_failure(store: Store, night: StudyNight) -> StudyNight:
     """So that a failure is told once. The same one of the same key comes back as recorded, another one is kept beside
     it; a result that cannot be written is only not kept."""
     with suppress(LrsweepError, ValueError):
-        before = [row for row in store.nights.rows(night.study) if row.key == night.key and _is_failure(row)]
+        before = [row for row in store.nights.rows(night.study) if row.key == night.key and is_failure(row)]
         if before and _is_same(before[-1], night):
             return replace(night, is_recorded=True)
         generation = f"{FAILS} {len(before) + 1}" if before else FAILS
@@ -92,7 +92,7 @@ def keep_failure(store: Store, night: StudyNight) -> StudyNight:
     return night
 
 
-def _is_failure(row: NightRow) -> bool:
+def is_failure(row: NightRow) -> bool:
     return row.generation.startswith(FAILS)
 
 

@@ -97,6 +97,12 @@ def kind_of(row: NightRow) -> str:
     return str(row.plan.get("kind", COMPARES))
 
 
+def data_then(row: NightRow) -> str | None:
+    """The hash of the data that a night began with; None where it did not compare."""
+    found: Mapping[str, Any] = row.plan.get("surroundings") or {}
+    return found.get("data")
+
+
 def planned(
     store: Store,
     study: ResolvedStudy,

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from lrsweep.champion.comparing import why_worse
 from lrsweep.champion.history import said
 from lrsweep.champion.making import with_test
 from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.value import ChampionChoice, RateRule
-from lrsweep.errors import LrsweepError, SettingsError
+from lrsweep.errors import InvalidInput, LrsweepError, SettingsError
 from lrsweep.nightly.contenders import Contender
 from lrsweep.records import Json
 from lrsweep.redaction import public
+from lrsweep.selection.deciding import Evidence
 from lrsweep.selection.nights import Compared, Judgement
 from lrsweep.store import Store
-from lrsweep.store.champions import Action, Alias, ChampionRow, in_force
+from lrsweep.store.champions import Action, Alias, ChampionRow, in_force, is_same_choice
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.registering import register
@@ -66,15 +68,38 @@ def note_of(key: str) -> str:
     return f"night {key}: "
 
 
-def candidate_becomes_champion(store: Store, homes: Homes, name: str, note: str | None, say: Say) -> Promotion:
-    """Raises SettingsError where no candidate is in force."""
-    row = in_force(store.champions.rows(name), name, Alias.CANDIDATE)
+def candidate_becomes_champion(
+    store: Store, homes: Homes, name: str, note: str | None, say: Say, *, is_anyway: bool = False
+) -> Promotion:
+    """Raises SettingsError where no candidate is in force, and where `lrsweep promote` would make none but a candidate
+    of it, unless that is wanted."""
+    rows = store.champions.rows(name)
+    row = in_force(rows, name, Alias.CANDIDATE)
     if row is None or row.choice is None:
         raise SettingsError(
             f"no candidate of {name!r} is in force. A night makes one of a challenger that it has shown to be better; "
             f"`lrsweep history {name}` shows what is, and `lrsweep promote {name}` takes what a sweep has found."
         )
+    if not is_anyway and (why := why_not(row, in_force(rows, name, Alias.CHAMPION))):
+        raise SettingsError(
+            f"the candidate of {name!r}, {said(row)}, is not made the champion: {why}. Wanted is one that is "
+            f"`recommended` or `proven`: `lrsweep choose {name}` says what would show more, and `lrsweep promote "
+            f"{name}` takes what has been shown since. `--anyway` makes it the champion all the same."
+        )
     return _promoted(store, homes, replace(row, alias=Alias.CHAMPION, note=note or row.note, mlflow_version=None), say)
+
+
+def why_not(row: ChampionRow, present: ChampionRow | None) -> str | None:
+    """A sentence where a candidate is none to put in force by the way: by the rules of `lrsweep promote`."""
+    if row.choice is None or (present is not None and is_same_choice(row.choice, present.choice)):
+        return None
+    candidate = from_json(row.choice, f"the candidate of {row.name} in the results")
+    if present is not None and present.choice is not None:
+        with suppress(InvalidInput):  # of a release whose choices this one cannot read
+            if worse := why_worse(candidate, from_json(present.choice, f"the champion of {row.name}")):
+                return worse
+    is_undecided = candidate.evidence.get("evidence") == Evidence.UNDECIDED
+    return "its evidence is undecided: that it leads may be chance" if is_undecided else None
 
 
 def _promoted(store: Store, homes: Homes, row: ChampionRow, say: Say) -> Promotion:

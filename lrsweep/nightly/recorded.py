@@ -1,38 +1,43 @@
-"""A night that ended under the same key, of the same file: read again, without loading anything of its workload.
+"""The same key again. Of the same generation it is the same night, which is gone on with or read; of another it is a
+night of its own, and says so.
 
-Its generation hangs on what only the workload knows, such as the hash of its data, and asking takes seconds. So a plan
-also says which file it was made of: the same key and the same file is the same night, and what else has changed since
-is the next key's to see.
+The generation hangs on what only the workload knows, such as the hash of its data. So the workload is loaded each time,
+which takes seconds: its files may be changed on the day of the night, and nobody but it knows which these are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lrsweep.nightly.history import read_night
+from lrsweep.nightly.history import is_failure, read_night
 from lrsweep.nightly.outcome import StudyNight
-from lrsweep.records import Json, stable_hash
+from lrsweep.nightly.planning import data_then
 from lrsweep.store.nights import NightRow
-from lrsweep.study import Study
-from lrsweep.sweep.refusals import UNKNOWN
-
-FILE = "file"
-"""Where a plan has it."""
+from lrsweep.study import ResolvedStudy
 
 
-def of_file(plan: Mapping[str, Json], study: Study) -> dict[str, Json]:
-    """The plan, with the file that it was made of."""
-    return {**plan, FILE: _hash(study)}
+def night_of_key(rows: Sequence[NightRow], generation: str, key: str) -> NightRow | None:
+    """Under way, or ended."""
+    return next((row for row in rows if (row.generation, row.key) == (generation, key)), None)
 
 
-def recorded_night(rows: Sequence[NightRow], study: Study, key: str) -> StudyNight | None:
-    """None where there is none, or it is under way."""
-    file = _hash(study)
-    newest = next((row for row in reversed(rows) if row.key == key and row.plan.get(FILE) == file), None)
-    return None if newest is None or newest.result is None else replace(read_night(newest), is_recorded=True)
+def recorded_night(rows: Sequence[NightRow], key: str, resolved: Callable[[], ResolvedStudy]) -> StudyNight | None:
+    """None where the night has not ended. The workload is asked only where one of that key has."""
+    if not any(row.key == key and row.result is not None for row in rows):
+        return None
+    row = night_of_key(rows, resolved().generation, key)
+    return None if row is None or row.result is None else replace(read_night(row), is_recorded=True)
 
 
-def _hash(study: Study) -> str:
-    """Of all that is known without the workload; another release of lrsweep may mean something else by the text."""
-    return stable_hash([study.text, study.completed(UNKNOWN)[0].generation])
+def beside_another(rows: Sequence[NightRow], row: NightRow, data: str) -> str:
+    """A sentence where the key had a night before, of another generation; ``data`` is the hash of what there is now."""
+    others = [each for each in rows if each.key == row.key and each.id < row.id and not is_failure(each)]
+    if not others:
+        return ""
+    then = data_then(others[-1])
+    is_data = then is not None and then != data
+    what = "its data have changed since" if is_data else "the study, its data or its workload have changed since"
+    return (
+        f"night {row.key} had begun before with another generation of the study: {what}, so this is a night of its own"
+    )

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lrsweep.errors import DeadlinePassed, Interrupted, LeaseHeld, LeaseLost, LrsweepError
 from lrsweep.nightly.asked import Asked
@@ -130,7 +132,18 @@ def _failed(one: Found, at: Workplace, asked: Asked, text: str, code: int, began
         began_at=began_at,
         ended_at=at.clock(),
     )
-    return keep_failure(at.store, night)
+    return keep_failure(at.store, night) if _is_known(one, at) else night
+
+
+def _is_known(one: Found, at: Workplace) -> bool:
+    """False of a name that is perhaps mistyped, with no file and without any result: the history would have it for
+    ever."""
+    if one.study is not None or Path(one.source).exists():
+        return True
+    with suppress(LrsweepError):
+        store = at.store
+        return bool(store.nights.rows(one.name) or store.sweeps(one.name) or store.champions.rows(one.name))
+    return True
 
 
 def _exit_code(tally: _Tally, asked: Asked) -> int:

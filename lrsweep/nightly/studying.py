@@ -26,7 +26,7 @@ from lrsweep.nightly.evidence import fingerprint_then, has_compared
 from lrsweep.nightly.history import read_night
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FORMAT, SWEEPS, UNCHANGED, fingerprint_of, kind_of, planned
-from lrsweep.nightly.recorded import of_file, recorded_night
+from lrsweep.nightly.recorded import beside_another, night_of_key, recorded_night
 from lrsweep.nightly.starts import gone_on
 from lrsweep.nightly.sweeping import swept
 from lrsweep.nightly.training import folder_of
@@ -62,24 +62,31 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
     stop = Stop(limit.at)
     at.stops.add(stop)
     stop.check()
-    recorded = recorded_night(at.store.nights.rows(study.name), study, asked.key)
-    if recorded is not None:
-        return recorded
     engine = _engine_of(at, study, asked)
     engine.check(study.workload)
     device = (study.run.device or "auto") if asked.device == "auto" else asked.device
+
+    def resolve() -> ResolvedStudy:
+        return _resolved(at, study, device, stop)
+
+    recorded = recorded_night(at.store.nights.rows(study.name), asked.key, resolve)
+    if recorded is not None:  # whoever runs another night of the study meanwhile
+        return recorded
     with ExitStack() as stack:
         right = stack.enter_context(nights_alone(at.store, study.name, asked.on_locked, stop.check, at.say))
-        resolved = _resolved(at, study, device, stop)
+        resolved = resolve()
         rows = at.store.nights.rows(study.name)
-        row = _row(rows, resolved, asked)
+        row = night_of_key(rows, resolved.generation, asked.key)
         if row is not None and row.ended_at is not None:
             return replace(read_night(row), is_recorded=True)
         champion = in_force(at.store.champions.rows(study.name), study.name, Alias.CHAMPION)
         if row is None:
             row = _begun(at, study, resolved, asked, champion, device, rows)
+        beside = beside_another(rows, row, resolved.facts.data_hash)
+        if beside:
+            at.say(f"{study.name}: {beside}")
         if kind_of(row) == UNCHANGED:
-            return _ended_unchanged(at, row, right)
+            return _ended_unchanged(at, row, right, beside)
         if kind_of(row) == SWEEPS and champion is not None:
             return _ended_overtaken(at, row, champion, right)
         if kind_of(row) == SWEEPS:
@@ -89,7 +96,8 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
             def anew() -> OpenedExecutor:
                 return at.executor(device, at.say)
 
-            return swept(at, study, row, asked, anew, options, lambda: limit.seconds_left, stop.check, right.confirm)
+            left, confirm = (lambda: limit.seconds_left), right.confirm
+            return swept(at, study, row, asked, anew, options, left, stop.check, confirm, beside)
         row = gone_on(at.store, row, now_of(resolved, device).surroundings)
         folder_of(at.homes.folder).tidy(at.store)
         taken = at.describing.taken(device, study.workload, lambda: at.executor(device, at.say))
@@ -106,7 +114,7 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
                 confirm=right.confirm,
                 check=stop.check,
                 seconds_left=lambda: math.inf if limit.seconds_left is None else limit.seconds_left,
-                remark=_remark(at, resolved),
+                remark="; ".join(filter(None, (beside, _remark(at, resolved)))),
             )
         )
 
@@ -131,10 +139,6 @@ def _resolved(at: Workplace, study: Study, device: str, stop: Stop) -> ResolvedS
     return resolved
 
 
-def _row(rows: Sequence[NightRow], study: ResolvedStudy, asked: Asked) -> NightRow | None:
-    return next((row for row in rows if (row.generation, row.key) == (study.generation, asked.key)), None)
-
-
 # ── a night begins ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _begun(
     at: Workplace,
@@ -146,7 +150,7 @@ def _begun(
     rows: Sequence[NightRow],
 ) -> NightRow:
     def begin(plan: dict[str, Json]) -> NightRow:
-        return at.store.nights.begin(study.name, resolved.generation, asked.key, of_file(plan, study))
+        return at.store.nights.begin(study.name, resolved.generation, asked.key, plan)
 
     if champion is None:
         return begin({"format": FORMAT, "kind": SWEEPS})
@@ -171,7 +175,7 @@ def _wants_more(row: NightRow) -> bool:
     return bool(judgement.get("needs_challengers") or judgement.get("challengers"))
 
 
-def _ended_unchanged(at: Workplace, row: NightRow, right: Right) -> StudyNight:
+def _ended_unchanged(at: Workplace, row: NightRow, right: Right, beside: str) -> StudyNight:
     before = next(each for each in at.store.nights.rows(row.study) if each.id == row.plan["night"])
     last = read_night(before)
     standing = (last.judgement or {}).get("standing")
@@ -183,7 +187,7 @@ def _ended_unchanged(at: Workplace, row: NightRow, right: Right) -> StudyNight:
         key=row.key,
         verdict=NightVerdict.HOLDS.value,
         sentence="commit, data, versions, device and champion are those of night "
-        f"{before.key}, whose verdict was {last.verdict}{waits}",
+        f"{before.key}, whose verdict was {last.verdict}{waits}{f'; {beside}' if beside else ''}",
         next_step=f"{last.next_step}; `--always` with another `--key` trains although nothing has changed",
         exit_code=0,
         is_unchanged=True,

@@ -14,9 +14,11 @@ from lrsweep.nightly.comparing import in_words
 from lrsweep.nightly.history import read_night
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FORMAT
+from lrsweep.nightly.promoting import why_not
 from lrsweep.nightly.workplace import Workplace
+from lrsweep.records import SweepStatus
 from lrsweep.selection.nights import NightVerdict
-from lrsweep.store.champions import Alias
+from lrsweep.store.champions import Alias, ChampionRow
 from lrsweep.store.nights import NightRow
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Options
@@ -34,8 +36,10 @@ def swept(
     seconds_left: Callable[[], float | None],
     check: Callable[[], None],
     confirm: Callable[[], None],
+    beside: str = "",
 ) -> StudyNight:
-    """To its end, which is written. Raises what ends the sweep early; then the same night goes on later."""
+    """To its end, which is written; ``beside`` is a sentence that goes with it. Raises what ends the sweep early; then
+    the same night goes on later."""
 
     def run() -> SweepResult:
         left = replace(options, deadline_seconds=seconds_left())
@@ -47,16 +51,16 @@ def swept(
     found = promote(at.store, at.homes, wanted, make_executor, at.say)
     trained = [each for each in result.trainings if each.started_at is not None and each.started_at >= row.at]
     rows = at.store.champions.rows(study.name)
-    done = "its sweep has ended" if trained else "its sweep had ended before"
+    is_cancelled = result.sweep.status is SweepStatus.CANCELLED
+    done = "was cancelled" if is_cancelled else "has ended" if trained else "had ended before"
     ended = StudyNight(
         study=study.name,
         generation=row.generation,
         key=row.key,
         verdict=NightVerdict.UNDECIDED.value,
-        sentence=f"no champion of the study is in force, so that there is nothing to compare with; {done}, and the "
-        "choice of it is the candidate",
-        next_step=f"`lrsweep choose {study.name}` shows what it stands on; `lrsweep nightly promote {study.name}` "
-        "makes it the champion",
+        sentence=f"no champion of the study is in force, so that there is nothing to compare with; its sweep {done}, "
+        f"and the choice of what it found is the candidate{f'; {beside}' if beside else ''}",
+        next_step=_next_step(found.row) + ("; the next night begins another sweep" if is_cancelled else ""),
         exit_code=0,
         is_unchanged=not trained,
         candidate=in_words(rows, study.name, Alias.CANDIDATE) or found.row.name,
@@ -72,3 +76,13 @@ def swept(
     confirm()
     at.store.nights.end(row.id, {"format": FORMAT, "night": ended.to_json()})
     return ended
+
+
+def _next_step(row: ChampionRow) -> str:
+    choose, command = f"`lrsweep choose {row.name}`", f"`lrsweep nightly promote {row.name}"
+    if why_not(row, None) is None:
+        return f"{choose} shows what it stands on; {command}` makes it the champion"
+    return (
+        f"it is undecided whether it is the best: {choose} says what would show more; {command} --anyway` makes it the "
+        "champion all the same"
+    )

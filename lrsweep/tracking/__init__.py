@@ -9,6 +9,7 @@
     experiments.py  experiments by name
     calls.py        what runs are made of
     tracker.py      runs, curves, adoption
+    nights.py       a run for each night
     importing.py    runs of an experiment as points with values, anybody's
     sweeps.py       which sweeps an experiment has, and what their finals may claim
     views.py        what the UI opens on, and the same as plain filters

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lrsweep.errors import InvalidInput
 from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
-from lrsweep.tracking.rows import SUPERSEDED
+from lrsweep.tracking.rows import NIGHT, SUPERSEDED
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,7 +83,9 @@ def _pages(client: MlflowClient, experiment_id: str, wanted: str) -> Iterator[Ru
 
 def _is_point(run: Run) -> bool:
     kind = run.data.tags.get("lrsweep.kind")
-    return kind is None or (kind not in ("sweep", SUPERSEDED) and float(run.data.params.get(SCALE_PARAM, 1.0)) == 1.0)
+    if kind in ("sweep", NIGHT, SUPERSEDED):
+        return False
+    return kind is None or float(run.data.params.get(SCALE_PARAM, 1.0)) == 1.0
 
 
 def _strange(run: Run, metric: str) -> StrangeRun:

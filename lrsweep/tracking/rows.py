@@ -19,6 +19,9 @@ KINDS: Mapping[Purpose, str] = MappingProxyType(
 )
 """The tag ``lrsweep.kind`` of a training's run; the sweep's own has ``sweep``."""
 
+NIGHT = "night"
+"""The kind of a night's run."""
+
 SUPERSEDED = "superseded"
 """The kind of a run whose attempt was given up, where it may not be deleted."""
 

@@ -29,6 +29,7 @@ from lrsweep.tracking.calls import Calls
 from lrsweep.tracking.connection import load_mlflow, ready, translated, usable
 from lrsweep.tracking.experiments import REFUSALS, Experiments
 from lrsweep.tracking.naming import Naming
+from lrsweep.tracking.nights import NightRuns
 from lrsweep.tracking.permissions import Permissions, Right
 from lrsweep.tracking.points import (
     curve_points,
@@ -339,6 +340,10 @@ class Tracker:
         with self._translated():
             self._calls.delete(run_id)
             return Right.DELETE_RUNS not in self.denied or self._calls.living(run_id) is None
+
+    def nights(self) -> NightRuns:
+        """Runs of nights, by this connection."""
+        return NightRuns(self._client, self._calls, self.permissions, self._uri)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
     @contextmanager

@@ -25,6 +25,7 @@ from lrsweep.errors import SettingsError
 from lrsweep.nightly.installing import Job, cron, github, systemd
 from lrsweep.nightly.installing.job import NAME, arguments_of, at_of, deadline_of
 
+PACKAGE = "lrsweep[nightly]==0.1.0"
 ODD = "a b%c'd\"e$f#g;h"
 RECORDER = """\
 #!/bin/sh
@@ -180,7 +181,7 @@ def test_the_timer_s_moment_is_one_that_systemd_knows(job: Job) -> None:
 
 # ── GitHub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def workflow(job: Job, within: str = ".") -> dict[str, Any]:
-    (text,) = github.files(job, version="0.1.0", within=within).values()
+    (text,) = github.files(job, package=PACKAGE, within=within).values()
     found: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)  # all scalars as text: `on` is no truth
     return found
 
@@ -193,7 +194,7 @@ def test_github_s_own_schema_takes_the_workflow(job: Job, within: str) -> None:
             "utf-8"
         )
     )
-    (text,) = github.files(job, version="0.1.0", within=within).values()
+    (text,) = github.files(job, package=PACKAGE, within=within).values()
     found = {("on" if key is True else key): value for key, value in yaml.safe_load(text).items()}
     jsonschema.validate(found, schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -6,9 +6,10 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
-from tests.agreement import mlflow_client, results
+from tests.agreement import mlflow_client, results, runs_of
 from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for
 from tests.drivers import STUDY
 from tests.night_drivers import TRAINED, promote
@@ -30,12 +31,27 @@ peak_lr = 0.2
 [nightly]
 seeds = 2
 """
+OWN = """\
+[study]
+name = "tiny"
+workload = "mine.py:MyWorkload"
+horizon = 30
+[search]
+fidelity = "full"
+[space]
+optimizers = ["sgd"]
+[budget]
+trials = 4
+[nightly]
+seeds = 2
+"""
 LONG_NIGHT = ("nightly", "run", "tiny.toml", "--key", "k")
 
 
 def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path: Path) -> None:
     """No champion: the sweep runs, and its choice is the candidate. It is promoted; then a canary of real trainings, a
-    night of which nothing has changed, and the same key again. A wrong file fails beside it each time, and is told."""
+    night of which nothing has changed, and the same key again. A wrong file fails beside it each time, and is told.
+    MLflow is away on the night of the canary, which `lrsweep sync` sends."""
     home, studies = tmp_path / "home", tmp_path / "studies"
     studies.mkdir()
     (studies / "tiny.toml").write_text(STUDY.format(trials=4))
@@ -50,15 +66,23 @@ def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path
     assert "line 7, nightly.max_age: 'soon' is not a time above 0" in wrong["sentence"]
     assert f"{home / 'results.db'}: this night begins them" in first.err
 
-    promoted = lrsweep("nightly", "promote", "tiny", "--note", "for the nights", home=home)
+    promoted = lrsweep("nightly", "promote", "tiny", "--anyway", "--note", "for the nights", home=home)
     assert promoted.code == 0, promoted.err
     with mlflow_client(f"sqlite:///{home / 'mlflow.db'}") as client:
         assert client.get_model_version_by_alias("tiny", "champion").version
 
     summary, page, gauges, table = (tmp_path / name for name in ("s.json", "r.html", "n.prom", "t.md"))
     outputs = ("--summary", summary, "--report", page, "--prometheus", gauges, "--markdown", table)
-    second = lrsweep("nightly", "run", "tiny", "--key", "n2", *map(str, outputs), home=home)
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    second = lrsweep("nightly", "run", "tiny", "--key", "n2", *map(str, outputs), home=home, environ=away)
     assert second.code == 0, second.err
+    assert "MLflow has not got the night; the next one that trains sends it, or `lrsweep sync`." in second.err
+    synced = lrsweep("sync", "--json", home=home)
+    assert synced.code == 0, synced.err
+    assert synced.answer["nights"] == {"sent": 1, "outage": None}
+    with mlflow_client(f"sqlite:///{home / 'mlflow.db'}") as client:
+        [run] = [run for run in runs_of(client, "tiny") if run.data.tags["lrsweep.kind"] == "night"]
+        assert (run.info.run_name, run.data.tags["lrsweep.verdict"]) == ("night n2", "undecided")
     assert "there were no results" not in second.err
     written = json.loads(summary.read_text())
     assert (written["key"], written["exit_code"], written["verdicts"]) == ("n2", 0, {"tiny": "undecided"})
@@ -92,6 +116,32 @@ def test_nights_of_a_folder_from_the_first_sweep_to_a_canary_that_holds(tmp_path
     assert "champion less baseline" in shown.out
     assert f"{champion['tonight']:.4g}" in shown.out
     assert json.loads(lrsweep("nightly", "show", "tiny", "n2", "--json", home=home).out) == night
+
+
+def test_data_of_ones_own_that_change_under_a_key_are_another_night(tmp_path: Path) -> None:
+    """A workload that reads a file which nobody but it knows of: as long as that says the same the night is read again,
+    with the same exit code; then the same key trains, and says why."""
+    template = resources.files("lrsweep.workloads").joinpath("template.py.txt").read_text(encoding="utf-8")
+    made, read = "inputs.cpu().numpy().tobytes()", 'Path("data.txt").read_bytes()'
+    assert made in template
+    (tmp_path / "mine.py").write_text(template.replace(made, read))
+    (tmp_path / "data.txt").write_text("monday")
+    (tmp_path / "tiny.toml").write_text(OWN)
+    home = tmp_path / "home"
+    promote(home, horizon=30)
+    first, again = (lrsweep("nightly", "run", "tiny.toml", "--key", "k", "--json", home=home) for _ in range(2))
+    assert (first.code, again.code) == (0, 0), first.err + again.err
+    [night] = first.answer["studies"]
+    assert night["trainings"] == 2
+    assert again.answer["studies"] == [{**night, "is_recorded": True}]
+    (tmp_path / "data.txt").write_text("tuesday")
+    other = lrsweep("nightly", "run", "tiny.toml", "--key", "k", "--json", home=home)
+    assert other.code == 0, other.err
+    [changed] = other.answer["studies"]
+    assert (changed["is_recorded"], changed["trainings"]) == (False, 2)
+    assert changed["generation"] != night["generation"]
+    assert "another generation of the study: its data have changed since" in changed["sentence"]
+    assert "tiny: night k had begun before" in other.err
 
 
 def test_what_is_typed_wrong_is_refused_before_anything_is_made(tmp_path: Path) -> None:

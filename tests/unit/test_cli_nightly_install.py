@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from lrsweep import __version__
 from tests.looked import Typed, typed
 
 BIN = Path(sys.executable).parent
@@ -77,6 +80,19 @@ def test_github_runs_in_the_folder_of_the_repository(run: Typed, folder: Path, m
     assert str(folder) not in ran.out
 
 
+def test_github_installs_what_is_said(run: Typed) -> None:
+    """By default this release, with a remark for where it is not published; else a checkout or git."""
+    ran = run("nightly", "install", "--github")
+    assert f"python -m pip install --quiet 'lrsweep[nightly]=={__version__}'\n" in ran.out
+    assert "Where this release is not: '.[nightly]' if this repository is lrsweep's\n" in ran.out
+    for package in (".[nightly]", "lrsweep[nightly] @ git+https://host.example/o/lrsweep@abc#egg=x"):
+        ran = run("nightly", "install", "--github", "--package", package)
+        assert (ran.code, ran.err) == (0, "")
+        steps = yaml.safe_load(ran.out)["jobs"]["nights"]["steps"]
+        [install] = [step["run"] for step in steps if step.get("name") == "Install lrsweep"]
+        assert shlex.split(install) == ["python", "-m", "pip", "install", "--quiet", package]
+
+
 def test_github_gets_no_study_from_outside_the_repository(run: Typed, tmp_path: Path) -> None:
     """A checkout does not have it."""
     (tmp_path / "other.toml").touch()
@@ -131,6 +147,10 @@ def test_an_address_without_a_secret_comes_along(run: Typed, monkeypatch: pytest
         (["--cron", "--at", "25:00"], "--at is '25:00'; wanted is a time of the day"),
         (["--cron", "--deadline", "1d"], "--deadline is '1d'; a night comes every 24 hours"),
         (["--cron", "--summary", "studies"], "--summary studies is a folder; wanted a file."),
+        (["--cron", "--prometheus", "n.txt"], "--prometheus is 'n.txt'; wanted a name that ends in .prom"),
+        (["--cron", "--package", "."], "--package is '.', and --cron names the lrsweep that is installed here"),
+        (["--github", "--package", "git+https://me:s3cretTok3n@host/x"], "without what looks like a secret"),
+        (["--github", "--package", "a\nb"], "has a backslash, a line break or a sign like them"),
         (["--systemd", "--report", "a\\b.html"], "has a backslash, a line break or a sign like them"),
         (["--github", "--report", "a\u2028b.html"], "has a backslash, a line break or a sign like them"),
         (["--github", "--report", "a\x85b.html"], "has a backslash, a line break or a sign like them"),

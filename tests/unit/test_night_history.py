@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 import lrsweep.nightly.around as around
 import lrsweep.nightly.sweeping as sweeping
+from lrsweep.cli.nightly_drawing import show_history
 from lrsweep.cli.nightly_running import Typed, again
 from lrsweep.nightly.finding import found_studies
 from lrsweep.nightly.history import history, last_nights
@@ -17,7 +21,7 @@ from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.promoting import candidate_becomes_champion
 from lrsweep.nightly.telling import Wanted
 from lrsweep.nightly.telling.news import changes
-from lrsweep.records import TrainingPlan
+from lrsweep.records import SweepStatus, TrainingPlan
 from lrsweep.store.champions import Alias
 from lrsweep.store.nights import night_lease
 from tests.nightly_runs import CHALLENGER, HERE, STUDY, Nights, usual
@@ -63,6 +67,25 @@ def test_another_failure_of_the_same_key_is_told_and_takes_the_place_of_the_firs
 
 
 # ── as far back as somebody is told ──────────────────────────────────────────────────────────────────────────────────
+def test_a_name_that_was_mistyped_is_no_study_of_the_history(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no file of it and nothing in the results. A file that cannot be read is kept, and so is a study whose
+    file is gone; the history says why the last night failed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "wrong.toml").write_text("[study]\n")
+    run = nights.run("k", found_studies(["tpyo", "wrong", "quick"]))
+    assert [night.verdict for night in run.studies] == ["failed"] * 3
+    assert run.exit_code == 64
+    found = history(nights.store)
+    assert sorted(found) == ["quick", "wrong"]
+    drawn = io.StringIO()
+    show_history(Console(file=drawn, width=200), found)
+    assert f"failed: {found['quick'][-1].sentence}" in drawn.getvalue()
+    assert "there is no such file" in drawn.getvalue()
+
+
 def test_only_what_is_shown_is_read(tmp_path: Path) -> None:
     """Nothing for a summary and a ping; a chart's year for the page; other studies where they are shown."""
     file = tmp_path / "x"
@@ -116,6 +139,7 @@ def test_a_sweep_whose_night_another_took_over_writes_nothing(
 
     class Swept:
         trainings = ()
+        sweep = SimpleNamespace(status=SweepStatus.FINISHED)
 
     def taken_over(*_: object, **__: object) -> Swept:
         nights.store._tables.leases.pop(night_lease("quick"), None)  # type: ignore[attr-defined]
@@ -123,12 +147,10 @@ def test_a_sweep_whose_night_another_took_over_writes_nothing(
             nights.store.nights.end(nights.store.nights.rows()[-1].id, {"format": 1, "night": ended.to_json()})
         return Swept()
 
-    class Chosen:
-        row = CHALLENGER
-
+    chosen = SimpleNamespace(row=nights.promote(CHALLENGER, Alias.CANDIDATE))
     monkeypatch.setattr(around, "look_around", lambda **_: HERE)
     monkeypatch.setattr(sweeping, "run_sweep", taken_over)
-    monkeypatch.setattr(sweeping, "promote", lambda *_, **__: Chosen())
+    monkeypatch.setattr(sweeping, "promote", lambda *_, **__: chosen)
     run = nights.run("k")
     if is_ended:
         assert run.studies == (replace(ended, is_recorded=True),)
@@ -137,6 +159,23 @@ def test_a_sweep_whose_night_another_took_over_writes_nothing(
         assert (run.exit_code, run.studies) == (99, ())
         assert "another process has taken the night over" in run.notes[0]
         assert nights.store.nights.rows()[-1].ended_at is None
+
+
+def test_a_night_whose_sweep_was_cancelled_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had found is the candidate, by the word that stands in the history; the next night begins another."""
+    nights = Nights(tmp_path)
+    cancelled = SimpleNamespace(trainings=(), sweep=SimpleNamespace(status=SweepStatus.CANCELLED))
+    monkeypatch.setattr(around, "look_around", lambda **_: HERE)
+    monkeypatch.setattr(sweeping, "run_sweep", lambda *_, **__: cancelled)
+    row = nights.promote(replace(CHALLENGER, evidence={"evidence": "undecided"}), Alias.CANDIDATE)
+    monkeypatch.setattr(sweeping, "promote", lambda *_, **__: SimpleNamespace(row=row))
+    night = nights.night("k")
+    assert "its sweep was cancelled, and the choice of what it found is the candidate" in night.sentence
+    assert night.next_step == (
+        "it is undecided whether it is the best: `lrsweep choose quick` says what would show more; "
+        "`lrsweep nightly promote quick --anyway` makes it the champion all the same; "
+        "the next night begins another sweep"
+    )
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────────

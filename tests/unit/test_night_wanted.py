@@ -59,6 +59,13 @@ def test_what_can_be_written_and_read_is_accepted(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x", ".prom", "x.prom.old"])
+def test_gauges_that_nobody_would_read_are_refused(name: str, tmp_path: Path) -> None:
+    """node_exporter passes by what does not end in .prom, without a word."""
+    text = refused(Wanted(prometheus=tmp_path / name))
+    assert f"--prometheus is '{tmp_path / name}'; wanted a name that ends in .prom" in text
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     """A missing folder, a folder in a file's place, an address and a ping."""
     text = refused(

@@ -14,8 +14,10 @@ from lrsweep.errors import SettingsError
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FAILS
 from lrsweep.nightly.promoting import candidate_becomes_champion
-from lrsweep.records import TrainingPlan
+from lrsweep.records import Json, TrainingPlan
 from lrsweep.store.champions import Alias, in_force
+from lrsweep.store.nights import night_lease
+from tests.choices import choice
 from tests.nightly_runs import CHALLENGER, HERE, STUDY, Nights, noise, packages, usual
 from tests.scripted import End, completed, diverged, failed
 
@@ -320,6 +322,34 @@ def test_the_candidate_that_a_night_has_put_up_becomes_the_champion_by_hand(nigh
     assert "the champion changed" in nights.night("c").sentence
 
 
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        ({"evidence": "undecided"}, "its evidence is undecided: that it leads may be chance"),
+        (
+            {"evidence": "proven", "metric": "val_loss", "choice": {"mean": 0.9, "sd": 0.01, "n": 5}},
+            "the one in force, linear at 0.4, came to a better val_loss: 0.5 (5 seeds), and this one to 0.9 (5 seeds)",
+        ),
+    ],
+)
+def test_a_candidate_that_promote_would_not_make_champion_is_refused(
+    nights: Nights, evidence: dict[str, Json], told: str
+) -> None:
+    """With what it is, what is wanted and what to do; `--anyway` takes it all the same."""
+    finals = {"evidence": "proven", "metric": "val_loss", "choice": {"mean": 0.5, "sd": 0.01, "n": 5}}
+    of = {"meaning": "m", "metric": "val_loss"}
+    champion = nights.promote(replace(choice(horizon=900), evidence=finals, provenance=of))
+    nights.promote(replace(CHALLENGER, evidence=evidence, provenance=of), Alias.CANDIDATE)
+    homes = nights.at().homes
+    with pytest.raises(SettingsError) as refused:
+        candidate_becomes_champion(nights.store, homes, "quick", None, nights.said.append)
+    assert f"is not made the champion: {told}. Wanted is one that is `recommended` or `proven`" in str(refused.value)
+    assert "`lrsweep choose quick` says what would show more" in str(refused.value)
+    assert in_force(nights.store.champions.rows("quick"), "quick", Alias.CHAMPION) == champion
+    found = candidate_becomes_champion(nights.store, homes, "quick", None, nights.said.append, is_anyway=True)
+    assert found.words.startswith("cosine at 0.1")
+
+
 def test_a_challenger_that_waits_is_promoted_once_the_study_says_so(nights: Nights) -> None:
     """It is named night after night; with ``nightly.promote`` it comes into force, and that is a change."""
     with_a_better_challenger(nights)
@@ -428,6 +458,33 @@ def test_one_key_in_two_generations_is_two_nights(nights: Nights) -> None:
     assert night.judgement["charts"][0]["nights"] == 4
 
 
+def test_data_that_changed_under_a_key_are_a_night_of_their_own(nights: Nights) -> None:
+    """The same file and the same key: with other data it trains with seeds of its own and says so, on standard error
+    and in its sentence; each generation is read again as it was."""
+    nights.many("abcd")
+    first, before = nights.night("d"), {row.id for row in nights.store.nights.rows()}
+    facts = nights.facts
+    other_data(nights)
+    other = nights.night("d")
+    assert not other.is_recorded
+    assert (other.generation != first.generation, other.trainings) == (True, 6)
+    assert "night d had begun before with another generation of the study: its data have changed" in other.sentence
+    assert any("its data have changed" in text for text in nights.said)
+    assert len(nights.store.nights.rows()) == len(before) + 1
+    assert nights.night("d") == replace(other, is_recorded=True)
+    nights.facts = facts
+    assert nights.night("d") == first
+    assert nights.begun == []
+
+
+def test_who_reads_a_night_waits_for_nobody(nights: Nights) -> None:
+    """Another process runs the study's next night meanwhile."""
+    first = nights.night("a")
+    lease = nights.store.acquire_lease(night_lease("quick"), "elsewhere:1", seconds=60, is_dead=lambda _: False)
+    assert nights.night("a") == replace(first, is_recorded=True)
+    nights.store.release_lease(lease)
+
+
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
 def test_failed_trainings_fail_the_night_and_are_tried_again(nights: Nights) -> None:
     """Exit code 70 with the reason; what ended is kept, and the same key trains the rest."""
@@ -506,7 +563,6 @@ def test_a_night_that_dies_anywhere_goes_on_with_the_rest(nights: Nights) -> Non
 def test_a_champion_that_the_study_cannot_train_any_more_is_told(nights: Nights) -> None:
     """It was found with a script's own optimizer: exit code 64, with what to do."""
     from lrsweep.records import OptimizerSpec
-    from tests.choices import choice
 
     nights.promote(choice(optimizer=OptimizerSpec("script"), horizon=900))
     run = nights.run("a")

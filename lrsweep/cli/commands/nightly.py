@@ -75,7 +75,8 @@ def nightly_run(
     Nothing trains where nothing has changed. Else a canary does, champion and baseline on a short horizon, and
     challengers where it leaves its limits. A study without a champion runs its sweep.
 
-    Exit code 4: a champion changed, or a workload drifted.
+    Verdicts: `holds`; `undecided`, where there are too few nights to say, or what surrounds them has changed; and with
+    exit code 4 `challenger better` and `workload drifted`.
     """
     from lrsweep.cli.nightly_running import Typed, carry_out
 
@@ -102,7 +103,9 @@ def nightly_history(
     study: Annotated[str | None, typer.Argument(help="A study's name, or its file; by default all of them.")] = None,
     as_json: ObjectOption = False,
 ) -> None:
-    """Tells what nights have come to, the newest last."""
+    """Tells what nights have come to, the newest last: verdict, the champion's canary with its limits, how many
+    trainings, and what had changed around them. Why a study's last night failed stands below.
+    """
     from lrsweep.cli.nightly_drawing import show_history
     from lrsweep.findings.reading import name_of, results
     from lrsweep.nightly.history import known_history
@@ -139,6 +142,12 @@ def nightly_show(
 
 def nightly_promote(
     study: Annotated[str, typer.Argument(help="A study's name, or its file.")],
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Also where its evidence is undecided, or its finals are worse than the champion's."
+        ),
+    ] = False,
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why, for the history.")] = None,
     as_json: ObjectOption = False,
 ) -> None:
@@ -155,7 +164,7 @@ def nightly_promote(
         console.print(escape(text), highlight=False, soft_wrap=True)
 
     with results(settings) as store:
-        found = candidate_becomes_champion(store, make_homes(settings), name_of(study), note, say)
+        found = candidate_becomes_champion(store, make_homes(settings), name_of(study), note, say, is_anyway=anyway)
     if as_json:
         assert found.row.choice is not None
         typer.echo(json.dumps({"name": found.row.name, "row": found.row.id, "choice": json.loads(found.row.choice)}))

@@ -38,6 +38,15 @@ def nightly_install(
     prometheus: Annotated[
         Path | None, typer.Option("--prometheus", metavar="FILE", help="Gauges, as a file that ends in .prom.")
     ] = None,
+    package: Annotated[
+        str | None,
+        typer.Option(
+            "--package",
+            metavar="REQUIREMENT",
+            help="With --github: what pip installs, by default this release from the package index; such as "
+            "'.[nightly]', where the repository is lrsweep's own, or 'lrsweep[nightly] @ git+https://…'.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write the files there; by default they are printed."),
@@ -61,4 +70,5 @@ def nightly_install(
         deadline=deadline or (GITHUB_DEADLINE if github else DEADLINE),
         files={"--summary": summary, "--report": report, "--prometheus": prometheus},
         out=out,
+        package=package,
     )

@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 from shlex import quote
 
-from lrsweep.nightly.installing.job import MARGIN, NAME, SECRETS, TRACKING_URI, Job
+from lrsweep.errors import SettingsError
+from lrsweep.nightly.installing.job import MARGIN, NAME, SECRETS, TRACKING_URI, Job, check_signs
+from lrsweep.redaction import masked
 
 LONGEST = 360
 """minutes after which GitHub's own machines end a job"""
@@ -17,8 +19,15 @@ KEY = f"{NAME}-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}"
 """Of the cache: one for each run, as a cache is never written twice."""
 
 
-def files(job: Job, *, version: str, within: str = ".") -> dict[str, str]:
-    """``within``: the folder of the repository in which it runs. Times are in UTC."""
+def files(job: Job, *, package: str, within: str = ".") -> dict[str, str]:
+    """``package``: what pip installs; ``within``: the folder of the repository in which it runs. Times are in UTC.
+    Raises SettingsError."""
+    check_signs([package])
+    if masked(package) != package:
+        raise SettingsError(
+            f"--package is {masked(package)!r}, without what looks like a secret: no file is to hold one. Leave it "
+            "out, and have a step of yours before it tell git or pip."
+        )
     secrets = "\n".join(f"      {name}: ${{{{ secrets.{name} }}}}" for name in (*SECRETS, TRACKING_URI))
     lines = " ".join(map(quote, ("lrsweep", *job.arguments)))
     folder = "" if within == "." else f"\n        working-directory: {json.dumps(within)}"
@@ -53,7 +62,12 @@ jobs:
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"
-      - run: python -m pip install --quiet 'lrsweep[nightly]=={version}'
+      # What is named has to be where pip looks. Where this release is not: '.[nightly]' if this repository is lrsweep's
+      # own, else 'lrsweep[nightly] @ git+https://HOST/OWNER/lrsweep@COMMIT'. `lrsweep nightly install --github` writes
+      # it with --package.
+      - name: Install lrsweep
+        run: |
+          python -m pip install --quiet {quote(package)}
       # The newest results; a cache that nothing reads for 7 days is gone, and a database is not.
       - uses: actions/cache/restore@v4
         with:

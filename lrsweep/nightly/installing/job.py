@@ -6,7 +6,7 @@ A secret is named by its variable, and comes from a file that the user alone can
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,16 +47,21 @@ class Job:
 
     def __post_init__(self) -> None:
         given = (*self.program, *self.arguments, str(self.folder), self.path, str(self.secrets_file))
-        for text in (*given, *self.environment.values(), self.user):
-            if re.search(r"[\\\x00-\x1f\x7f\x85\u2028\u2029\ufeff]|\$\{\{", text):
-                raise SettingsError(
-                    f"{text!r} has a backslash, a line break or a sign like them, which cron, systemd and GitHub each "
-                    "read in a way of their own. Rename it, or reach it by a link that has none."
-                )
+        check_signs([*given, *self.environment.values(), self.user])
 
     @property
     def words(self) -> tuple[str, ...]:
         return (*self.program, *self.arguments)
+
+
+def check_signs(texts: Iterable[str]) -> None:
+    """Raises SettingsError."""
+    for text in texts:
+        if re.search(r"[\\\x00-\x1f\x7f\x85\u2028\u2029\ufeff]|\$\{\{", text):
+            raise SettingsError(
+                f"{text!r} has a backslash, a line break or a sign like them, which cron, systemd and GitHub each "
+                "read in a way of their own. Rename it, or reach it by a link that has none."
+            )
 
 
 def arguments_of(studies: Sequence[str], deadline: str, files: Mapping[str, Path]) -> tuple[str, ...]:

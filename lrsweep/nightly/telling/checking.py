@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lrsweep.errors import SettingsError
 from lrsweep.files import check_target
-from lrsweep.nightly.telling import notifying, pinging
-from lrsweep.nightly.telling.wanted import STEP_SUMMARY, Wanted
+from lrsweep.nightly.telling import notifying, pinging, prometheus
+from lrsweep.nightly.telling.wanted import PROMETHEUS, STEP_SUMMARY, Wanted
 
 
 def check(wanted: Wanted) -> None:
@@ -25,6 +25,8 @@ def _files(wanted: Wanted) -> Iterator[str]:
     for option, file in wanted.files.items():
         try:
             check_target(file, option)
+            if option == PROMETHEUS:
+                prometheus.check_name(file, option)
         except SettingsError as error:
             yield str(error)
             continue

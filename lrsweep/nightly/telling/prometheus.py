@@ -10,16 +10,27 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lrsweep.errors import SettingsError
 from lrsweep.files import write_whole
 from lrsweep.nightly.outcome import CHANGED, FAILED, NightRun, StudyNight
 from lrsweep.nightly.telling.nights import charts, nights_of
 from lrsweep.selection.nights import NightVerdict
 
+SUFFIX = ".prom"
 GOOD = (0, CHANGED)
 SUCCESS = "lrsweep_night_last_success_timestamp_seconds"
 VERDICTS = (*(each.value for each in NightVerdict), FAILED)
 
 Sample = tuple[Mapping[str, str], float | None]
+
+
+def check_name(file: Path, option: str) -> None:
+    """Raises SettingsError for a file that node_exporter would pass by, and nobody would ever see the gauges of."""
+    if file.suffix != SUFFIX:
+        raise SettingsError(
+            f"{option} is {str(file)!r}; wanted a name that ends in {SUFFIX}, since node_exporter's textfile collector "
+            f"reads no other, such as {file.with_suffix(SUFFIX) if file.name else f'nights{SUFFIX}'}."
+        )
 
 
 def write(file: Path, run: NightRun, history: Mapping[str, Sequence[StudyNight]]) -> None:

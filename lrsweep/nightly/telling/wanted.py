@@ -18,6 +18,7 @@ NOTIFY = "LRSWEEP_NOTIFY"
 NOTIFY_FILE = "LRSWEEP_NOTIFY_FILE"
 PING = "LRSWEEP_PING"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+PROMETHEUS = "--prometheus"
 YEAR, RECENT = 367, 60
 """Nights: those of the page's chart and the one before them; those that say in which state a study was."""
 
@@ -77,7 +78,7 @@ class Wanted:
             "--summary": self.summary,
             "--markdown": self.markdown,
             "--report": self.report,
-            "--prometheus": self.prometheus,
+            PROMETHEUS: self.prometheus,
         }
         return {option: file for option, file in named.items() if file is not None}
 
