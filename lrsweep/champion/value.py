@@ -52,11 +52,19 @@ class ChampionChoice:
     extra: Mapping[str, Json] = field(default_factory=dict)
     """settings of the training beside schedule, rate and optimizer that the study searched"""
     evidence: Mapping[str, Json] = field(default_factory=dict)
-    """what ``lrsweep choose STUDY --json`` said: verdict, n, means, intervals, who else was compared"""
+    """the whole of what ``lrsweep choose STUDY --json`` said: n, means, intervals, who else was compared. Its one word
+    is ``evidence_level``"""
     test: Mapping[str, Json] | None = None
     """what the test set said at promotion, and which read of it that was; None where it was not read"""
     provenance: Mapping[str, Json] = field(default_factory=dict)
     """study, sweep, meaning, generation, workload and its data, versions, device, git commit, time"""
+
+    @property
+    def evidence_level(self) -> str | None:
+        """``proven``, ``recommended`` or ``undecided``, as ``evidence`` of a service's answer; None where the choice
+        does not say it. ``evidence`` here is the whole of it."""
+        found = self.evidence.get("evidence")
+        return found if isinstance(found, str) else None
 
     # ── in a training ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,8 +109,8 @@ class ChampionChoice:
         if self.optimizer.settings:
             optimizer += f" ({', '.join(f'{name} {value:g}' for name, value in self.optimizer.settings.items())})"
         batches = "" if self.batch_size is None else f", batches of {self.batch_size}"
-        verdict = self.evidence.get("evidence")
-        said = f"; {verdict}, n = {self.evidence.get('n', '?')}" if isinstance(verdict, str) else ""
+        level = self.evidence_level
+        said = "" if level is None else f"; {level}, n = {self.evidence.get('n', '?')}"
         return (
             f"<choice {self.name!r}: {self.schedule!r}, peak {self.peak_lr:.4g}, {optimizer}{batches}, "
             f"{self.horizon:,} steps{said}>"

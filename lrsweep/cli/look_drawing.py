@@ -125,6 +125,8 @@ def _request(look: Look) -> list[str]:
     if look.request is None or not _asked(look.standing, look.request):
         return []
     which = "this sweep" if look.request.sweep == look.standing.sweep else f"a new sweep, {look.request.sweep},"
+    if look.request.state == "ending":
+        return [f"ending: {which} is to be cancelled; the next worker (`lrsweep worker`) ends it, or `lrsweep cancel`"]
     how = "waits for a worker (`lrsweep worker`)" if look.request.state == "queued" else "is begun by a worker just now"
     return [f"{look.request.state}: {which} was asked for over HTTP and {how}; `lrsweep cancel` takes it back"]
 

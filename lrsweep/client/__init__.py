@@ -1,7 +1,7 @@
 """A small client of the service (``lrsweep serve``): numpy and the standard library alone.
 
     client = Client("http://127.0.0.1:8000", token="lrs_…")
-    found = client.schedule("digits")              # found.recommended, found.evidence, found.rates
+    found = client.schedule("digits")              # found.recommended, found.evidence_level, found.rates
     found.choice.torch(optimizer, total_steps)     # the same choice that lrsweep.load_choice gives
 
     sweep = client.start("digits", key="2026-11-20")["sweep"]    # a worker drives it

@@ -34,7 +34,9 @@ class Scheduled:
     recommended: str
     """the family"""
     evidence: str | None
-    """``proven``, ``recommended`` or ``undecided``"""
+    """the word of the service's JSON: ``proven``, ``recommended`` or ``undecided``. Of a choice, here and from
+    ``lrsweep.load_choice``, ``evidence`` is the whole of what was shown, and the word is ``evidence_level``: that name
+    means the same on all of them"""
     n: int | None
     """seeds"""
     horizon: int
@@ -45,6 +47,11 @@ class Scheduled:
     """such as that the horizon is not the one that it was found on"""
     choice: ChampionChoice
     """with optimizer, batch size and the whole evidence; ``choice.torch(optimizer, total_steps)`` trains with it"""
+
+    @property
+    def evidence_level(self) -> str | None:
+        """As of the choice that ``lrsweep.load_choice`` gives, so that a program may take the one for the other."""
+        return self.evidence
 
 
 class Client:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -90,6 +90,24 @@ def unexpected(method: str, path: str, error: Exception) -> Refused:
     return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
+def unknown_in_query(strangers: Sequence[str], known: Sequence[str], route: str) -> Refused:
+    """422, with the names that the route knows."""
+    found = [
+        _stranger(f"query.{name}", f"{route} takes no such parameter", name, known) for name in strangers[:NAMES_TOLD]
+    ]
+    return _invalid(found)
+
+
+def _stranger(where: str, what: str, name: str, known: Sequence[str]) -> dict[str, Json]:
+    """Without what it was given: that may be a token which somebody took for a parameter."""
+    wanted = f"wanted are {', '.join(sorted(known))}" if known else "it takes none"
+    return {
+        "where": _short(where),
+        "what": f"{what}; {wanted}.{did_you_mean(name[:LONGEST_GIVEN], known)}",
+        "given": None,
+    }
+
+
 def body_of(refused: Refused) -> bytes:
     problem = {
         "type": "about:blank",
@@ -133,7 +151,7 @@ def handle_problems(app: FastAPI) -> None:
         kind = request.headers.get("content-type", "")
         if any(each.get("loc") == ("body",) for each in error.errors()) and not _is_json(kind):
             return response_of(_another_kind(kind))
-        return response_of(invalid(error.errors()))
+        return response_of(invalid(error.errors(), _route_of(request), _fields_of(request)))
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(LrsweepError, raised)
@@ -178,15 +196,40 @@ def _another_kind(content_type: str) -> Refused:
     )
 
 
-def invalid(errors: Sequence[Any]) -> Refused:
-    """What FastAPI found wrong, each with its place and what was given."""
-    found = [
-        {
-            "where": ".".join(map(str, each.get("loc", ()))),
-            "what": str(each.get("msg", "")),
-            "given": shortened(each["input"])[:LONGEST_GIVEN] if "input" in each else None,
-        }
-        for each in errors[:NAMES_TOLD]
-    ]
-    told = "; ".join(f"{each['where']}: {each['what']}, not {each['given']}" for each in found)
-    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=found)
+def _route_of(request: Request) -> str:
+    return f"{request.method} {request.scope['route'].path}"
+
+
+def _fields_of(request: Request) -> list[str]:
+    """Of the object that the route takes."""
+    given = [each.field_info.annotation for each in request.scope["route"].dependant.body_params]
+    models = [kind for each in given for kind in (each, *get_args(each)) if hasattr(kind, "model_fields")]
+    return [name for model in models for name in model.model_fields]
+
+
+def invalid(errors: Sequence[Any], route: str, fields: Sequence[str]) -> Refused:
+    """What FastAPI found wrong, each with its place and what was given; ``fields`` are those of the object that the
+    route takes."""
+    return _invalid([_wrong(each, route, fields) for each in errors[:NAMES_TOLD]])
+
+
+def _wrong(error: Any, route: str, fields: Sequence[str]) -> dict[str, Json]:
+    place = [str(each) for each in error.get("loc", ())]
+    where = ".".join(place)
+    if error.get("type") == "extra_forbidden":
+        return _stranger(where, f"the object of {route} has no such field", place[-1], fields)
+    given = shortened(error["input"])[:LONGEST_GIVEN] if "input" in error else None
+    return {"where": _short(where), "what": str(error.get("msg", "")), "given": given}
+
+
+def _invalid(found: Sequence[dict[str, Json]]) -> Refused:
+    told = [f"{each['where']}: {each['what']}{_not_given(each['given'])}" for each in found]
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(told), errors=list(found))
+
+
+def _not_given(given: Json) -> str:
+    return "" if given is None else f", not {given}"
+
+
+def _short(where: str) -> str:
+    return where if len(where) <= LONGEST_GIVEN else f"{where[:LONGEST_GIVEN]}…"

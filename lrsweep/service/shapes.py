@@ -37,6 +37,10 @@ STANDING: dict[str, JsonValue] = {
 }
 
 
+REGISTERED: dict[str, JsonValue] = {
+    "at": "2026-11-19T10:12:00+00:00",
+    "hash": "5f2a96a6cf1c1ee4d1b3e6d4f0f1a2a87b6c3f0b3a3c50b7a3b5c0f2e8d9a174",
+}
 QUEUE: dict[str, JsonValue] = {
     "state": "ended",
     "asked_at": "2026-11-20T01:59:58+00:00",
@@ -124,6 +128,7 @@ class StudyAnswer(Answered):
                         {"sweep": STANDING["sweep"], "status": "finished", "began": "2026-11-20T02:00:00+00:00"}
                     ],
                     "is_registered": True,
+                    "registered": REGISTERED,
                     "queued": [],
                 }
             ]
@@ -139,6 +144,8 @@ class StudyAnswer(Answered):
     """the newest first, 100 at most"""
     is_registered: bool
     """whether it may be started here: POST its sweeps"""
+    registered: dict[str, Any] | None = None
+    """when its text was registered, and the SHA-256 of that text, which is what a POST starts"""
     queued: list[dict[str, Any]]
     """what was asked for and is not over"""
 
@@ -246,6 +253,7 @@ class StartAnswer(Answered):
                     "asked_at": QUEUE["asked_at"],
                     "deadline_seconds": 21600,
                     "another": False,
+                    "registered": REGISTERED,
                     "links": {"events": "/v1/sweeps/3fa1c2d4/events"},
                 }
             ]
@@ -260,6 +268,9 @@ class StartAnswer(Answered):
     asked_at: str | None
     deadline_seconds: float | None
     another: bool
+    registered: dict[str, Any] | None = None
+    """when the study's text was registered, and the SHA-256 of that text: what was written into the file later is not
+    started before it is registered again"""
     links: dict[str, str]
 
 

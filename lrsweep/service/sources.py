@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lrsweep.champion.value import ChampionChoice
 from lrsweep.errors import TryAgain
 from lrsweep.findings.choosing import choose_in
-from lrsweep.findings.look import standing_of
+from lrsweep.findings.look import standing_in
 from lrsweep.findings.promoting.value import value_of
 from lrsweep.findings.reading import generation_of
 from lrsweep.records import Json, SweepRow
@@ -29,12 +29,11 @@ def recommended(store: Store, sweep: SweepRow) -> ChampionChoice:
 
 
 def standing(store: Store, sweep: SweepRow) -> Mapping[str, Json]:
-    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
-    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
+    counts = store.extracts.trial_counts(sweep.sweep_id)
     holder = store.holders().get(sweep.study)
     with _while_there(store, sweep):
         is_newest = store.sweeps(sweep.study)[-1].sweep_id == sweep.sweep_id
-        found = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder if is_newest else None)
+        found = standing_in(store, sweep, generation_of(store, sweep), counts, holder if is_newest else None)
         return found.to_json()
 
 

@@ -58,12 +58,13 @@ def started(store: Store, wish: Wish) -> tuple[Mapping[str, Json], bool]:
         course, sweep = settled(store, kept, another=wish.another)
         is_nothing = course is Course.NOTHING
         if sweep is not None and is_nothing and wish.key is None:
-            return _nothing(sweep, wish), False
+            return _nothing(sweep, wish, kept), False
         goes_on = sweep is not None and not course.is_new
         options = {
             **wish.options,
             "course": course.value,
             "generation": kept.generation,
+            "registered": registration(kept),
             "seconds_before": sweep.seconds if sweep and goes_on else 0,
         }
         sweep_id = sweep.sweep_id if sweep and goes_on else new_id()
@@ -73,6 +74,11 @@ def started(store: Store, wish: Wish) -> tuple[Mapping[str, Json], bool]:
             if is_new:
                 return _answer(row), not is_nothing
     raise Refused(HTTPStatus.CONFLICT, f"others start sweeps of study {wish.study!r} at this moment: ask again.")
+
+
+def registration(kept: Registered) -> dict[str, Json]:
+    """Which text of the study's file it was: what is written into the file later is not started."""
+    return {"at": when(kept.at), "hash": kept.text_hash}
 
 
 def settled(store: Store, kept: Registered, *, another: bool) -> tuple[Course, SweepRow | None]:
@@ -173,17 +179,19 @@ def _answer(row: Queued) -> dict[str, Json]:
         "asked_at": when(row.at),
         "deadline_seconds": row.options.get("deadline_seconds"),
         "another": bool(row.options.get("another")),
+        "registered": row.options.get("registered"),
         "links": links_of(row.study, row.sweep_id, has_begun=row.is_answer),
     }
 
 
-def _nothing(sweep: SweepRow, wish: Wish) -> dict[str, Json]:
+def _nothing(sweep: SweepRow, wish: Wish, kept: Registered) -> dict[str, Json]:
     return {
         "study": sweep.study,
         "sweep": sweep.sweep_id,
         "course": Course.NOTHING.value,
         "asked_at": None,
         **wish.options,
+        "registered": registration(kept),
         "links": links_of(sweep.study, sweep.sweep_id),
     }
 

@@ -11,6 +11,7 @@ known to have died. Only who holds the claim's token ends it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,11 @@ class Registered:
     spec: Mapping[str, Json] = field(default_factory=dict)
     id: int = 0
     at: float = 0.0
+
+    @property
+    def text_hash(self) -> str:
+        """What ``sha256sum`` says of the file as it was, where it begins with no byte order mark."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class QueueState(StrEnum):

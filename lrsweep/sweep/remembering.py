@@ -62,6 +62,15 @@ def read_again(kept: Registered) -> Study:
     return parse_study(kept.text, kept.source)
 
 
+def has_changed(kept: Registered) -> bool | None:
+    """Whether the file says something else by now; None where it cannot be read."""
+    try:
+        now = (Path(kept.folder) / kept.source).read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError):
+        return None
+    return now != kept.text
+
+
 def resolved_as_kept(kept: Registered) -> ResolvedStudy:
     """As its workload completed it when it was checked; nothing is loaded that trains."""
     return resolved_from(StudyRow(kept.study, kept.meaning, kept.generation, kept.spec))

@@ -57,6 +57,19 @@ def test_a_sweep_keeps_what_it_decided_and_more_is_merged_in(store: Store, lease
         store.sweep("missing")
 
 
+def test_sweeps_are_counted_by_status_over_all_studies(store: Store, lease: Lease) -> None:
+    """Those that there are, and no status that none has."""
+    assert store.sweep_counts() == {}
+    store.register_study(lease, STUDY)
+    other = store.acquire_lease("faces", "ann", seconds=600)
+    store.register_study(other, replace(STUDY, name="faces"))
+    for number, status in enumerate([None, SweepStatus.FINISHED, SweepStatus.FINISHED]):
+        store.create_sweep(lease, replace(SWEEP, sweep_id=f"sweep-{number}"))
+        store.update_sweep(lease, f"sweep-{number}", status=status)
+    store.create_sweep(other, replace(SWEEP, sweep_id="sweep-9", study="faces"))
+    assert store.sweep_counts() == {SweepStatus.RUNNING: 2, SweepStatus.FINISHED: 2}
+
+
 def test_who_holds_which_study_is_seen_without_taking_anything(store: Store, lease: Lease) -> None:
     """Leases in force alone: one that was given back or has expired holds nothing."""
     store.acquire_lease("faces", "bob", seconds=6000)

@@ -12,15 +12,7 @@ import pytest
 
 from lrsweep.client import Client
 from lrsweep.errors import Unavailable
-from tests.served import PATIENCE, SWEEP, Served, fill, served
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("cut") / "home"
-    fill(f"sqlite:///{home}/results.db")
-    with served(home) as found:
-        yield found
+from tests.served import PATIENCE, SWEEP, Served
 
 
 @pytest.fixture(autouse=True)

@@ -137,12 +137,47 @@ def opened(
     context.close()
 
 
+def unfold(page: Page) -> None:
+    """All that the page has, as somebody opens it by the keyboard."""
+    folded = page.locator("details:not([open]) > summary")
+    while folded.count():
+        folded.first.press("Enter")
+
+
+def test_a_telephone_shows_the_page_on_a_few_screens(browser: Browser, tmp_path: Path) -> None:
+    """Of twenty studies, thirty sweeps and ten nights: what is newest is there at once, the others unfold in place."""
+    url = f"sqlite:///{tmp_path}/home/results.db"
+    fill(url)
+    store = open_store(url)
+    for number in range(17):
+        for sweep in range(1 if number % 2 else 2):
+            begin(store, f"study-{number:02}", f"sweep-{number:02}-{sweep}")
+        promote(store, choice(name=f"study-{number:02}"))
+        if number % 3 == 0:
+            store.queue.add(Queued(f"asked-{number}", f"study-{number:02}", "ci"))
+    for number in range(10):
+        night = store.nights.begin("digits", "g", f"2026-11-{number + 10}", {})
+        sentence = "the champion linear at 0.4 came to 0.0802, within its limits 0.078 to 0.083 of 12 nights"
+        came_to = StudyNight("digits", "g", night.key, "holds", sentence, "next", 0)
+        store.nights.end(night.id, {"format": 1, "night": came_to.to_json()})
+    store.close()
+    with served(tmp_path / "home") as service, opened(browser, service.url, TELEPHONE) as (page, _):
+        assert page.evaluate("document.documentElement.scrollHeight") <= 4.5 * 844
+        assert page.get_by_role("rowheader").count() == 6 + 5 + 5 + 5
+        assert page.locator("#choices").get_by_role("rowheader").first.inner_text() == "study-16"
+        unfold(page)
+        assert page.get_by_role("table", name="15 more studies").get_by_role("rowheader").count() == 15
+        assert page.get_by_role("rowheader").count() == 6 + 18 + 20 + 10
+        assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE
+
+
 @pytest.mark.parametrize("width", [320, TELEPHONE, 768, 1151, DESK])
 def test_nothing_is_wider_than_the_screen_and_nothing_else_is_asked_for(
     browser: Browser, service: Served, width: int
 ) -> None:
     """One request makes the whole page; no cell lies over the edge, however long a name is."""
     with opened(browser, service.url, width) as (page, seen):
+        unfold(page)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         edges = page.evaluate(
             "[...document.querySelectorAll('main *')].filter((each) => each.closest('thead') === null)"
@@ -159,11 +194,12 @@ def test_every_text_can_be_read(browser: Browser, service: Served, width: int, i
     for path in ("/", "/login", "/?cursor=!"):
         with opened(browser, service.url, width, is_dark=is_dark) as (page, seen):
             page.goto(f"{service.url}{path}")
+            unfold(page)
             seen.said.clear()  # that a status is not 200 the browser says itself
             ratio, where = page.evaluate(CONTRAST)
             assert ratio >= 4.5, where
             sizes = page.evaluate(
-                "[...document.querySelectorAll('p, td, th, a, h1, h2, code, caption, button')].map("
+                "[...document.querySelectorAll('p, td, th, a, h1, h2, code, caption, button, summary')].map("
                 "(each) => parseFloat(getComputedStyle(each).fontSize))"
             )
             assert min(sizes) >= 12
@@ -176,7 +212,8 @@ def test_the_keyboard_reaches_every_link_in_order_and_shows_where_it_is(
     """First the way past the head; each with a line around it, on the screen, and a name of its own."""
     with opened(browser, service.url, width) as (page, _):
         wanted = page.evaluate(
-            "[...document.querySelectorAll('a[href], button')].map((each) => each.getAttribute('href'))"
+            "[...document.querySelectorAll('a[href], button, summary')].filter((each) => each.checkVisibility()).map("
+            "(each) => each.getAttribute('href'))"
         )
         walked = []
         for _each in wanted:
@@ -184,6 +221,7 @@ def test_the_keyboard_reaches_every_link_in_order_and_shows_where_it_is(
             walked.append(page.evaluate(WALKED))
         assert [each["href"] for each in walked] == wanted
         assert walked[0]["name"] == "Skip to the content"
+        assert [each["name"] for each in walked if each["tag"] == "summary"] == ["14 more in force", "15 more studies"]
         for each in walked:
             assert each["outline"] >= 2, each
             assert each["isSeen"], each
@@ -207,6 +245,7 @@ def test_the_way_past_the_head_leads_to_the_content(browser: Browser, service: S
 def test_a_table_is_a_table_to_who_hears_it(browser: Browser, service: Served, width: int) -> None:
     """With its caption, its heads and its rows, also where each row is drawn as a block of its own."""
     with opened(browser, service.url, width) as (page, _):
+        unfold(page)
         for caption in ("What is in force", "Where the newest sweep", "Whether the champions", "Sweeps that run"):
             table = page.get_by_role("table", name=caption)
             assert table.count() == 1
@@ -230,7 +269,11 @@ def test_the_page_is_whole_without_scripts(browser: Browser, service: Served) ->
     """It has none."""
     with opened(browser, service.url, scripts=False) as (page, _):
         assert page.locator("script").count() == 0
-        assert page.locator("table").count() == 4
+        assert page.locator("table:visible").count() == 4
+        assert page.locator("svg polyline:visible").count() == 5
+        for folded in page.locator("summary").all():
+            folded.click()
+        assert page.locator("table:visible").count() == 6
         assert page.locator("svg polyline").count() >= 3
 
 
@@ -239,8 +282,8 @@ def test_all_studies_are_reached_page_by_page(browser: Browser, service: Served)
     with opened(browser, service.url) as (page, _):
         names = []
         while True:
-            table = page.get_by_role("table", name="Where the newest sweep")
-            names += table.get_by_role("rowheader").all_inner_texts()
+            unfold(page)
+            names += page.locator("#studies").get_by_role("rowheader").all_inner_texts()
             following = page.get_by_role("link", name="Next studies")
             if following.count() == 0:
                 break
@@ -254,10 +297,12 @@ def test_all_studies_are_reached_page_by_page(browser: Browser, service: Served)
 def test_links_lead_to_the_report_and_to_the_schedule(browser: Browser, service: Served) -> None:
     """Each answers 200."""
     with opened(browser, service.url) as (page, seen):
+        unfold(page)
         page.get_by_role("link", name=f"report of {SWEPT}").click()
         page.get_by_role("heading", name=SWEPT, level=1).wait_for()
         assert page.url.endswith(f"/v1/sweeps/{SWEEP}/report")
         page.go_back()
+        unfold(page)
         answers: list[Response] = []
         page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 (Playwright looks into functions)
         page.get_by_role("link", name=f"{SWEPT} as JSON").click()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lrsweep.cli.prune import delete
+from lrsweep.errors import LeaseHeld, TryAgain
 from lrsweep.records import SweepRow
 from lrsweep.settings import read_settings
 from lrsweep.store import Store, open_store
@@ -36,10 +37,12 @@ def test_what_is_registered_is_listed_and_taken_out(run: Typed, tmp_path: Path) 
     for name in ("digits", "faces"):
         store.queue.register(Registered(name, "/studies", "text", "ann", f"{name}.toml"))
         store.queue.add(Queued(f"of-{name}", name, "a test"))
-    assert run("register", "--list").out.splitlines() == [
+    lines = run("register", "--list").out.splitlines()
+    assert [line.partition(", registered ")[0] for line in lines] == [
         "digits: digits.toml in /studies, by ann",
         "faces: faces.toml in /studies, by ann",
     ]
+    assert all("; the file cannot be read here, and the registered text is what runs" in line for line in lines)
     listed = json.loads(run("register", "--list", "--json").out)["registered"]
     assert [(row["study"], row["folder"], row["who"]) for row in listed] == [
         ("digits", "/studies", "ann"),
@@ -100,6 +103,35 @@ def test_a_study_that_is_deleted_is_registered_and_queued_no_more(tmp_path: Path
     assert said.count("its registration, of quick.toml in /studies: it is started over HTTP no more") == 1
     delete(settings, "faces", None, is_sure=True, say=said.append)
     assert store.queue.registered() == []
+    store.close()
+
+
+def test_a_study_that_is_driven_is_deleted_in_no_part(tmp_path: Path) -> None:
+    """A driver has it, or it has gone on since it was looked at: registration, request and results are as they were."""
+    store = kept(tmp_path)
+    bench = a_bench(only_sgd(trials=2), store)  # it has the lease
+    store.queue.register(Registered("quick", "/studies", "text", "ann", "quick.toml"))
+    store.queue.add(Queued("sweep-1", "quick", "a test"))
+    settings = read_settings({"LRSWEEP_HOME": str(tmp_path)})
+
+    def remains() -> tuple[object, ...]:
+        return store.queue.registered(), store.queue.row("sweep-1"), store.sweeps("quick")
+
+    before = remains()
+    with pytest.raises(LeaseHeld):
+        delete(settings, "quick", None, is_sure=True, say=lambda _: None)
+    assert remains() == before
+
+    def goes_on(sentence: str) -> None:
+        if sentence.startswith("its registration"):  # the last word before the lease is taken
+            store.create_sweep(bench.lease, SweepRow("sweep-2", "quick", bench.study.generation))
+            store.update_sweep(bench.lease, "sweep-1", add_seconds=1.0)
+            store.release_lease(bench.lease)
+
+    with pytest.raises(TryAgain, match="went on meanwhile; nothing was removed"):
+        delete(settings, "quick", None, is_sure=True, say=goes_on)
+    assert remains()[:2] == before[:2]
+    assert [sweep.sweep_id for sweep in store.sweeps("quick")] == ["sweep-1", "sweep-2"]
     store.close()
 
 

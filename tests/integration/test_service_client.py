@@ -81,6 +81,8 @@ def test_a_schedule_is_a_choice_with_its_rates(client: Client) -> None:
     found = client.schedule(PROMOTED)
     assert (found.recommended, found.evidence, found.source, found.n) == ("linear", "recommended", "champion", 3)
     assert found.choice == CHAMPION
+    assert found.evidence_level == found.choice.evidence_level == CHAMPION.evidence_level == found.evidence
+    assert choice(evidence={}).evidence_level is None
     assert found.rates is not None
     np.testing.assert_array_equal(found.rates, CHAMPION.rates())
     assert found.notes == ()

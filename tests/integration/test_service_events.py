@@ -6,35 +6,17 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lrsweep.service.following import MOST_OF_ONE
 from lrsweep.store import Store, open_store
 from lrsweep.sweep.owner import this_owner
-from tests.served import PATIENCE, SWEEP, Served, begin, fill, register, served, until
+from tests.served import PATIENCE, SWEEP, Served, begin, register, served, until
 
 ESTABLISHED = 1
 """TCP's state of a connection that neither side has closed."""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("events") / "home"
-    fill(f"sqlite:///{home}/results.db")
-    with served(home) as found:
-        yield found
-
-
-@pytest.fixture
-def store(service: Served) -> Iterator[Store]:
-    found = open_store(service.database)
-    yield found
-    found.close()
 
 
 def told(body: bytes) -> list[tuple[str, str, Any]]:
@@ -72,14 +54,14 @@ def is_open(connection: socket.socket) -> bool:
     return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
 
 
-def test_a_sweep_that_is_over_is_told_whole_and_the_stream_ends(service: Served, store: Store) -> None:
+def test_a_sweep_that_is_over_is_told_whole_and_the_stream_ends(service: Served, results: Store) -> None:
     """Every line of its history in order, then where it stands; no owner, machine or process is named."""
     answer = service.get(f"/v1/sweeps/{SWEEP}/events")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     events = told(answer.body)
-    history = [event for event in store.events("quick") if event.sweep_id == SWEEP]
+    history = [event for event in results.events("quick") if event.sweep_id == SWEEP]
     assert [kind for _, kind, _ in events] == [*(event.kind for event in history), "state"]
     assert events[-1] == ("", "state", {"state": "finished", "queue": None, "is_over": True})
     numbers = [int(number) for number, _, _ in events[:-1]]
@@ -100,7 +82,7 @@ def test_who_comes_again_hears_what_came_after(service: Served) -> None:
     assert service.get("/v1/sweeps/..%2F..%2Fetc%2Fpasswd/events").status == 404
 
 
-def test_what_happens_is_told_as_it_happens(service: Served, store: Store) -> None:
+def test_what_happens_is_told_as_it_happens(service: Served, results: Store) -> None:
     """From the queue to the end; secrets and folders in what is noted are not told."""
     register(service.database, "live")
     sweep = service.post("/v1/studies/live/sweeps", None).json["sweep"]
@@ -118,13 +100,13 @@ def test_what_happens_is_told_as_it_happens(service: Served, store: Store) -> No
             return True
 
         assert has(b'"state": "queued"')
-        begin(store, "live", sweep)
-        lease = store.acquire_lease("live", this_owner(), seconds=600)
-        store.note(lease, "noted", sweep, {"error": "Traceback\n  x\nOSError: /srv/ann/token.txt password=hunter2"})
+        begin(results, "live", sweep)
+        lease = results.acquire_lease("live", this_owner(), seconds=600)
+        results.note(lease, "noted", sweep, {"error": "Traceback\n  x\nOSError: /srv/ann/token.txt password=hunter2"})
         assert has(b"event: noted")
-        store.queue.cancel(sweep)
+        results.queue.cancel(sweep)
         assert has(b'"queue": "cancelled"')
-        store.release_lease(lease)
+        results.release_lease(lease)
         has(b'"is_over": true')
         has(b"0\r\n\r\n")
     assert b"hunter2" not in body
@@ -132,10 +114,10 @@ def test_what_happens_is_told_as_it_happens(service: Served, store: Store) -> No
     assert b"Traceback" not in body
 
 
-def test_there_are_only_so_many_streams_and_closed_ones_make_room(service: Served, store: Store) -> None:
+def test_there_are_only_so_many_streams_and_closed_ones_make_room(service: Served, results: Store) -> None:
     """One too many is 429 with when to come again; the service answers others all the while."""
-    begin(store, "held", "held-1")
-    lease = store.acquire_lease("held", this_owner(), seconds=600)
+    begin(results, "held", "held-1")
+    lease = results.acquire_lease("held", this_owner(), seconds=600)
     try:
         with ExitStack() as streams:
             for _ in range(MOST_OF_ONE):
@@ -149,16 +131,16 @@ def test_there_are_only_so_many_streams_and_closed_ones_make_room(service: Serve
             assert time.monotonic() - began < PATIENCE / 4
         until(lambda: status(service, "held-1") == 200, "closed streams give their places back")
     finally:
-        store.release_lease(lease)
+        results.release_lease(lease)
 
 
-def test_who_does_not_read_is_let_go(service: Served, store: Store) -> None:
+def test_who_does_not_read_is_let_go(service: Served, results: Store) -> None:
     """A history that fills the socket: the place is free again, and the connection is at its end, what was not read
     too: else those who do not read would take all connections that there are."""
-    begin(store, "long", "long-1")
-    lease = store.acquire_lease("long", this_owner(), seconds=600)
+    begin(results, "long", "long-1")
+    lease = results.acquire_lease("long", this_owner(), seconds=600)
     for _ in range(600):
-        store.note(lease, "noted", "long-1", {"ids": ["0123456789abcdef" * 100] * 10})
+        results.note(lease, "noted", "long-1", {"ids": ["0123456789abcdef" * 100] * 10})
     slow = []
     try:
         for _ in range(MOST_OF_ONE):
@@ -173,16 +155,16 @@ def test_who_does_not_read_is_let_go(service: Served, store: Store) -> None:
     finally:
         for connection in slow:
             connection.close()
-        store.release_lease(lease)
+        results.release_lease(lease)
 
 
 def test_open_streams_end_when_the_service_does(tmp_path: Path) -> None:
     """SIGTERM: within seconds, and in order."""
     home = tmp_path / "home"
     url = f"sqlite:///{home}/results.db"
-    store = open_store(url)
-    begin(store, "held", "held-1")
-    lease = store.acquire_lease("held", this_owner(), seconds=600)
+    results = open_store(url)
+    begin(results, "held", "held-1")
+    lease = results.acquire_lease("held", this_owner(), seconds=600)
     try:
         with served(home) as service, opened(service, "held-1") as stream:
             service.process.send_signal(signal.SIGTERM)
@@ -194,5 +176,5 @@ def test_open_streams_end_when_the_service_does(tmp_path: Path) -> None:
         assert service.process.returncode in (0, -signal.SIGTERM), out + err
         assert "Traceback" not in err
     finally:
-        store.release_lease(lease)
-        store.close()
+        results.release_lease(lease)
+        results.close()

@@ -323,10 +323,56 @@ def test_a_preview_that_cannot_be_is_refused(service: Served, asked: object, tol
     assert told in answer.problem
 
 
+def test_a_field_that_no_question_has_is_refused_with_those_that_it_has(service: Served) -> None:
+    """With the one that was probably meant, and without its value."""
+    answer = service.post("/v1/preview", {"family": "linear", "peak": 0.1, "stepps": "hunter2"})
+    assert answer.status == 422
+    wanted = "wanted are family, metrics, peak_lr, settings, steps."
+    assert f"body.stepps: the object of POST /v1/preview has no such field; {wanted} Did you mean 'steps'?" in (
+        answer.problem
+    )
+    assert [each["where"] for each in answer.json["errors"]] == ["body.peak", "body.stepps"]
+    assert "hunter2" not in answer.body.decode()
+
+
 @pytest.mark.parametrize("text", [b"{", b"\xff", b'{"family": "linear", "peak_lr": NaN}', b"[" * 10_000])
 def test_a_body_that_is_no_json_is_refused(service: Served, text: bytes) -> None:
     """422."""
     assert service.post("/v1/preview", text).status == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (
+            f"/v1/studies/{SWEPT}/schedule?horizn=2000&format=rates",
+            "query.horizn: GET /v1/studies/{name}/schedule takes no such parameter; wanted are format, horizon. "
+            "Did you mean 'horizon'?",
+        ),
+        (
+            "/v1/studies?page=2&limits=3",
+            "query.limits: GET /v1/studies takes no such parameter; wanted are cursor",
+        ),
+        ("/v1/families?token=hunter2", "query.token: GET /v1/families takes no such parameter; it takes none."),
+        ("/metrics?x", "query.x: GET /metrics takes no such parameter; it takes none."),
+    ],
+)
+def test_a_parameter_that_no_route_knows_is_refused_with_those_that_it_knows(
+    service: Served, path: str, told: str
+) -> None:
+    """422, each by its name and without its value, which may be a secret; what looks at health may add its own."""
+    answer = service.get(path)
+    assert answer.status == 422
+    assert told in answer.problem
+    assert answer.json["errors"][-1]["where"] in told
+    assert "hunter2" not in answer.body.decode()
+    assert service.get("/healthz?at=1").status == service.get("/readyz?at=1").status == 200
+
+
+def test_very_many_parameters_are_refused_as_fast_as_one(service: Served) -> None:
+    """Fifty of them are told."""
+    answer = service.get("/v1/studies?" + "&".join(f"x{number}" for number in range(3000)))
+    assert (answer.status, len(answer.json["errors"])) == (422, 50)
 
 
 # ── the service itself ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -341,6 +387,7 @@ def test_it_says_that_it_lives_and_can_answer_and_counts_what_it_does(service: S
     counted = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert int(counted['lrsweep_http_requests_total{method="GET",route="/v1/studies/{name}",status="404"}']) >= 1
     assert counted['lrsweep_in_force{alias="champion"}'] >= "1"
+    assert counted['lrsweep_sweeps{status="finished"}'] == "1"
     assert "nobody-else-asks" not in answer.body.decode()
     many = '/v1/studies/{name}",le="+Inf"}'
     assert any(many in line for line in lines)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lrsweep.champion.history import when
 from lrsweep.records import SweepStatus
 from lrsweep.service.app import WRITERS
 from lrsweep.service.routes.common import MOST_WAITING
@@ -18,22 +18,7 @@ from lrsweep.store.queue import QueueState
 from lrsweep.store.tokens import Scope
 from lrsweep.sweep.owner import this_owner
 from tests.promoted import STUDY
-from tests.served import BEGUN, PROMOTED, SWEEP, SWEPT, Answer, Served, begin, fill, give, register, served, until
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("starting") / "home"
-    fill(f"sqlite:///{home}/results.db")
-    with served(home) as found:
-        yield found
-
-
-@pytest.fixture
-def store(service: Served) -> Iterator[Store]:
-    found = open_store(service.database)
-    yield found
-    found.close()
+from tests.served import BEGUN, PROMOTED, SWEEP, SWEPT, Answer, Served, begin, give, register, served, until
 
 
 def asked(service: Served, name: str, key: str = "", body: object = None, **headers: str) -> Answer:
@@ -42,7 +27,7 @@ def asked(service: Served, name: str, key: str = "", body: object = None, **head
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_a_new_sweep_waits_under_the_id_that_was_told(service: Served, store: Store) -> None:
+def test_a_new_sweep_waits_under_the_id_that_was_told(service: Served, results: Store) -> None:
     """202 and where to follow it; the sweep and its study say that it waits."""
     register(service.database, "first")
     answer = asked(service, "first", "a", {"deadline": "6h"})
@@ -51,6 +36,10 @@ def test_a_new_sweep_waits_under_the_id_that_was_told(service: Served, store: St
     assert answer.headers["location"] == f"/v1/sweeps/{sweep}"
     assert (answer.json["course"], answer.json["deadline_seconds"], answer.json["another"]) == ("first", 21600, False)
 
+    [kept] = results.queue.registered("first")
+    assert answer.json["registered"] == {"at": when(kept.at), "hash": kept.text_hash}
+    assert service.get("/v1/studies/first").json["registered"] == answer.json["registered"]
+
     waiting = service.get(f"/v1/sweeps/{sweep}").json
     assert (waiting["state"], waiting["is_over"], waiting["is_driven"]) == ("queued", False, False)
     assert (waiting["queue"]["state"], waiting["queue"]["attempts"]) == ("queued", 0)
@@ -58,10 +47,10 @@ def test_a_new_sweep_waits_under_the_id_that_was_told(service: Served, store: St
     assert service.get(f"/v1/sweeps/{sweep}/report").status == 404
     study = service.get("/v1/studies/first").json
     assert (study["is_registered"], [each["sweep"] for each in study["queued"]]) == (True, [sweep])
-    assert store.queue.row(sweep).asked_by == "address 127.0.0.1"
+    assert results.queue.row(sweep).asked_by == "address 127.0.0.1"
 
 
-def test_the_same_key_has_the_same_answer_and_starts_nothing_more(service: Served, store: Store) -> None:
+def test_the_same_key_has_the_same_answer_and_starts_nothing_more(service: Served, results: Store) -> None:
     """The same bytes, with 200, also once the sweep is over; with another body the key is refused."""
     register(service.database, "again")
     first = asked(service, "again", "k", {"another": False})
@@ -69,16 +58,18 @@ def test_the_same_key_has_the_same_answer_and_starts_nothing_more(service: Serve
     assert (first.status, second.status) == (202, 200)
     assert second.body == first.body
     assert second.headers["location"] == first.headers["location"]
+    register(service.database, "again", replace(STUDY, seed=STUDY.seed + 1))
+    assert asked(service, "again", "k").body == first.body, "as it was registered then"
     other = asked(service, "again", "k", {"another": True})
     assert other.status == 422
     assert "wanted is a new key" in other.problem
-    store.queue.cancel(first.json["sweep"])
+    results.queue.cancel(first.json["sweep"])
     assert asked(service, "again", "k").body == first.body
-    assert len(store.queue.rows("again")) == 1
+    assert len(results.queue.rows("again")) == 1
     assert asked(service, "again", "l").status == 202
 
 
-def test_a_study_has_one_sweep_at_a_time(service: Served, store: Store) -> None:
+def test_a_study_has_one_sweep_at_a_time(service: Served, results: Store) -> None:
     """409 with the id of the one that waits, that a worker has, or that somebody drives by hand."""
     register(service.database, "one")
     sweep = asked(service, "one", "a").json["sweep"]
@@ -88,15 +79,15 @@ def test_a_study_has_one_sweep_at_a_time(service: Served, store: Store) -> None:
     assert f"POST /v1/sweeps/{sweep}/cancel" in second.problem
 
     register(service.database, "by-hand")
-    begin(store, "by-hand", "mine")
-    lease = store.acquire_lease("by-hand", this_owner(), seconds=60)
+    begin(results, "by-hand", "mine")
+    lease = results.acquire_lease("by-hand", this_owner(), seconds=60)
     refused = asked(service, "by-hand")
     assert (refused.status, refused.json["sweep"]) == (409, "mine")
-    store.release_lease(lease)
+    results.release_lease(lease)
     assert asked(service, "by-hand").json["course"] == "continue"
 
 
-def test_an_unfinished_sweep_goes_on_and_a_finished_one_is_told(service: Served, store: Store) -> None:
+def test_an_unfinished_sweep_goes_on_and_a_finished_one_is_told(service: Served, results: Store) -> None:
     """As ``lrsweep run`` would: continue, nothing, or another where that is asked for."""
     register(service.database, BEGUN)
     goes_on = asked(service, BEGUN)
@@ -107,19 +98,19 @@ def test_an_unfinished_sweep_goes_on_and_a_finished_one_is_told(service: Served,
     over = asked(service, SWEPT)
     assert (over.status, over.json["course"], over.json["sweep"]) == (200, "nothing", SWEEP)
     assert over.headers["location"] == f"/v1/sweeps/{SWEEP}"
-    assert store.queue.rows(SWEPT) == []
+    assert results.queue.rows(SWEPT) == []
     another = asked(service, SWEPT, "l", {"another": True})
     assert (another.status, another.json["course"]) == (202, "another")
     assert another.json["sweep"] != SWEEP
-    store.queue.cancel(another.json["sweep"])
+    results.queue.cancel(another.json["sweep"])
 
     register(service.database, SWEPT, replace(STUDY, name=SWEPT, horizon=STUDY.horizon * 2))
     changed = asked(service, SWEPT)
     assert (changed.status, changed.json["course"]) == (202, "changed")
-    store.queue.cancel(changed.json["sweep"])
+    results.queue.cancel(changed.json["sweep"])
 
 
-def test_a_key_that_was_told_of_a_finished_sweep_starts_nothing_later(service: Served, store: Store) -> None:
+def test_a_key_that_was_told_of_a_finished_sweep_starts_nothing_later(service: Served, results: Store) -> None:
     """The same bytes, with 200, also once the study has changed; with another body 422. The sweep has no request."""
     register(service.database, SWEPT, replace(STUDY, name=SWEPT))
     before = service.get(f"/v1/sweeps/{SWEEP}").json
@@ -131,7 +122,7 @@ def test_a_key_that_was_told_of_a_finished_sweep_starts_nothing_later(service: S
     register(service.database, SWEPT, replace(STUDY, name=SWEPT, horizon=STUDY.horizon * 4))
     again = asked(service, SWEPT, "n")
     assert (again.status, again.body) == (200, first.body)
-    assert [row for row in store.queue.waiting() if row.study == SWEPT] == []
+    assert [row for row in results.queue.waiting() if row.study == SWEPT] == []
     now = service.get(f"/v1/sweeps/{SWEEP}").json
     assert (now["queue"], now["state"], now["is_over"]) == (before["queue"], before["state"], True)
 
@@ -163,13 +154,13 @@ def test_what_is_not_registered_is_not_started(service: Served) -> None:
         (b"{", "body"),
     ],
 )
-def test_nothing_but_a_deadline_and_another_is_taken(service: Served, store: Store, body: object, told: str) -> None:
+def test_nothing_but_a_deadline_and_another_is_taken(service: Served, results: Store, body: object, told: str) -> None:
     """No code, path or command: 422, and nothing is queued."""
     register(service.database, "strict")
     answer = asked(service, "strict", body=body)
     assert answer.status == 422
     assert told in answer.problem
-    assert store.queue.rows("strict") == []
+    assert results.queue.rows("strict") == []
 
 
 @pytest.mark.parametrize("key", ["a" * 201, "two words", "ümlaut".encode().decode("latin-1")])
@@ -194,7 +185,7 @@ def test_a_body_of_another_kind_is_told_which_is_wanted(service: Served) -> None
     assert method.headers["allow"] == "POST"
 
 
-def test_a_page_of_another_origin_starts_nothing(service: Served, store: Store) -> None:
+def test_a_page_of_another_origin_starts_nothing(service: Served, results: Store) -> None:
     """Where no token is needed a browser would start it for whoever made the page; a page of this service's own may."""
     register(service.database, "pages")
     for origin in ("https://evil.example", "null", "", "http://[", "http://127.0.0.1:1"):
@@ -202,7 +193,7 @@ def test_a_page_of_another_origin_starts_nothing(service: Served, store: Store) 
         assert refused.status == 403
         assert "pages start nothing here" in refused.problem
         assert service.post("/v1/sweeps/sweep-2/cancel", None, origin=origin).status == 403
-    assert store.queue.rows("pages") == []
+    assert results.queue.rows("pages") == []
     host, port = service.address
     assert asked(service, "pages", origin=f"http://{host}:{port}").status == 202
 
@@ -219,11 +210,11 @@ def test_of_many_at_once_one_starts_a_sweep(kind: str, tmp_path: Path, request: 
         register(mine, "each")
         same = list(pool.map(lambda _: asked(service, "same", "key"), range(8)))
         each = list(pool.map(lambda number: asked(service, "each", f"key-{number}"), range(8)))
-        store = open_store(mine)
+        results = open_store(mine)
         try:
-            assert [len(store.queue.rows(name)) for name in ("same", "each")] == [1, 1]
+            assert [len(results.queue.rows(name)) for name in ("same", "each")] == [1, 1]
         finally:
-            store.close()
+            results.close()
     assert sorted(answer.status for answer in same) == [200] * 7 + [202]
     assert len({answer.body for answer in same}) == 1
     assert sorted(answer.status for answer in each) == [202] + [409] * 7
@@ -276,53 +267,53 @@ def test_one_that_waits_is_cancelled_at_once(service: Served) -> None:
     assert service.get(f"/v1/sweeps/{sweep}/events", last_event_id="0").status == 204
 
 
-def test_one_that_a_worker_has_gets_the_wish(service: Served, store: Store) -> None:
+def test_one_that_a_worker_has_gets_the_wish(service: Served, results: Store) -> None:
     """Before its sweep is there, and after; asked twice it is the same."""
     register(service.database, "worked")
     sweep = asked(service, "worked").json["sweep"]
-    claim = store.queue.claim(this_owner(), seconds=600)
+    claim = results.queue.claim(this_owner(), seconds=600)
     while claim is not None and claim.sweep_id != sweep:  # what other tests have left
-        store.queue.end(claim, QueueState.ENDED)
-        claim = store.queue.claim(this_owner(), seconds=600)
+        results.queue.end(claim, QueueState.ENDED)
+        claim = results.queue.claim(this_owner(), seconds=600)
     assert claim is not None
     assert service.get(f"/v1/sweeps/{sweep}").json["state"] == "starting"
     for _ in range(2):
         answer = cancelled(service, sweep)
         assert (answer.status, answer.json["state"]) == (202, "claimed")
-    assert store.queue.row(sweep).is_cancelled
+    assert results.queue.row(sweep).is_cancelled
 
-    begin(store, "worked", sweep)
+    begin(results, "worked", sweep)
     assert cancelled(service, sweep).status == 202
-    assert store.sweep(sweep).is_cancelled
-    store.queue.end(claim, QueueState.CANCELLED)
+    assert results.sweep(sweep).is_cancelled
+    results.queue.end(claim, QueueState.CANCELLED)
 
 
-def test_one_that_is_driven_by_hand_or_left_is_ended_too(service: Served, store: Store) -> None:
+def test_one_that_is_driven_by_hand_or_left_is_ended_too(service: Served, results: Store) -> None:
     """Its driver is asked; of one that nobody drives the next worker is."""
-    begin(store, "driven", "driven-1")
-    lease = store.acquire_lease("driven", this_owner(), seconds=60)
+    begin(results, "driven", "driven-1")
+    lease = results.acquire_lease("driven", this_owner(), seconds=60)
     assert cancelled(service, "driven-1").status == 202
-    assert store.sweep("driven-1").is_cancelled
-    assert store.queue.rows("driven") == []
-    store.release_lease(lease)
+    assert results.sweep("driven-1").is_cancelled
+    assert results.queue.rows("driven") == []
+    results.release_lease(lease)
 
-    begin(store, "left", "left-1")
+    begin(results, "left", "left-1")
     assert cancelled(service, "left-1").status == 202
     assert cancelled(service, "left-1").status == 202
-    [row] = store.queue.rows("left")
+    [row] = results.queue.rows("left")
     assert (row.sweep_id, row.is_cancelled, row.state) == ("left-1", True, QueueState.QUEUED)
     assert service.get("/v1/sweeps/left-1").json["is_over"] is False
 
 
-def test_one_that_is_over_is_not_cancelled(service: Served, store: Store) -> None:
+def test_one_that_is_over_is_not_cancelled(service: Served, results: Store) -> None:
     """409; one that nobody knows is 404 with those that there are."""
     over = cancelled(service, SWEEP)
     assert over.status == 409
     assert f"sweep {SWEEP} is finished already" in over.problem
-    begin(store, "gone", "gone-1")
-    lease = store.acquire_lease("gone", this_owner(), seconds=60)
-    store.update_sweep(lease, "gone-1", status=SweepStatus.CANCELLED)
-    store.release_lease(lease)
+    begin(results, "gone", "gone-1")
+    lease = results.acquire_lease("gone", this_owner(), seconds=60)
+    results.update_sweep(lease, "gone-1", status=SweepStatus.CANCELLED)
+    results.release_lease(lease)
     assert cancelled(service, "gone-1").status == 409
     unknown = cancelled(service, "sweep-0")
     assert unknown.status == 404

@@ -229,7 +229,7 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name in ("champions", "nights", "queue"):
+        if name in ("champions", "extracts", "nights", "queue"):
             return Counting(found, self._asked)
         self._asked[name] += 1
         return found
@@ -258,12 +258,12 @@ def test_where_a_sweep_stands_is_found_once_until_something_changes() -> None:
     gathering, counting = Gathering(Sources()), cast(Store, Counting(store, counts))
     for _ in range(3):
         gathering.landing(counting, None)
-    assert counts["trials"] == 1
+    assert counts["trial_counts"] == 1
     lease = store.acquire_lease("digits", this_owner(), seconds=600)
     assert gathering.landing(counting, None).studies[0].state == "running"
     store.note(lease, "rung_dropped", "sweep-1", {})
     gathering.landing(counting, None)
-    assert counts["trials"] == 3
+    assert counts["trial_counts"] == 3
     clock.now += 601  # the driver's lease has run out, which leaves no event
     assert gathering.landing(counting, None).studies[0].state == "unfinished"
 

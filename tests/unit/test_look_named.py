@@ -132,6 +132,11 @@ def test_a_request_is_told_by_every_look(home: Path, run: Typed) -> None:
     shown = run("status", "quick").out
     assert "claimed: this sweep was asked for over HTTP and is begun by a worker just now" in shown
     store.queue.cancel(left.sweep_id)
+    assert "unfinished, ending" in run("list").out
+    assert json.loads(run("status", "quick", "--json").out)["request"]["state"] == "ending"
+    shown = run("status", "quick").out
+    assert "ending: this sweep is to be cancelled; the next worker (`lrsweep worker`) ends it" in shown
+    assert "takes it back" not in shown
     store.close()
     assert run("cancel", "fresh").code == 64
 

@@ -19,7 +19,8 @@ StudyArgument = Annotated[str, typer.Argument(help="A study's name as `lrsweep l
 def list_studies(as_json: ObjectOption = False) -> None:
     """Lists all studies here: the state of the newest sweep of each, its best trial, and who drives or starts it.
 
-    `queued` and `claimed` tell of a sweep that was asked for over HTTP and that nobody drives yet.
+    `queued` and `claimed` tell of a sweep that was asked for over HTTP and that nobody drives yet, `ending` of one that
+    is to be cancelled.
     """
     from lrsweep.cli import look_drawing
     from lrsweep.findings import look

@@ -51,28 +51,27 @@ def token_create(
     as_json: ObjectOption = False,
 ) -> None:
     """Makes a token for the service and shows it this once; what is kept is its hash."""
-    from lrsweep.cli.serving.tokens import create, to_json
-    from lrsweep.settings import make_homes, read_settings
-    from lrsweep.store import open_store
-    from lrsweep.store.probing import probe
+    from lrsweep.cli.new_results import made_results
+    from lrsweep.cli.serving.tokens import create, is_first, to_json
+    from lrsweep.settings import read_settings
     from lrsweep.store.tokens import Scope
 
-    url = make_homes(read_settings(os.environ)).results_url
-    before = probe(url)
-    store = open_store(url)
-    try:
+    def say(sentence: str) -> None:
+        typer.echo(sentence, err=True)
+
+    with made_results(read_settings(os.environ), say) as (_, store):
         row, token = create(store, name, Scope(scope.value))
-    finally:
-        store.close()
-    if not before.is_there:  # a name that was mistyped begins one
-        typer.echo(f"there was no results database at {before.address}: it is new, and has this token alone", err=True)
+        closes = is_first(store, row)
     if as_json:
         typer.echo(json.dumps({**to_json(row), "token": token}))
-        return
-    typer.echo(token)
-    typer.echo(
-        f"the token {name!r} ({row.scope.value}) is shown this once; send it as `Authorization: Bearer …`", err=True
-    )
+    else:
+        typer.echo(token)
+        say(f"the token {name!r} ({row.scope.value}) is shown this once; send it as `Authorization: Bearer …`")
+    if closes:
+        say(
+            "it is the first one of these results: within a second or two a service on them answers to nobody without "
+            "a token, on this machine too, also once all are revoked"
+        )
 
 
 def token_revoke(

@@ -21,17 +21,20 @@ def register(
         str | None,
         typer.Option("--remove", metavar="NAME", help="It may be started over HTTP no more; what waits is cancelled."),
     ] = None,
-    is_list: Annotated[bool, typer.Option("--list", help="Say which studies may be started, and from where.")] = False,
+    is_list: Annotated[
+        bool, typer.Option("--list", help="Say which studies may be started, from where and since when.")
+    ] = False,
     device: DeviceOption = "auto",
     as_json: ObjectOption = False,
 ) -> None:
     """Checks a study and lets it be started over HTTP; `lrsweep run` does it too.
 
-    What is kept is its text and the working folder, which a worker reads again. Trains nothing.
+    What is kept is its text and the working folder, which a worker reads again: what is written into the file later
+    is not started before the file is registered again. Trains nothing.
     """
     import json
 
-    from lrsweep.cli.working.registering import registered, to_json, unregister
+    from lrsweep.cli.working.registering import registered, to_json, told, unregister
     from lrsweep.errors import SettingsError
     from lrsweep.settings import read_settings
 
@@ -46,7 +49,7 @@ def register(
         if as_json:
             typer.echo(json.dumps({"registered": [to_json(row) for row in rows]}))
         for row in [] if as_json else rows:
-            typer.echo(f"{row.study}: {row.source} in {row.folder}, by {row.who or 'somebody'}")
+            typer.echo(told(row))
         if not rows and not as_json:
             typer.echo("no study is registered: `lrsweep register STUDY` lets one be started over HTTP")
     elif study is not None:
@@ -78,13 +81,13 @@ def worker(
     May be killed and started again at any moment, and any number may work side by side: a sweep has one driver. On
     SIGTERM or Ctrl-C the sweep saves what runs and goes back to the queue; then the exit code is 0.
     """
+    from lrsweep.cli.new_results import made_results
     from lrsweep.cli.working.driving import Driving
-    from lrsweep.cli.working.worker import work
+    from lrsweep.cli.working.worker import Leaving, work
     from lrsweep.errors import SettingsError
     from lrsweep.executors.engine_option import EngineOption as Engine
     from lrsweep.executors.executor_option import ExecutorOption as Where
-    from lrsweep.settings import make_homes, read_settings
-    from lrsweep.store import open_store
+    from lrsweep.settings import read_settings
     from lrsweep.study.durations import seconds_of
 
     poll_seconds = seconds_of(poll)
@@ -97,10 +100,7 @@ def worker(
     settings = read_settings(os.environ)
     asked = None if engine is None else Engine.parsed(engine)
     where = settings.executor if executor is None else Where.parsed(executor)
-    homes = make_homes(settings)
-    store = open_store(homes.results_url)
-    try:
+    leaving = Leaving()
+    with made_results(settings, say, leaving.patience) as (homes, store):
         driving = Driving(settings, homes, device, asked, where, say)
-        work(store, driving, once=once, poll_seconds=poll_seconds, say=say)
-    finally:
-        store.close()
+        work(store, driving, leaving, once=once, poll_seconds=poll_seconds, say=say)

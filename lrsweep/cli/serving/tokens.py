@@ -30,6 +30,11 @@ def create(store: Store, name: str, scope: Scope) -> tuple[TokenRow, str]:
         ) from None
 
 
+def is_first(store: Store, row: TokenRow) -> bool:
+    """Whether no other was ever made, revoked ones counted: before it a service on loopback asked for none."""
+    return all(each.id == row.id for each in store.tokens.rows())
+
+
 def revoke(store: Store, name: str) -> TokenRow:
     try:
         return store.tokens.revoke(name)

@@ -13,10 +13,11 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrsweep.cli.cancel import OVER, close_run, end_left
+from lrsweep.cli.working.registering import which_text
 from lrsweep.errors import (
     DeadlinePassed,
     Interrupted,
@@ -34,7 +35,7 @@ from lrsweep.records import SweepRow, SweepStatus
 from lrsweep.redaction import masked
 from lrsweep.settings import Settings
 from lrsweep.store import Store
-from lrsweep.store.queue import Queued, QueueState
+from lrsweep.store.queue import Queued, QueueState, Registered
 from lrsweep.study import Study
 from lrsweep.sweep.homes import Homes, Options
 from lrsweep.sweep.owner import driver_shown, this_owner
@@ -75,6 +76,8 @@ class Driving:
     engine: EngineOption | None
     executor: ExecutorOption
     say: Callable[[str], None]
+    told: dict[str, str] = field(default_factory=dict)
+    """by study, which sweep of which text was said to begin: one that waits and is tried again is not said twice"""
 
     def drive(self, store: Store, claimed: Queued, on_ready: Callable[[Stop], None]) -> Ending:
         """Raises Interrupted where a signal, or the claim's loss, has ended it: then it waits as it is."""
@@ -109,7 +112,8 @@ class Driving:
         if left is not None and left <= 0:
             raise DeadlinePassed("the deadline passed before the budget was used up")
         give_back_own(store, claimed.study)
-        with in_its_folder(store, claimed.study) as study:
+        with in_its_folder(store, claimed.study) as (kept, study):
+            self._tell_text(claimed, kept)
             result = run_sweep(
                 study,
                 self.homes,
@@ -120,6 +124,12 @@ class Driving:
             )
         self._end_others(store, claimed)
         return _ending(result)
+
+    def _tell_text(self, claimed: Queued, kept: Registered) -> None:
+        which = f"{kept.source} in {kept.folder}, {which_text(kept)}"
+        if self.told.get(claimed.study) != f"{claimed.sweep_id} {which}":
+            self.told[claimed.study] = f"{claimed.sweep_id} {which}"
+            self.say(f"{claimed.study}, sweep {claimed.sweep_id}: runs {which}")
 
     def _options(self, study: Study, claimed: Queued, left: float | None) -> Options:
         """The worker's options, else the study's, else the environment's: what was sent names no device or engine."""
@@ -195,7 +205,7 @@ def _ending(result: SweepResult) -> Ending:
 
 
 @contextmanager
-def in_its_folder(store: Store, name: str) -> Iterator[Study]:
+def in_its_folder(store: Store, name: str) -> Iterator[tuple[Registered, Study]]:
     """The study as it was registered, read again in its working folder, which is this process's meanwhile: scripts and
     workloads of one's own are found there, as `lrsweep run` finds them."""
     remedy = "`lrsweep register` it again with its file."
@@ -213,6 +223,6 @@ def in_its_folder(store: Store, name: str) -> Iterator[Study]:
         study = read_again(kept)
         if study.name != name:
             raise SettingsError(f"the text that is registered for {name!r} is of {study.name!r}: {remedy}")
-        yield study
+        yield kept, study
     finally:
         os.chdir(before)

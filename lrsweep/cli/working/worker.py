@@ -20,6 +20,7 @@ from lrsweep.cli.working.driving import Driving, Ending, Over
 from lrsweep.errors import Interrupted, LeaseLost, TryAgain, Unavailable
 from lrsweep.redaction import masked
 from lrsweep.store import Store
+from lrsweep.store.patience import ANSWER_SECONDS
 from lrsweep.store.queue import Queued
 from lrsweep.sweep.owner import LEASE_SECONDS, is_dead, this_owner
 from lrsweep.sweep.stopping import Stop
@@ -69,6 +70,10 @@ class Leaving:
         self.signum = signum
         self._came.set()
         self.end_driver(signum)
+
+    def patience(self, silent_seconds: float) -> bool:
+        """The worker's with a database that accepts and does not answer; its driver has one of its own."""
+        return silent_seconds < (ANSWER_SECONDS if self.signum is None else LEAVING_SECONDS)
 
     def wait(self, seconds: float) -> None:
         """Until a signal has come."""
@@ -196,8 +201,15 @@ class Worker:
         self._is_away = error is not None
 
 
-def work(store: Store, driving: Driving, *, once: bool, poll_seconds: float, say: Callable[[str], None]) -> None:
-    leaving = Leaving()
+def work(
+    store: Store,
+    driving: Driving,
+    leaving: Leaving,
+    *,
+    once: bool,
+    poll_seconds: float,
+    say: Callable[[str], None],
+) -> None:
     with leaving.listening():
         with suppress(BrokenPipeError):
             say("lrsweep worker waits for sweeps that are asked for over HTTP. Ctrl-C stops it.")

@@ -157,7 +157,8 @@ class Gathering:
 
 
 def _waiting(row: Queued) -> Working:
-    return Working(row.study, None, "queued" if row.state is QueueState.QUEUED else "starting", "", row.at)
+    state = "ending" if row.is_cancelled else "queued" if row.state is QueueState.QUEUED else "starting"
+    return Working(row.study, None, state, "", row.at)
 
 
 def _choices(store: Store, name: str) -> list[ChoiceShown]:

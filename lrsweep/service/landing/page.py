@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from lrsweep.champion.history import when
@@ -21,12 +21,17 @@ SECTIONS = (
     ("nights", "Last nights"),
 )
 
+SHOWN = 5
+"""Rows of a table that are there at once, the newest: the others unfold, without a script."""
+SELF_TOLD = ("State", "Schedule", "Rates", "Use it", "Newest sweep", "Pages", "Verdict", "Why")
+"""Columns whose cells need no label where a row is a block of its own."""
+
 
 def landing_page(found: Landing, *, version: str, has_mlflow: bool, is_signed_in: bool) -> bytes:
     keys = [key for key, _ in SECTIONS if found.is_first or key in ("choices", "studies")]
     made = {
         "working": _working(found),
-        "choices": _choices(found.choices),
+        "choices": _choices(found),
         "studies": _studies(found, has_mlflow=has_mlflow),
         "nights": _nights(found.nights),
     }
@@ -97,7 +102,8 @@ def _working(found: Landing) -> Markup:
         return paragraph("Nothing runs or waits. ", code("lrsweep run STUDY.toml"), " begins a sweep.", class_="note")
     beyond = found.working_in_all - len(found.working)
     rows = [_working_row(each) for each in found.working]
-    table = _table("Sweeps that run, then those that wait for a worker", ("Study", "State", "Trials", "Since"), rows)
+    columns = ("Study", "State", "Trials", "Since")
+    table = _table("Sweeps that run, then those that wait for a worker", "sweeps", columns, rows)
     return joined(table, paragraph(f"And {beyond:,} more.", class_="note") if beyond else None)
 
 
@@ -105,7 +111,13 @@ def _working_row(each: Working) -> list[Part]:
     return [_report_link(each.study, each.sweep), each.state, each.trials, _moment(each.since)]
 
 
-def _choices(choices: Sequence[ChoiceShown]) -> Markup:
+def _order(found: Landing) -> str:
+    """Studies come in pages by their names."""
+    return "the newest first" if found.is_first and found.next is None else "the newest of this page first"
+
+
+def _choices(found: Landing) -> Markup:
+    choices = found.choices
     if not choices:
         return paragraph(
             "None of these studies has one. ",
@@ -126,9 +138,10 @@ def _choices(choices: Sequence[ChoiceShown]) -> Markup:
         "Use it",
     )
     return _table(
-        "What is in force: the schedule, how it looks, and how far it is shown",
+        f"What is in force: the schedule, how it looks, and how far it is shown; {_order(found)}",
+        "in force",
         columns,
-        [_choice_row(each) for each in choices],
+        [_choice_row(each) for each in sorted(choices, key=lambda each: -each.at)],
         numbers=("Peak rate", "Steps", "Seeds"),
     )
 
@@ -163,12 +176,13 @@ def _studies(found: Landing, *, has_mlflow: bool) -> Markup:
     if not found.studies:
         return paragraph("There is no further study. ", tag("a", "To the first page", href="/"), class_="note")
     columns = ("Study", "Newest sweep", "Trials", "Best", "Began", "Pages")
-    rows = [_study_row(each, has_mlflow=has_mlflow) for each in found.studies]
+    newest_first = sorted(found.studies, key=lambda each: -(each.began_at or 0.0))
+    rows = [_study_row(each, has_mlflow=has_mlflow) for each in newest_first]
     pages = [
         None if found.is_first else tag("a", "First page", href="/"),
         None if found.next is None else tag("a", "Next studies", href=f"/?cursor={quote(found.next, safe='')}#studies"),
     ]
-    table = _table("Where the newest sweep of each stands", columns, rows)
+    table = _table(f"Where the newest sweep of each stands, {_order(found)}", "studies", columns, rows)
     return joined(table, tag("nav", *pages, aria_label="Pages of studies") if any(pages) else None)
 
 
@@ -188,7 +202,8 @@ def _nights(nights: Sequence[NightShown]) -> Markup:
             "No night so far. ", code("lrsweep nightly run"), " asks whether the champions still hold.", class_="note"
         )
     rows = [[each.study, each.key, _verdict(each), each.sentence] for each in nights]
-    return _table("Whether the champions still hold", ("Study", "Night", "Verdict", "Why"), rows)
+    caption = "Whether the champions still hold, the newest first"
+    return _table(caption, "nights", ("Study", "Night", "Verdict", "Why"), rows)
 
 
 def _verdict(each: NightShown) -> Markup:
@@ -196,16 +211,37 @@ def _verdict(each: NightShown) -> Markup:
     return tag("span", said, class_=f"verdict {_word(each.verdict)}")
 
 
-def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]], numbers: Sequence[str] = ()) -> Markup:
+def _table(
+    caption: str, things: str, columns: Sequence[str], rows: Sequence[Sequence[Part]], numbers: Sequence[str] = ()
+) -> Markup:
+    """The first rows, and the others in a table of their own that unfolds: a telephone shows the whole page on a few
+    screens."""
+    if len(rows) <= SHOWN + 1:
+        return _rows(columns, rows, numbers, tag("caption", caption))
+    more = f"{len(rows) - SHOWN:,} more {things}"
+    return joined(
+        _rows(columns, rows[:SHOWN], numbers, tag("caption", caption)),
+        tag("details", tag("summary", more), _rows(columns, rows[SHOWN:], numbers, None, label=more)),
+    )
+
+
+def _rows(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Part]],
+    numbers: Sequence[str],
+    caption: Markup | None,
+    label: str | None = None,
+) -> Markup:
     """On a telephone each row is a block of its own: that takes away what a table is, so its roles are said."""
     head = [tag("th", name, scope="col", role="columnheader", class_=_kind(name, numbers)) for name in columns]
     body = [tag("tr", *map(_cell, columns, row, [numbers] * len(columns)), role="row") for row in rows]
     return tag(
         "table",
-        tag("caption", caption),
+        caption,
         tag("thead", tag("tr", *head, role="row"), role="rowgroup"),
         tag("tbody", *body, role="rowgroup"),
         role="table",
+        aria_label=label,
     )
 
 
@@ -217,12 +253,17 @@ def _cell(column: str, inner: Part, numbers: Sequence[str]) -> Markup:
         scope="row" if is_first else None,
         role="rowheader" if is_first else "cell",
         data_label=column,
-        class_=" ".join(filter(None, [_kind(column, numbers), "empty" if not inner else None])) or None,
+        class_=" ".join(filter(None, [_kind(column, numbers), "empty" if not inner else None, _self_told(column)]))
+        or None,
     )
 
 
 def _kind(column: str, numbers: Sequence[str]) -> str | None:
     return "number" if column in numbers else None
+
+
+def _self_told(column: str) -> str | None:
+    return ("rates" if column == "Rates" else "told") if column in SELF_TOLD else None
 
 
 def _report_link(name: str, sweep: str | None) -> Part:

@@ -22,7 +22,7 @@ from lrsweep.service.landing.gathering import Gathering
 from lrsweep.service.landing.mlflow import Mlflow
 from lrsweep.service.landing.sessions import Sessions, session_in
 from lrsweep.service.metrics import Requests
-from lrsweep.service.problems import MEDIA_TYPE, Refused, quoted
+from lrsweep.service.problems import MEDIA_TYPE, Refused, quoted, unknown_in_query
 from lrsweep.service.results import Results
 from lrsweep.service.shapes import Problem
 from lrsweep.service.sources import Sources
@@ -76,6 +76,7 @@ def needs(scope: Scope, cost: float = 1.0) -> Any:
     async def check(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]) -> None:
         await admitted(request, None if given is None else given.credentials, scope, cost)
         refuse_unprintable(request.path_params)
+        refuse_unknown_query(request)
 
     check.__doc__ = f"Needs the scope {scope.value}."
     return Depends(check)
@@ -118,6 +119,17 @@ def refuse_unprintable(given: Mapping[str, str]) -> None:
     for each in given.values():
         if any(category(sign) == "Cc" for sign in each):
             raise Refused(HTTPStatus.NOT_FOUND, f"there is nothing named {quoted(each)}: no name has a control sign.")
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """A name that is mistyped would be passed over, and the answer would be of another question. Health is asked
+    without: what looks at it may put a word of its own behind the address."""
+    if not request.scope["query_string"]:
+        return
+    route = request.scope["route"]
+    known = [each.alias for each in route.dependant.query_params]
+    if strangers := [name for name in request.query_params if name not in known]:
+        raise unknown_in_query(strangers, known, f"{request.method} {route.path}")
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -58,7 +58,7 @@ def metrics(request: Request) -> Response:
 def _gauges(parts: Parts) -> Mapping[str, tuple[str, Mapping[str, float]]]:
     store = parts.results.store()
     names = store.study_names()
-    states = Counter(each.status.value for name in names for each in store.sweeps(name))
+    states = {status.value: count for status, count in store.sweep_counts().items()}
     in_force = Counter(alias.value for _, alias in stacks(store.champions.rows()))
     return {
         "lrsweep_info": ("The release.", {labelled(version=parts.version): 1}),

@@ -15,7 +15,7 @@ from lrsweep.service.results import champions_of, refuse_unknown, study_names
 from lrsweep.service.routes.common import needs, parts_of, refusals
 from lrsweep.service.routes.sweeps import standing_of
 from lrsweep.service.shapes import ScheduleAnswer, StudyAnswer, StudyPage
-from lrsweep.service.starting import queue_json
+from lrsweep.service.starting import queue_json, registration
 from lrsweep.store import Store
 from lrsweep.store.champions import Alias, ChampionRow
 from lrsweep.store.tokens import Scope
@@ -46,6 +46,7 @@ def get_study(request: Request, name: str) -> dict[str, Json]:
     refuse_unknown(store, name)
     sweeps = list(reversed(store.sweeps(name)))
     champions = champions_of(store, name)
+    kept = next(iter(store.queue.registered(name)), None)
     return {
         "name": name,
         "standing": standing_of(parts.sources, store, sweeps[0]) if sweeps else None,
@@ -55,7 +56,8 @@ def get_study(request: Request, name: str) -> dict[str, Json]:
             {"sweep": each.sweep_id, "status": each.status.value, "began": when(each.created_at)}
             for each in sweeps[:MOST_SWEEPS]
         ],
-        "is_registered": bool(store.queue.registered(name)),
+        "is_registered": kept is not None,
+        "registered": None if kept is None else registration(kept),
         "queued": [
             {"sweep": row.sweep_id, **queue_json(row)} for row in store.queue.rows(name) if not row.state.is_over
         ],
