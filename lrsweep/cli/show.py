@@ -6,21 +6,22 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from lrsweep.errors import ScheduleError, SettingsError
-from lrsweep.findings.look import Standing, standing_of, state_of, sweep_state
+from lrsweep.findings.extracted import calibrating_in, families_in, leading_rows, told_in
+from lrsweep.findings.look import Standing, standing_in, state_of, sweep_state
 from lrsweep.findings.reading import chosen_sweep, generation_of
 from lrsweep.records import Curve, Json, SweepRow, TrainingRow, TrialRow
-from lrsweep.selection import FamilyStanding, by_family
+from lrsweep.selection import FamilyStanding
 from lrsweep.store.base import Holder, Store
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.owner import is_dead
-from lrsweep.sweep.progress import Best, best_of, heard_in, left_alone
+from lrsweep.sweep.progress import Best, as_best, heard_in, leading, left_alone
 from lrsweep.sweep.stored import known_point, resolved_from
-from lrsweep.sweep.trust import RungTrust, calibrating, rung_trusts
+from lrsweep.sweep.trust import RungTrust, rung_trusts
 
 ID_SHOWN = 8
 MOST_LISTED = 20
@@ -156,20 +157,18 @@ def _study(store: Store, sweep: SweepRow) -> StudyShown:
     """With the rungs' correlations over the generation, as a sweep of it sees them."""
     row = generation_of(store, sweep)
     study = resolved_from(row, sweep)
-    generation = store.trials(sweep.study, generation=sweep.generation)
-    of_generation = store.trainings(sweep.study, generation=sweep.generation)
-    trials = [trial for trial in generation if trial.sweep_id == sweep.sweep_id]
-    trainings = [each for each in of_generation if each.sweep_id == sweep.sweep_id]
     sweeps = [each for each in store.sweeps(sweep.study) if each.generation == sweep.generation]
-    steady = calibrating(generation)
+    counts = {each.sweep_id: store.extracts.trial_counts(each.sweep_id) for each in sweeps}
+    own = counts[sweep.sweep_id]
+    trials, finals = leading_rows(store, sweep, own, study.sense)
     holder = store.holders().get(sweep.study)
     return StudyShown(
-        standing=standing_of(sweep, row, trials, trainings, holder),
+        standing=standing_in(store, sweep, row, own, holder),
         study=study,
-        families=by_family(trials, study.sense),
-        best=_best(trials, trainings, study, store),
-        finals=standings(study, trials, trainings),
-        rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
+        families=families_in(store, sweep, own, study.sense),
+        best=_best(trials, finals, study, store),
+        finals=standings(study, trials, finals),
+        rungs=rung_trusts(study, *calibrating_in(store, sweep.study, counts), OtherRules(study, sweeps)),
         others=_others(store, sweep, holder),
     )
 
@@ -181,7 +180,7 @@ def _others(store: Store, shown: SweepRow, holder: Holder | None) -> list[OtherS
             sweep=each.sweep_id,
             state=sweep_state(each, is_driven=is_driven),
             generation=each.generation,
-            trials=sum(row.is_told and row.origin.counts for row in store.trials(each.study, sweep_id=each.sweep_id)),
+            trials=told_in(store.extracts.trial_counts(each.sweep_id)),
             began_at=each.created_at,
         )
         for each in reversed(store.sweeps(shown.study))
@@ -189,13 +188,15 @@ def _others(store: Store, shown: SweepRow, holder: Holder | None) -> list[OtherS
     ]
 
 
-def _best(
-    trials: Sequence[TrialRow], trainings: Sequence[TrainingRow], study: ResolvedStudy, store: Store
-) -> Best | None:
+def _best(trials: Sequence[TrialRow], finals: Sequence[TrainingRow], study: ResolvedStudy, store: Store) -> Best | None:
     try:
-        return best_of(trials, trainings, study, store)
+        found, final = leading(trials, finals, study)
+        if found is None:
+            return None
+        best = as_best(found, store.trainings(found.study, trial=found.number), study, store)
     except (KeyError, ScheduleError):  # of an earlier release
         return None
+    return replace(best, final=final)
 
 
 def found_training(store: Store, study: str, what: str) -> TrainingRow:
@@ -203,9 +204,8 @@ def found_training(store: Store, study: str, what: str) -> TrainingRow:
 
     Raises SettingsError where there is none; and where there are several, with what tells them apart.
     """
-    rows = store.trainings(study)
     if place := re.fullmatch(r"(\d+):(\d+)", what):
-        of_trial = [row for row in rows if row.trial == int(place[1])]
+        of_trial = store.trainings(study, trial=int(place[1]))
         same = [row for row in of_trial if row.horizon == int(place[2])]
         if len(same) == 1:
             return same[0]
@@ -214,14 +214,14 @@ def found_training(store: Store, study: str, what: str) -> TrainingRow:
         horizons = ", ".join(dict.fromkeys(f"{row.trial}:{row.horizon}" for row in of_trial))
         there = f" There are: {horizons}." if of_trial else f" `lrsweep show {study}` lists the trials."
         raise SettingsError(f"study {study!r} has no training {what!r}.{there}")
-    found = [row for row in rows if row.training_id.startswith(what.lower())]
+    found = store.extracts.trainings_named(study, what.lower())
     if len(found) == 1:
         return found[0]
     if found:
         raise _several(study, found, f"whose id begins with {what!r}")
     raise SettingsError(
         f"study {study!r} has neither a trial nor a training {what!r}; wanted a trial's number, the beginning of a "
-        f"training's id, or TRIAL:HORIZON, such as {_example(rows)}."
+        f"training's id, or TRIAL:HORIZON, such as {_example(store.trainings(study))}."
     )
 
 

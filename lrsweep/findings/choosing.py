@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lrsweep.errors import SettingsError
 from lrsweep.findings.asked import NOTHING, block_of, read_target
 from lrsweep.findings.reading import chosen_sweep, generation_of, is_superseded
-from lrsweep.records import Direction, Losses, Origin, Purpose, Status, SweepStatus, TrainingRow, TrialRow
+from lrsweep.records import (
+    Direction,
+    Json,
+    Losses,
+    Origin,
+    Purpose,
+    Status,
+    SweepRow,
+    SweepStatus,
+    TrainingRow,
+)
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.ranking import cost
 from lrsweep.selection.results import Point, Result
 from lrsweep.selection.targets import Target
+from lrsweep.space import Candidate, peak_lr_name, peak_of
 from lrsweep.store import Store
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
@@ -30,6 +41,9 @@ from lrsweep.sweep.stored import known_point, resolved_from
 
 LOSS_OF_EXAMPLES = "decide_loss"
 """The metric of which the losses of single examples are kept: they are its parts."""
+
+LEADING = 20
+"""Trainings that are looked at for the best of a rung that this release can read."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +88,30 @@ class Studied:
     """whether the newest sweep asks something else: another file than today's goes on with this one"""
 
 
-def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied:
-    """Of the study's newest sweep, or of the one whose id begins so. Raises SettingsError where none of its trainings
-    reached the full horizon."""
+def results_of(store: Store, given: str, sweep_id: str | None = None, *, is_whole: bool = False) -> Studied:
+    """Of the study's newest sweep, or of the one whose id begins so. Where finals decide, of what was searched only
+    what has a part in the choice is read, unless ``is_whole``: a sweep may have 33,000 trials. Raises SettingsError
+    where none of its trainings reached the full horizon."""
     sweep = chosen_sweep(store, given, sweep_id)
     study = resolved_from(generation_of(store, sweep), sweep)
-    trials = {trial.number: trial for trial in store.trials(sweep.study, sweep_id=sweep.sweep_id)}
-    everything = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
-    rows = [row for row in everything if row.horizon == study.horizon]
-    points = _points(study, trials.values())
-    finals = [row for row in rows if row.purpose is Purpose.FINAL]
+    rows = _Rows(store, sweep, study)
+    finals, designed = rows.of(Purpose.FINAL), rows.of(Purpose.FIT)
+    points = rows.points(row.trial for row in (*finals, *designed))
     metric, _ = deciding(study, finals)
     examples = store.example_losses(sweep.sweep_id) if metric == LOSS_OF_EXAMPLES else {}
     found = _results(finals, points, metric, examples)
-    searched = _results([row for row in rows if row.purpose is Purpose.SEARCH], points, study.value_key)
+    has_finals = any(not each.has_diverged for each in found)  # of finals that all diverged no choice is left
+    of_search = rows.beside(points) if has_finals and not is_whole else rows.of(Purpose.SEARCH)
+    points |= rows.points(row.trial for row in of_search if row.trial not in points)
+    searched = _results(of_search, points, study.value_key)
     if not any(each.value is not None for each in (*found, *searched)):
         raise SettingsError(
             f"no training of study {sweep.study!r} has come to a value at {study.horizon} steps yet: `lrsweep status "
             f"{sweep.study}` says where it stands."
         )
-    has_finals = any(not each.has_diverged for each in found)  # of finals that all diverged no choice is left
+    counts = store.extracts.training_counts(sweep.sweep_id)
     race = sweep.settings.get(RACE_KEY, {})
-    baselines = [points[trial.number] for trial in trials.values() if trial.origin is Origin.BASELINE]
+    baselines = rows.baselines()
     return Studied(
         study=sweep.study,
         sweep=sweep.sweep_id,
@@ -106,15 +122,13 @@ def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied
         searched=tuple(searched),
         searched_again=tuple(_results(finals, points, study.value_key)) if has_finals else (),
         # of what was removed one may have been the best
-        picked=()
-        if Removed.of(sweep).trials
-        else tuple(_picked(everything, study, points, metric if has_finals else study.value_key)),
-        rated=tuple(_as_trained(row, points, study.value_key) for row in rows if _is_of_design(row, points)),
+        picked=() if Removed.of(sweep).trials else tuple(rows.picked(metric if has_finals else study.value_key)),
+        rated=tuple(_as_trained(row, points, study.value_key) for row in designed if _is_of_design(row, points)),
         baseline=baselines[-1] if baselines else None,
         searched_metric=study.value_key,
         worth=study.selection.worth,
-        seconds=sum(row.seconds for row in everything),
-        trainings=sum(row.status is not Status.QUEUED or row.seconds > 0 for row in everything),
+        seconds=sum(each.seconds for each in counts),
+        trainings=sum(each.count for each in counts if each.has_run),
         alpha=race.get("alpha", ALPHA),
         looks=race.get("looks", 1),
         # of a finished sweep no look is to come: this one is among those that were planned
@@ -125,36 +139,103 @@ def results_of(store: Store, given: str, sweep_id: str | None = None) -> Studied
     )
 
 
-def _points(study: ResolvedStudy, trials: Iterable[TrialRow]) -> dict[int, Point]:
-    """By a trial's number; without those of an earlier release that name no schedule any more."""
-    found = {}
-    for trial in trials:
-        if (known := known_point(trial.params, study)) is not None:
+class _Rows:
+    """The rows of one sweep that have a part in a choice; of its points those that this release can read."""
+
+    def __init__(self, store: Store, sweep: SweepRow, study: ResolvedStudy) -> None:
+        self._store = store
+        self._sweep = sweep
+        self._study = study
+        self._drawn: dict[int, Mapping[str, Json]] = {}
+        """by number, as far as they were read"""
+
+    def of(self, purpose: Purpose) -> Sequence[TrainingRow]:
+        """All at the full horizon."""
+        return self._trainings(purpose=purpose)
+
+    def points(self, numbers: Iterable[int]) -> dict[int, Point]:
+        wanted = sorted(set(numbers))
+        missing = [number for number in wanted if number not in self._drawn]
+        trials = self._store.extracts.trials(self._sweep.study, missing)
+        self._drawn |= {trial.number: trial.params for trial in trials}
+        return _points(self._study, {number: self._drawn[number] for number in wanted if number in self._drawn})
+
+    def baselines(self) -> list[Point]:
+        """The newest last."""
+        trials = self._store.extracts.trials(self._sweep.study, origin=Origin.BASELINE)
+        points = _points(
+            self._study, {row.number: row.params for row in trials if row.sweep_id == self._sweep.sweep_id}
+        )
+        return [points[number] for number in sorted(points)]
+
+    def beside(self, finalists: Mapping[int, Point]) -> Sequence[TrainingRow]:
+        """Of the search at the full horizon: the best, by whose value the argmin would choose, and what was trained at
+        other peaks of a finalist's point, by which its rates are known."""
+        counts = self._store.extracts.trial_counts(self._sweep.sweep_id)
+        best = {each.best(self._study.sense) for each in counts if each.origin.counts and each.has_value}
+        if len(self.points(best)) < len(best):  # the best that this release can read is another one
+            return self.of(Purpose.SEARCH)
+        families = sorted({point.family for point in finalists.values()})
+        drawn = self._store.extracts.params(self._sweep.sweep_id, families)
+        self._drawn |= drawn
+        kinds = {_kind(drawn[number]) for number in finalists if number in drawn}
+        same = {number for number, params in drawn.items() if _kind(params) in kinds}
+        return self._trainings(purpose=Purpose.SEARCH, trials=best | same)
+
+    def picked(self, metric: str) -> Iterator[Result]:
+        """Of each shorter rung, in each block, the best by the search's metric, at the peak that it was trained at.
+
+        What one training took says little of its cost beside finals, which ran under another load: its steps do.
+        """
+        study = self._study
+        leading = self._store.extracts.leading(
+            *(self._sweep.sweep_id, study.value_key, study.sense), beside=metric, below=study.horizon, places=LEADING
+        )
+        points = self.points(row.trial for row in leading)
+        by_rung: dict[tuple[int, str], list[TrainingRow]] = defaultdict(list)
+        for row in leading:
+            if row.trial in points:
+                by_rung[row.horizon, block_of(row.engine, row.device)].append(row)
+        for of_rung in by_rung.values():
+            best = min(of_rung, key=lambda row: cost(row.metrics[self._study.value_key], self._study.sense))
+            yield replace(_as_trained(best, points, metric), cost=None)
+
+    def _trainings(self, purpose: Purpose, trials: Collection[int] | None = None) -> Sequence[TrainingRow]:
+        sweep = self._sweep
+        return self._store.extracts.trainings(
+            sweep.study, sweep_id=sweep.sweep_id, purpose=purpose, horizon=self._study.horizon, trials=trials
+        )
+
+
+def _points(study: ResolvedStudy, drawn: Mapping[int, Mapping[str, Json]]) -> dict[int, Point]:
+    """By a trial's number; without those of an earlier release that name no schedule any more.
+
+    Of a family without settings hundreds of trials differ by their peaks alone: their schedule is made once.
+    """
+    found: dict[int, Point] = {}
+    made: dict[str, tuple[Candidate, str] | None] = {}
+    for number, params in drawn.items():
+        kind = _kind(params)
+        if kind not in made:
+            point = known_point(params, study)
+            made[kind] = None if point is None else (point, point.schedule.to_json())
+        if (known := made[kind]) is not None:
+            point, schedule = known
             beside = {
-                "trial": trial.number,
-                "optimizer": known.optimizer.name,
-                "optimizer_settings": dict(known.optimizer.settings),
+                "trial": number,
+                "optimizer": point.optimizer.name,
+                "optimizer_settings": dict(point.optimizer.settings),
                 "batch_size": study.facts.batch_size or None,
-                **({"extra": dict(known.extra)} if known.extra else {}),
+                **({"extra": dict(point.extra)} if point.extra else {}),
             }
-            schedule = known.schedule
-            found[trial.number] = Point(schedule.family, schedule.to_json(), known.peak_lr, json.dumps(beside))
+            found[number] = Point(point.schedule.family, schedule, peak_of(params), json.dumps(beside))
     return found
 
 
-def _picked(
-    rows: Iterable[TrainingRow], study: ResolvedStudy, points: Mapping[int, Point], metric: str
-) -> Iterator[Result]:
-    """At the peak that it was trained at. What one training took says little of its cost beside finals, which ran under
-    another load: its steps do."""
-    by_rung: dict[tuple[int, str], list[TrainingRow]] = defaultdict(list)
-    for row in rows:
-        is_whole = row.purpose is Purpose.SEARCH and row.status is Status.COMPLETED and row.trial in points
-        if is_whole and row.horizon < study.horizon and study.value_key in row.metrics and metric in row.metrics:
-            by_rung[row.horizon, block_of(row.engine, row.device)].append(row)
-    for of_rung in by_rung.values():
-        best = min(of_rung, key=lambda row: cost(row.metrics[study.value_key], study.sense))
-        yield replace(_as_trained(best, points, metric), cost=None)
+def _kind(params: Mapping[str, Json]) -> str:
+    """All that was drawn but the peak rate itself."""
+    peaks = {"peak_lr", peak_lr_name(str(params["family"]), str(params.get("optimizer")))}
+    return json.dumps({name: None if name in peaks else params[name] for name in sorted(params)})
 
 
 def _is_of_design(row: TrainingRow, points: Mapping[int, Point]) -> bool:

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from lrsweep.findings.extracted import ends_of, leading_rows, told_in
 from lrsweep.findings.reading import Request, chosen_sweep, generation_of, newest_sweeps, requests
 from lrsweep.records import Json, Purpose, Status, StudyRow, SweepRow, SweepStatus, TrainingRow, TrialRow, TrialState
-from lrsweep.selection import Ends, best_trial, by_family
+from lrsweep.selection import Ends, best_trial
 from lrsweep.store.base import Event, Holder, Store
+from lrsweep.store.extracts import TrialCount
 from lrsweep.study import BUDGETS, TIMED
 from lrsweep.sweep.finals import Finalist
 from lrsweep.sweep.owner import driver_shown, is_dead
@@ -108,12 +110,8 @@ def list_studies(store: Store) -> list[Standing]:
     """The study with the newest sweep first."""
     holders = store.holders()
     return [
-        standing_of(
-            sweep,
-            generation_of(store, sweep),
-            store.trials(name, sweep_id=sweep.sweep_id),
-            store.trainings(name, sweep_id=sweep.sweep_id),
-            holders.get(name),
+        standing_in(
+            store, sweep, generation_of(store, sweep), store.extracts.trial_counts(sweep.sweep_id), holders.get(name)
         )
         for name, sweep in newest_sweeps(store).items()
     ]
@@ -122,23 +120,23 @@ def list_studies(store: Store) -> list[Standing]:
 def look_at(store: Store, given: str | None) -> Look:
     sweep = chosen_sweep(store, given)
     holder = store.holders().get(sweep.study)
-    trials = store.trials(sweep.study, sweep_id=sweep.sweep_id)
-    trainings = store.trainings(sweep.study, sweep_id=sweep.sweep_id)
-    standing = standing_of(sweep, generation_of(store, sweep), trials, trainings, holder)
+    study = generation_of(store, sweep)
+    counts = store.extracts.trial_counts(sweep.sweep_id)
+    trainings = store.extracts.training_counts(sweep.sweep_id)
+    standing = standing_in(store, sweep, study, counts, holder)
     since = None if standing.driver is None else _taken_over_at(store, sweep.study)
-    spec = generation_of(store, sweep).spec
-    left = max(0, (_trials_expected(spec) or 0) - standing.trials_told)
+    left = max(0, (_trials_expected(study.spec) or 0) - standing.trials_told)
     return Look(
         standing=standing,
         generation=sweep.generation,
         since=since,
-        trials_running=sum(not trial.is_told for trial in trials),
-        trials_ended=Ends.of(by_family(trials)),
-        trainings=_counted([row.status.value for row in trainings], list(Status)),
-        purposes=_counted([row.purpose.value for row in trainings], ()),
+        trials_running=sum(each.count for each in counts if each.state is TrialState.RUNNING),
+        trials_ended=ends_of(counts),
+        trainings=_counted([(each.status.value, each.count) for each in trainings], list(Status)),
+        purposes=_counted([(each.purpose.value, each.count) for each in trainings], ()),
         pace=None if since is None else pace_of(_ends(store, sweep.study), sweep.sweep_id, since, trials_left=left),
-        not_mirrored=len(store.unmirrored(sweep.sweep_id)),
-        failure=_last_failure(trainings),
+        not_mirrored=store.extracts.unmirrored(sweep.sweep_id),
+        failure=_failure(store.extracts.last_failed(sweep.sweep_id)),
         events=store.last_events(sweep.study, EVENTS_SHOWN),
         request=requests(store).get(sweep.study),
     )
@@ -152,16 +150,37 @@ def standing_of(
     holder: Holder | None,
     is_dead: Callable[[str], bool] = is_dead,
 ) -> Standing:
-    """A lease whose process is known to have died is nobody's: it only has not expired yet."""
+    """Of all rows of the sweep, for who has read them anyway. A lease whose process is known to have died is nobody's:
+    it only has not expired yet."""
     own = [trial for trial in trials if trial.origin.counts]
-    best, final = _leading(sweep, study, trials, trainings)
+    told = sum(trial.is_told for trial in own)
+    return _standing(sweep, study, told, _leading(sweep, study, trials, trainings), holder, is_dead)
+
+
+def standing_in(
+    store: Store, sweep: SweepRow, study: StudyRow, counts: Sequence[TrialCount], holder: Holder | None
+) -> Standing:
+    """The same out of the counts of its trials: however many rows it has, a few are read."""
+    trials, finals = leading_rows(store, sweep, counts, sense_of(study))
+    return _standing(sweep, study, told_in(counts), _leading(sweep, study, trials, finals), holder, is_dead)
+
+
+def _standing(
+    sweep: SweepRow,
+    study: StudyRow,
+    told: int,
+    leading: tuple[TrialRow | None, Finalist | None],
+    holder: Holder | None,
+    is_dead: Callable[[str], bool],
+) -> Standing:
+    best, final = leading
     driver = None if holder is None or is_dead(holder.owner) else holder.owner
     return Standing(
         study=sweep.study,
         sweep=sweep.sweep_id,
         state=sweep_state(sweep, is_driven=driver is not None),
         driver=None if driver is None else driver_shown(driver),
-        trials_told=sum(trial.is_told for trial in own),
+        trials_told=told,
         trials_wanted=trials_wanted(study.spec),
         best=None if best is None else best.value,
         family=None if best is None else str(best.params["family"]),
@@ -232,17 +251,15 @@ def _is(event: Event, kind: str, sweep_id: str, since: float) -> bool:
     return event.kind == kind and event.sweep_id == sweep_id and event.at >= since
 
 
-def _counted(values: Sequence[str], order: Sequence[str]) -> dict[str, int]:
-    counts = Counter(values)
-    return {value: counts[value] for value in [*order, *sorted(counts)] if counts[value]}
+def _counted(counts: Sequence[tuple[str, int]], order: Sequence[str]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for value, count in counts:
+        sums[value] += count
+    return {value: sums[value] for value in [*order, *sorted(sums)] if sums[value]}
 
 
-def _last_failure(trainings: Sequence[TrainingRow]) -> Failure | None:
-    failed = [row for row in trainings if row.status is Status.FAILED]
-    if not failed:
-        return None
-    last = max(failed, key=lambda row: (row.started_at or 0.0, row.trial))
-    return Failure(last.trial, last.training_id, last_line(last.error))
+def _failure(last: TrainingRow | None) -> Failure | None:
+    return None if last is None else Failure(last.trial, last.training_id, last_line(last.error))
 
 
 def state_of(stored: str, value: float | None) -> str:

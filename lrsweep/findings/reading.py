@@ -13,6 +13,7 @@ from lrsweep.records import Json, StudyRow, SweepRow
 from lrsweep.settings import Settings, results_url
 from lrsweep.store import Store, open_store
 from lrsweep.store.probing import probe
+from lrsweep.store.queue import Queued
 from lrsweep.sweep.owner import driver_shown, is_dead
 
 
@@ -53,7 +54,7 @@ class Request:
     study: str
     sweep: str
     state: str
-    """``queued``, or ``claimed`` by a worker"""
+    """``queued``, or ``claimed`` by a worker; ``ending`` where all that is wanted is its end"""
 
     def to_json(self) -> dict[str, Json]:
         return {"study": self.study, "sweep": self.sweep, "state": self.state}
@@ -61,7 +62,12 @@ class Request:
 
 def requests(store: Store) -> Mapping[str, Request]:
     """By study, which has one at most."""
-    return {row.study: Request(row.study, row.sweep_id, row.state.value) for row in store.queue.waiting()}
+    return {row.study: Request(row.study, row.sweep_id, _state(row)) for row in store.queue.waiting()}
+
+
+def _state(row: Queued) -> str:
+    """One that carries the wish to be cancelled begins nothing: who claims it ends the sweep."""
+    return "ending" if row.is_cancelled else row.state.value
 
 
 def without_sweep(store: Store) -> Mapping[str, str | None]:

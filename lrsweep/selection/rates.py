@@ -73,7 +73,7 @@ def rates_within(
 
 def shared(results: Sequence[Result], chosen: Point) -> list[Result]:
     """Those of the chosen point's schedule, by the seeds with which it has ended at each of its rates."""
-    own = [each for each in results if each.point.peak_lr is not None and _kind(each.point) == _kind(chosen)]
+    own = [each for each in results if each.point.peak_lr is not None and _is_of_kind(each.point, chosen)]
     seeds = [{each.seed for each in own if each.point.peak_lr == rate} for rate in {each.point.peak_lr for each in own}]
     everywhere = set.intersection(*seeds) if seeds else set()
     return [each for each in own if each.seed in everywhere]
@@ -91,13 +91,18 @@ def _costs_by_rate(results: Sequence[Result], chosen: Point, direction: Directio
     """Mean costs; infinite where a seed diverged."""
     found: dict[float, list[float]] = defaultdict(list)
     for each in results:
-        if each.point.peak_lr is not None and _kind(each.point) == _kind(chosen):
+        if each.point.peak_lr is not None and _is_of_kind(each.point, chosen):
             is_value = each.value is not None and not each.has_diverged
             found[each.point.peak_lr].append(cost(each.value or 0.0, direction) if is_value else math.inf)
     return {rate: math.fsum(costs) / len(costs) for rate, costs in found.items()}
 
 
-def _kind(point: Point) -> tuple[str, str, str]:
-    """All but the rate; of a study's trials, each of which has a number, without that."""
-    beside = json.loads(point.beside) if point.beside else {}
-    return point.family, point.schedule, json.dumps({name: each for name, each in beside.items() if name != "trial"})
+def _is_of_kind(point: Point, chosen: Point) -> bool:
+    """Whether all but the rate is the same; of a study's trials, each of which has a number, without that."""
+    if (point.family, point.schedule) != (chosen.family, chosen.schedule):
+        return False
+    return _beside(point.beside) == _beside(chosen.beside)
+
+
+def _beside(text: str | None) -> dict[str, Json]:
+    return {name: each for name, each in json.loads(text or "{}").items() if name != "trial"}

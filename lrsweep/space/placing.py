@@ -7,8 +7,7 @@ The baseline may lie beside the space. Then it has ``family``, ``optimizer``, ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from optuna.distributions import BaseDistribution
+from typing import TYPE_CHECKING
 
 from lrsweep.records import Json, OptimizerSpec
 from lrsweep.schedules import family
@@ -25,6 +24,9 @@ from lrsweep.space.points import (
 )
 from lrsweep.study import ResolvedStudy
 from lrsweep.study.extra import is_searched
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 def params_of(point: Candidate, study: ResolvedStudy) -> dict[str, Json] | None:

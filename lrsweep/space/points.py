@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-    json_to_distribution,
-)
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING
 
 from lrsweep.records import Json, OptimizerSpec
 from lrsweep.schedules import Options, Schedule, Search, schedule, schedule_from_json
 from lrsweep.study import ResolvedStudy, mode_of
 from lrsweep.study.extra import Choices, is_searched
+
+if TYPE_CHECKING:  # a look at results reads points and draws none: it does not wait for Optuna, 0.1 s
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 SCHEDULE = "schedule"
 """The parameter that only a point beside the space has: its whole schedule as JSON."""
@@ -47,6 +42,8 @@ def suggest(trial: optuna.Trial, study: ResolvedStudy) -> None:
 
 def distributions_of(study: ResolvedStudy, family_name: str, optimizer: str) -> dict[str, BaseDistribution]:
     """What is drawn once family and optimizer are known, in the order in which it is drawn."""
+    from optuna.distributions import FloatDistribution
+
     space = study.space
     low, high = space.peak_lr[optimizer]
     found: dict[str, BaseDistribution] = {
@@ -63,6 +60,8 @@ def distributions_of(study: ResolvedStudy, family_name: str, optimizer: str) -> 
 
 
 def distribution(search: Search | Options | Choices) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     if isinstance(search, Options):
         return CategoricalDistribution(search.names)
     if isinstance(search, Choices):
@@ -73,6 +72,8 @@ def distribution(search: Search | Options | Choices) -> BaseDistribution:
 
 
 def draw(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Json:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     match distribution:
         case CategoricalDistribution(choices=choices):
             return trial.suggest_categorical(name, choices)
@@ -139,6 +140,8 @@ def fits(params: Mapping[str, Json], study: ResolvedStudy) -> bool:
 
 def contains(distribution: BaseDistribution, value: Json) -> bool:
     """Whether it could have been drawn. Both ends of a range belong to it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     match distribution:
         case CategoricalDistribution(choices=choices):
             return any(type(each) is type(value) and each == value for each in choices)
@@ -151,6 +154,8 @@ def contains(distribution: BaseDistribution, value: Json) -> bool:
 
 def all_distributions(study: ResolvedStudy, family_name: str, optimizer: str) -> dict[str, BaseDistribution]:
     """With family and optimizer: what a trial of this point has in Optuna."""
+    from optuna.distributions import CategoricalDistribution
+
     return {
         "family": CategoricalDistribution(study.space.families),
         "optimizer": CategoricalDistribution(study.space.optimizers),
@@ -178,8 +183,12 @@ def extra_name(name: str) -> str:
 
 
 def distributions_to_json(distributions: Mapping[str, BaseDistribution]) -> dict[str, Json]:
+    from optuna.distributions import distribution_to_json
+
     return {name: json.loads(distribution_to_json(each)) for name, each in distributions.items()}
 
 
 def distributions_from_json(stored: Mapping[str, Json]) -> dict[str, BaseDistribution]:
+    from optuna.distributions import json_to_distribution
+
     return {name: json_to_distribution(json.dumps(each)) for name, each in stored.items()}

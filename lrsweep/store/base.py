@@ -33,6 +33,7 @@ from lrsweep.records import (
     TrialState,
 )
 from lrsweep.store.champions import Champions
+from lrsweep.store.extracts import Extracts
 from lrsweep.store.nights import Nights
 from lrsweep.store.queue import Queue
 from lrsweep.store.tokens import Tokens
@@ -84,6 +85,10 @@ class Store(Protocol):
     @property
     def champions(self) -> Champions:
         """Who was promoted, and what the test sets were read for."""
+
+    @property
+    def extracts(self) -> Extracts:
+        """What a look needs of many rows, without reading each."""
 
     @property
     def nights(self) -> Nights:
@@ -154,6 +159,9 @@ class Store(Protocol):
 
     def sweep(self, sweep_id: str) -> SweepRow:
         """Raises KeyError when there is none."""
+
+    def sweep_counts(self) -> Mapping[SweepStatus, int]:
+        """Of all studies, by status, those that have any: one query, whatever there is."""
 
     def ask_to_cancel(self, sweep_id: str) -> SweepRow:
         """Marks a sweep that is neither finished nor cancelled; its driver, which holds the lease, obeys.

@@ -6,6 +6,7 @@ import copy
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,10 +30,11 @@ from lrsweep.store import rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_memory import MemoryChampions
+from lrsweep.store.extracts_memory import MemoryExtracts
 from lrsweep.store.nights_memory import MemoryNights
 from lrsweep.store.queue_memory import MemoryQueue
 from lrsweep.store.rules import Holding
-from lrsweep.store.tables_memory import Tables, Writing, add, known, matches, next_number
+from lrsweep.store.tables_memory import Tables, Writing, add, curve_steps, known, matches, next_number
 from lrsweep.store.tokens_memory import MemoryTokens
 
 
@@ -44,6 +46,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._tables = Tables()
         self.champions = MemoryChampions(clock)
+        self.extracts = MemoryExtracts(self._read)
         self.nights = MemoryNights(clock)
         self.queue = MemoryQueue(clock)
         self.tokens = MemoryTokens(clock)
@@ -134,6 +137,9 @@ class MemoryStore:
 
     def sweeps(self, study: str) -> Sequence[SweepRow]:
         return [copy.deepcopy(row) for row in self._read().sweeps.values() if row.study == study]
+
+    def sweep_counts(self) -> Mapping[SweepStatus, int]:
+        return Counter(row.status for row in self._read().sweeps.values())
 
     def sweep(self, sweep_id: str) -> SweepRow:
         return copy.deepcopy(known(self._read().sweeps, "sweep", sweep_id))
@@ -307,7 +313,7 @@ class MemoryStore:
     # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
     def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
         tables = self._read()
-        steps = {key: Curve.from_bytes(data).steps for key, data in tables.curves.items()}
+        steps = curve_steps(tables)
         rows = [
             row
             for row in tables.trainings.values()

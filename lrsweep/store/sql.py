@@ -32,13 +32,14 @@ from lrsweep.store import models, rules
 from lrsweep.store.base import Event, Holder, Lease, TrialEnd
 from lrsweep.store.champions import is_of_a_study
 from lrsweep.store.champions_sql import SqlChampions
+from lrsweep.store.extracts_sql import ORDER, SqlExtracts, unmirrored
 from lrsweep.store.faults import while_open
 from lrsweep.store.nights_sql import SqlNights
 from lrsweep.store.queue_sql import SqlQueue
 from lrsweep.store.removal import next_number, remove_trials
 from lrsweep.store.rules import Holding
 from lrsweep.store.tokens_sql import SqlTokens
-from lrsweep.store.transactions import Row, Writing, clock, select, writing
+from lrsweep.store.transactions import Row, Writing, clock, rows, select, writing
 
 
 class SqlStore:
@@ -48,6 +49,7 @@ class SqlStore:
         self._engine = engine
         self._writer = writing(engine)
         self.champions = SqlChampions(engine)
+        self.extracts = SqlExtracts(engine)
         self.nights = SqlNights(engine)
         self.queue = SqlQueue(engine)
         self.tokens = SqlTokens(engine)
@@ -133,6 +135,12 @@ class SqlStore:
     def sweeps(self, study: str) -> Sequence[SweepRow]:
         return self._rows(SweepRow, select(SweepRow, models.sweep).filter_by(study=study).order_by(models.sweep.c.id))
 
+    def sweep_counts(self) -> Mapping[SweepStatus, int]:
+        c = models.sweep.c
+        with self._transaction(self._engine) as connection:
+            found = connection.execute(sa.select(c.status, sa.func.count()).group_by(c.status))
+            return {SweepStatus(status): count for status, count in found}
+
     def sweep(self, sweep_id: str) -> SweepRow:
         rows = self._rows(SweepRow, select(SweepRow, models.sweep).filter_by(sweep_id=sweep_id))
         if not rows:
@@ -196,7 +204,7 @@ class SqlStore:
         c = models.training.c
         if trial is not None:
             query = query.where(c.trial == trial)
-        return self._rows(TrainingRow, query.order_by(c.trial, c.rung, c.rate_scale.desc(), c.seed, c.training_id))
+        return self._rows(TrainingRow, query.order_by(*ORDER))
 
     def training(self, training_id: str) -> TrainingRow:
         rows = self._rows(TrainingRow, select(TrainingRow, models.training).filter_by(training_id=training_id))
@@ -307,15 +315,8 @@ class SqlStore:
 
     # ── mirrors ──────────────────────────────────────────────────────────────────────────────────────────────────
     def unmirrored(self, sweep_id: str) -> Sequence[TrainingRow]:
-        c, curve = models.training.c, models.curve.c  # the same conditions as rules.is_unmirrored, on rows
-        has_outcome = c.status.in_([status for status in Status if status.is_outcome])
-        lacks_steps = (curve.attempt != c.mirrored_attempt) | (curve.steps > c.mirrored_steps)
-        query = (
-            select(TrainingRow, models.training)
-            .outerjoin(models.curve, curve.training_id == c.training_id)
-            .where(c.sweep_id == sweep_id, models.UNMIRRORED, has_outcome | lacks_steps)
-            .order_by(c.started_at, c.trial, c.rung)
-        )
+        c = models.training.c
+        query = unmirrored(select(TrainingRow, models.training), sweep_id).order_by(c.started_at, c.trial, c.rung)
         return self._rows(TrainingRow, query)
 
     def mark_mirrored(
@@ -371,7 +372,7 @@ class SqlStore:
 
     def _rows(self, kind: type[Row], query: sa.Select[Any]) -> Sequence[Row]:
         with self._transaction(self._engine) as connection:
-            return [kind(**row) for row in connection.execute(query).mappings()]
+            return rows(connection, kind, query)
 
 
 def _of_sweeps(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from lrsweep.records import Json, StudyRow, SweepRow, TrainingRow, TrialRow
+from lrsweep.records import Curve, Json, StudyRow, SweepRow, TrainingRow, TrialRow
 from lrsweep.store import rules
 from lrsweep.store.base import Event, Lease
 from lrsweep.store.rules import Holding
@@ -57,6 +57,11 @@ class Writing:
 def next_number(tables: Tables, study: str) -> int:
     present = max((number + 1 for name, number in tables.trials if name == study), default=0)
     return max(present, tables.numbers.get(study, 0))
+
+
+def curve_steps(tables: Tables) -> Mapping[str, int]:
+    """Of the committed curves, by training."""
+    return {key: Curve.from_bytes(data).steps for key, data in tables.curves.items()}
 
 
 def add(table: dict[Key, Row], key: Key, row: Row) -> None:

@@ -174,7 +174,17 @@ def calibrates(trial: TrialRow) -> bool:
     if trial.origin is Origin.BASELINE:
         return True
     turn, place = divmod(trial.number, CALIBRATION_EVERY)
-    return place == int(stable_hash(["calibration", trial.study, turn]), 16) % CALIBRATION_EVERY
+    return place == _drawn(trial.study, turn)
+
+
+def calibrating_numbers(study: str, last: int) -> list[int]:
+    """The numbers that were drawn, up to the last or a few beyond."""
+    turns = range(last // CALIBRATION_EVERY + 1)
+    return [turn * CALIBRATION_EVERY + _drawn(study, turn) for turn in turns]
+
+
+def _drawn(study: str, turn: int) -> int:
+    return int(stable_hash(["calibration", study, turn]), 16) % CALIBRATION_EVERY
 
 
 def is_behind_anywhere(trial: TrialRow, trainings: Sequence[TrainingRow], reached: Reached) -> bool:

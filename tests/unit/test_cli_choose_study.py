@@ -6,9 +6,8 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -17,7 +16,7 @@ from lrsweep.cli.choosing.drawing import show_choice
 from lrsweep.errors import SettingsError
 from lrsweep.findings.choosing import choose_in, results_of
 from lrsweep.records import Outcome, Purpose, Status, SweepStatus, TrainingPlan, TrainingRow
-from lrsweep.store import Store, open_store
+from lrsweep.store import open_store
 from lrsweep.study import SelectionSpec
 from lrsweep.sweep.finals import fresh_seeds
 from lrsweep.sweep.race import RACE_KEY
@@ -210,32 +209,14 @@ def test_a_study_without_finals_has_the_searchs_single_seeds() -> None:
 def test_finals_that_another_engine_trained_are_another_block() -> None:
     """The larger one is compared; the others are counted by engine and kind of device."""
     bench = a_driven_bench(STUDY, noisy)
-    moved = [row.training_id for row in bench.trainings() if row.purpose is Purpose.FINAL][-1]
-    rows = [
-        replace(row, engine="fused/8", device="cuda:1") if row.training_id == moved else row
-        for row in bench.store.trainings("quick")
-    ]
-    store = Moved(bench.store, rows)
-    _, choice = choose_in(cast(Store, store), "quick", worth=None)
+    moved = [row for row in bench.trainings() if row.purpose is Purpose.FINAL][-1]
+    bench.store._tables.trainings[moved.training_id] = replace(moved, engine="fused/8", device="cuda:1")
+    _, choice = choose_in(bench.store, "quick", worth=None)
     assert list(choice.other_blocks.items()) == [("fused/8 on cuda", 1)]
-    assert choice.trainings == len([row for row in rows if row.purpose is Purpose.FINAL]) - 1
+    assert choice.trainings == len([row for row in bench.trainings() if row.purpose is Purpose.FINAL]) - 1
     console = Console(record=True, width=200)
     show_choice(console, choice, "decide_loss", "val_loss")
     assert "Not compared, since they were trained in another way: 1 of fused/8 on cuda." in console.export_text()
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A store whose trainings are others."""
-
-    store: Store
-    rows: Sequence[TrainingRow]
-
-    def trainings(self, *_: object, **__: object) -> Sequence[TrainingRow]:
-        return self.rows
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
 
 
 def test_a_study_of_which_nothing_reached_the_full_horizon_is_refused() -> None:

@@ -12,6 +12,7 @@ from lrsweep.space import peak_of
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep import progress
+from lrsweep.sweep.meter import spent_by
 
 PHASES = {Purpose.FIT: "measuring the rate exponent", Purpose.FINAL: "finals"}
 
@@ -28,7 +29,8 @@ def cost_of(study: ResolvedStudy, sweep: SweepRow, trainings: Sequence[TrainingR
     ]
     if (removed := Removed.of(sweep).all_steps) > 0:
         lines.append(CostLine("pruned since", 0, removed, 0.0))
-    used = progress.Cost.of(study, steps=sum(each.steps for each in lines), seconds=sweep.seconds)
+    device_seconds = spent_by(sweep, study).device_seconds
+    used = progress.Cost.of(study, steps=sum(each.steps for each in lines), device_seconds=device_seconds)
     return Cost(tuple(lines), sweep.seconds, used.device_seconds, used.money, study.budget.price_per_hour)
 
 
