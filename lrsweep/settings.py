@@ -4,7 +4,8 @@ LRSWEEP_HOME               the folder of results, copies and artifacts; ``.lrswe
 LRSWEEP_DATABASE_URL       a PostgreSQL database for everything that would be an SQLite file in that folder
 LRSWEEP_DATABASE_URL_FILE  a file that holds this address instead, so that no secret stands in the environment
 PGPASSFILE                 a file of passwords, as PostgreSQL's own tools read it, for an address without one
-LRSWEEP_DATA               the folder of data sets, ``~/.cache/lrsweep/data`` by default
+LRSWEEP_DATA               the folder or URL of data sets, ``~/.cache/lrsweep/data`` by default
+LRSWEEP_CHECKPOINTS        the folder or URL of checkpoints, ``checkpoints`` in the home by default
 LRSWEEP_ENGINE             how trainings run side by side, where ``--engine`` does not say it
 LRSWEEP_EXECUTOR           where they run, where ``--executor`` does not say it
 MLFLOW_TRACKING_URI        an MLflow server or database of yours, used as found, never created or migrated
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lrsweep.errors import SettingsError, did_you_mean
 from lrsweep.executors.engine_option import AUTO, DEFAULT, EngineOption
@@ -23,11 +25,13 @@ from lrsweep.executors.executor_option import HERE, LOCAL, ExecutorOption
 from lrsweep.store import ensure_schemas, normalised, with_schema
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
+from lrsweep.workloads.fetching import folder_for, is_url
 
 HOME = "LRSWEEP_HOME"
 DATABASE_URL = "LRSWEEP_DATABASE_URL"
 DATABASE_URL_FILE = "LRSWEEP_DATABASE_URL_FILE"
 DATA = "LRSWEEP_DATA"
+CHECKPOINTS = "LRSWEEP_CHECKPOINTS"
 ENGINE = "LRSWEEP_ENGINE"
 EXECUTOR = "LRSWEEP_EXECUTOR"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -47,9 +51,11 @@ class Settings:
     tracking_uri: str | None
     faults: Faults
     data: Path | None
-    """None: where workloads keep data by default"""
+    """None: where workloads keep data by default; of a URL, where each machine has its copy"""
     engine: EngineOption = DEFAULT
     executor: ExecutorOption = HERE
+    checkpoints: Path | str | None = None
+    """a folder, or a URL as text; None: in the home"""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -57,12 +63,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     url, place = _given_url(environ)
     return Settings(
         home=_home(environ.get(HOME) or DEFAULT_HOME),
-        data=_folder(DATA, data) if (data := environ.get(DATA)) else None,
+        data=_data(data) if (data := environ.get(DATA)) else None,
         database_url=_database_url(url, place) if url else None,
         tracking_uri=environ.get(TRACKING_URI) or None,
         faults=Faults.parsed(environ.get(FAULT)),
         engine=EngineOption.parsed(environ.get(ENGINE) or AUTO, ENGINE),
         executor=ExecutorOption.parsed(environ.get(EXECUTOR) or LOCAL, EXECUTOR),
+        checkpoints=_checkpoints(given) if (given := environ.get(CHECKPOINTS)) else None,
     )
 
 
@@ -89,6 +96,7 @@ def make_homes(settings: Settings) -> Homes:
         mlflow_uri=settings.tracking_uri or tracking,
         artifact_root=None if theirs else settings.home / "artifacts",
         data=settings.data,
+        checkpoints_at=settings.checkpoints,
     )
 
 
@@ -113,6 +121,21 @@ def _given_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
             "wanted is one line: postgresql://USER:PASSWORD@HOST/DATABASE."
         )
     return text, f"{DATABASE_URL_FILE} ({file})"
+
+
+def _data(given: str) -> Path:
+    return folder_for(given) if is_url(given) else _folder(DATA, given)
+
+
+def _checkpoints(given: str) -> Path | str:
+    if not is_url(given):
+        return _folder(CHECKPOINTS, given)
+    if urlsplit(given).password is not None:
+        raise SettingsError(
+            f"{CHECKPOINTS} is a URL with a password, which would show in messages. Leave it out, and give it to the "
+            "library that opens such URLs, as by its own variables or files."
+        )
+    return given.rstrip("/")
 
 
 def _folder(name: str, given: str) -> Path:

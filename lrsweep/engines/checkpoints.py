@@ -1,6 +1,6 @@
 """Checkpoints of one training: all that its next update depends on, so that a resumed training has the same curve.
 
-One file each, in the folder that the plan names::
+One file each, in the folder that the plan names, or behind its URL (``lrsweep.engines.remote``)::
 
     step-131-<SHA-256 of the content>.ckpt     after 131 updates
     next.draft                                 being written, or what a kill has left of one
@@ -32,7 +32,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor, nn
 
-from lrsweep.errors import InvalidInput
+from lrsweep.engines.remote import RemoteFolder
 from lrsweep.records import Curve, TrainingPlan, stable_hash
 from lrsweep.schedules.course import States
 
@@ -91,7 +91,11 @@ class Checkpoints:
     """Those of one training, in a folder. Without a folder there are none, and none is ever due."""
 
     def __init__(self, url: str | None, identity: str) -> None:
-        self._folder = None if url is None else _folder(url)
+        self._remote: RemoteFolder | None = None
+        self._folder: Path | None = None
+        if url is not None:
+            self._remote, self._folder = _place(url)
+        self._url = url
         self._identity = identity
         self._kept: list[Path] = []
         """oldest first; without those that could not be read"""
@@ -108,10 +112,10 @@ class Checkpoints:
         if self._folder is None:
             return None
         found = None
-        for path in _newest_first(self._folder):
+        for path in self._newest_first():
             if found is None:
                 try:
-                    found = self._read(path)
+                    found = self._read(path if self._remote is None else self._remote.fetch(path.name))
                 except Exception as error:  # whatever a damaged or foreign file makes of its reader
                     _log.warning("The checkpoint %s is not used: %s The one before it is tried.", path, _told(error))
                     continue
@@ -121,18 +125,43 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         assert self._folder is not None
         try:
-            self._kept.append(self._write(self._folder, checkpoint))
+            path = self._write(self._folder, checkpoint)
+            if self._remote is not None:
+                self._remote.put(path)
+            self._kept.append(path)
         except (OSError, RuntimeError) as error:  # RuntimeError: PyTorch's, of a stream that fails
             _log.warning(
                 "No checkpoint could be written to %s: %s The training goes on; the next try is in %.0f s.",
-                self._folder,
+                self._url,
                 _told(error),
                 CHECKPOINT_SECONDS,
             )
         while len(self._kept) > KEPT:
             with suppress(OSError):  # what cannot be deleted lies there until the folder goes
-                self._kept.pop(0).unlink(missing_ok=True)
+                self._remove(self._kept.pop(0))
         self._wait()
+
+    def _remove(self, path: Path) -> None:
+        if self._remote is None:
+            path.unlink(missing_ok=True)
+        else:
+            self._remote.remove(path.name)
+
+    def _newest_first(self) -> list[Path]:
+        """All that may be a checkpoint; those with a foreign name are the oldest."""
+        assert self._folder is not None
+        if self._remote is None:
+            found = list(self._folder.glob("*.ckpt"))
+        else:
+            try:
+                names = self._remote.names()
+            except OSError as error:  # the training starts anew, as if there were none
+                _log.warning("No checkpoint could be looked for in %s: %s", self._url, _told(error))
+                names = []
+            found = [self._folder / name for name in names if name.endswith(".ckpt")]
+        return sorted(
+            found, key=lambda path: int(name[1]) if (name := _NAME.fullmatch(path.name)) else -1, reverse=True
+        )
 
     def _wait(self) -> None:
         if self._folder is not None:
@@ -239,17 +268,12 @@ class _Hashed:
         self._file.flush()
 
 
-def _folder(url: str) -> Path:
-    """The one place that knows where a URL leads."""
+def _place(url: str) -> tuple[RemoteFolder | None, Path]:
+    """The one place that knows where a URL leads: from a folder on this machine to another, or to this one alone."""
     if "://" in url:
-        raise InvalidInput(f"checkpoints cannot be written to {url!r}; wanted the path of a folder on this machine")
-    return Path(url)
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    """All that may be a checkpoint; those with a foreign name are the oldest."""
-    found = list(folder.glob("*.ckpt"))
-    return sorted(found, key=lambda path: int(name[1]) if (name := _NAME.fullmatch(path.name)) else -1, reverse=True)
+        remote = RemoteFolder(url)
+        return remote, remote.here
+    return None, Path(url)
 
 
 def _sync_names(folder: Path) -> None:

@@ -13,9 +13,19 @@ CGROUP = Path("/sys/fs/cgroup")
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
+_limit: int | None = None
+
+
+def limit_cores(count: int | None) -> None:
+    """This process has a share of the machine that nothing holds it to; None: the whole machine."""
+    global _limit  # noqa: PLW0603 (as the affinity of the process, which is no argument either)
+    _limit = count
+
+
 def available_cores() -> int:
-    """That this process may use: by its affinity, and by the time that its container has on them."""
+    """That this process may use: by its affinity, by the time that its container has on them, and by its share."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cores if _limit is None else min(cores, _limit)
     try:
         quota, period = map(int, (CGROUP / "cpu.max").read_text(encoding="ascii").split())
     except (OSError, ValueError):  # no such file, or "max": no limit

@@ -18,3 +18,5 @@ class Place:
     scratch: Path | None = None
     engines: Path | None = None
     """a file of what was measured to choose an engine; None: nothing is kept"""
+    checkpoints: str | None = None
+    """the folder or URL that plans name folders in; other machines say whether they see it"""

@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from lrsweep.records import SweepStatus
+from lrsweep.errors import SettingsError
+from lrsweep.records import SweepStatus, WorkloadSpec
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.store.base import Store
+from lrsweep.sweep.remote_checkpoints import RemoteFolders
 
 FORGOTTEN_SECONDS = 7 * 24 * 3600.0
 """A folder that this store knows nothing of may belong to another store that shares the home; after a week of silence
@@ -26,15 +30,19 @@ _TRAINING = re.compile(rf"[0-9a-f]{{32}}(?P<gone>{re.escape(GONE)})?")
 
 @dataclass(frozen=True)
 class Checkpoints:
-    folder: Path
+    folder: Path | str
+    """a URL as text"""
     _removals: list[threading.Thread] = field(default_factory=list, compare=False)
 
     def url(self, training_id: str) -> str:
-        return str(self.folder / training_id)
+        return f"{self.folder}/{training_id}"
 
     def remove(self, training_id: str) -> None:
         """It is gone at once under its name; what cannot be removed now is left to the next start, for a result that
         is committed must not fail by it."""
+        if isinstance(self.folder, str):
+            self._begin(RemoteFolders(self.folder).remove, training_id)
+            return
         gone = self.folder / f"{training_id}{GONE}"
         with suppress(OSError):  # most trainings have no folder
             (self.folder / training_id).rename(gone)
@@ -47,7 +55,11 @@ class Checkpoints:
             tick()
 
     def tidy(self, store: Store) -> None:
-        """Removes what drivers left behind that were killed: folders of trainings that have ended or are forgotten."""
+        """Removes what drivers left behind that were killed: folders of trainings that have ended or are forgotten.
+        Behind a URL nobody knows since when: there it is those that have ended."""
+        if isinstance(self.folder, str):
+            RemoteFolders(self.folder).tidy(lambda name: bool(_TRAINING.fullmatch(name)) and _has_ended(store, name))
+            return
         for found in _listed(self.folder):
             name = _TRAINING.fullmatch(found.name)
             if name and name["gone"]:
@@ -56,10 +68,21 @@ class Checkpoints:
                 self.remove(found.name)
 
     def _remove_aside(self, gone: Path) -> None:
+        self._begin(partial(shutil.rmtree, ignore_errors=True), gone)
+
+    def _begin(self, removal: Callable[..., object], *given: object) -> None:
         # a daemon: who leaves early does not wait for it
-        thread = threading.Thread(target=shutil.rmtree, args=(gone,), kwargs={"ignore_errors": True}, daemon=True)
-        self._removals.append(thread)
+        thread = threading.Thread(target=removal, args=given, daemon=True)
+        self._removals[:] = [each for each in self._removals if each.is_alive()] + [thread]
         thread.start()
+
+
+def refuse_remote(folder: Path | str, workload: WorkloadSpec) -> None:
+    """Raises SettingsError for a script where checkpoints are behind a URL: it is given a folder."""
+    if isinstance(folder, str) and workload.name == COMMAND:
+        raise SettingsError(
+            f"LRSWEEP_CHECKPOINTS is {folder!r}, but a script saves into a folder; set it to one that all machines see."
+        )
 
 
 def tidy_scratch(scratch: Path) -> None:
@@ -71,6 +94,13 @@ def tidy_scratch(scratch: Path) -> None:
 
 def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _has_ended(store: Store, training_id: str) -> bool:
+    try:
+        return store.training(training_id).status.is_outcome
+    except KeyError:
+        return False
 
 
 def _is_over(store: Store, folder: Path) -> bool:

@@ -25,10 +25,13 @@ class Homes:
     data: Path | None = None
     """the folder of data sets; None: the workloads' default"""
 
+    checkpoints_at: Path | str | None = None
+    """another folder of checkpoints than the home's, or a URL as text"""
+
     @property
-    def checkpoints(self) -> Path:
-        """A folder per training that has no result yet."""
-        return self.folder / "checkpoints"
+    def checkpoints(self) -> Path | str:
+        """A folder per training that has no result yet; a URL as text."""
+        return self.folder / "checkpoints" if self.checkpoints_at is None else self.checkpoints_at
 
     @property
     def engines(self) -> Path:
@@ -42,7 +45,14 @@ class Homes:
 
     def place(self, device: str, executor: ExecutorOption = HERE) -> Place:
         """Where trainings run that are driven from here."""
-        return Place(device, executor, data=self.data, scratch=self.scratch, engines=self.engines)
+        return Place(
+            device,
+            executor,
+            data=self.data,
+            scratch=self.scratch,
+            engines=self.engines,
+            checkpoints=str(self.checkpoints),
+        )
 
 
 When = Literal["never", "when over", "always"]

@@ -28,6 +28,7 @@ from lrsweep.workloads import catalog
 from lrsweep.workloads.draw import draw, uniform
 from lrsweep.workloads.facts import peak_ranges as peak_ranges  # for workloads of one's own, which begin here
 from lrsweep.workloads.facts import with_horizon as with_horizon
+from lrsweep.workloads.fetching import at_hand
 
 Half = Literal["search", "decide", "test"]
 """The search sees the first half of validation, the choice the second, promotion alone the test set."""
@@ -123,7 +124,7 @@ def load(spec: WorkloadSpec, device: torch.device, data: Path | None = None) -> 
     Raises InvalidInput for a name or a setting that cannot be meant, and for data that are not there.
     """
     complete = catalog.complete(spec)
-    folder = (DATA if data is None else data).expanduser()
+    folder = at_hand((DATA if data is None else data).expanduser())
     if catalog.is_own(complete.name):
         from lrsweep.workloads.own import load_own
 

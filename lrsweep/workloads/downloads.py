@@ -20,6 +20,7 @@ from torchvision.datasets import CIFAR10, MNIST
 from torchvision.datasets.utils import check_integrity
 
 from lrsweep.errors import InvalidInput
+from lrsweep.workloads.fetching import alone
 
 PATIENCE = 30.0
 """Seconds without a byte from the network; torchvision itself would wait for ever."""
@@ -68,7 +69,7 @@ def read(source: Source, folder: Path, name: str) -> tuple[tuple[Tensor, Tensor]
     missing = [file for file, _ in source.files if not (folder / file).is_file()]
     if missing:
         try:
-            with _downloading():
+            with _alone_in(folder), _downloading():  # who has waited finds the files, and downloads nothing
                 source.dataset(folder, train=True, download=True)
         except Exception as error:  # of urllib, sockets, archives and torchvision: there is no list of them
             raise InvalidInput(_not_there(source, folder, name, missing, error)) from error
@@ -90,6 +91,14 @@ def _tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
     if len(images) != len(labels):
         raise ValueError(f"{len(images)} images with {len(labels)} labels")
     return images, labels
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a folder that cannot be written: the download says so itself
+            stack.enter_context(alone(folder / ".downloading"))
+        yield
 
 
 @contextlib.contextmanager

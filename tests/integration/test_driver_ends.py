@@ -250,7 +250,7 @@ def test_what_a_stopped_sweep_left_waiting_goes_after_a_week(tmp_path: Path) -> 
     (folder / "lrsweep").symlink_to(Path(__file__))
     checkpoints.tidy(bench.store)
     checkpoints.finish(lambda: None)
-    assert list(checkpoints.folder.iterdir()) == [folder]
+    assert list((tmp_path / "checkpoints").iterdir()) == [folder]
     long_ago = (time.time() - 8 * 24 * 3600,) * 2
     os.utime(folder / "lrsweep", long_ago, follow_symlinks=False)
     os.utime(folder, long_ago)
@@ -259,7 +259,7 @@ def test_what_a_stopped_sweep_left_waiting_goes_after_a_week(tmp_path: Path) -> 
     bench.store.update_sweep(bench.lease, "sweep-1", status=SweepStatus.STOPPED)
     checkpoints.tidy(bench.store)
     checkpoints.finish(lambda: None)
-    assert list(checkpoints.folder.iterdir()) == []
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_large_folder_does_not_hold_up_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,117 @@
+"""One station as the driver sees it: asked for, greeted, fitted, then asked again and again, and lost some day.
+
+Ray starts the actor again after its process or its node has ended, where and as soon as there is room: a post outlives
+its stations. It has one question out at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ray
+
+from lrsweep.executors.messages import Busy
+from lrsweep.executors.ray.share import Share
+from lrsweep.executors.ray.station import Station
+from lrsweep.executors.ray.words import Asked, Hello, Posting, Told
+from lrsweep.records import TrainingPlan
+
+Question = Literal["hello", "describe", "measure", "fit", "exchange", "drain"]
+
+
+@dataclass(eq=False)
+class Post:
+    handle: Any
+    """of the actor"""
+    hello: Hello | None = None
+    """of the station that is there; None while there is none"""
+    is_fitted: bool = False
+    refusal: str | None = None
+    """why it gets no plans; it keeps its share, so that Ray puts no other one there"""
+    question: Question | None = None
+    answer: Any = None
+    """a reference to what will be the answer to ``question``"""
+    asked_at: float = 0.0
+    in_flight: list[str] = field(default_factory=list)
+    """training ids in the order in which they were given"""
+    plans: list[TrainingPlan] = field(default_factory=list)
+    """of these, those that go with the next question"""
+    stops: list[str] = field(default_factory=list)
+    capacity: int = 0
+    busy: Busy | None = None
+    arrangement: str | None = None
+    pids: tuple[int, ...] = ()
+
+    @classmethod
+    def asked_for(cls, posting: Posting, share: Share) -> Post:
+        """Returns at once: Ray starts the actor as soon as a node has room for it."""
+        actor = ray.remote(Station).options(
+            num_gpus=share.gpus, num_cpus=share.cpus, max_restarts=-1, max_task_retries=0
+        )
+        post = cls(actor.remote(posting))
+        post.greet()
+        return post
+
+    @property
+    def room(self) -> int:
+        """How many more plans it takes now."""
+        return self.capacity - len(self.in_flight)
+
+    @property
+    def has_to_be_asked(self) -> bool:
+        return self.question is None and bool(self.in_flight or self.plans or self.stops)
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since it was asked; 0 where no answer is due, as from an actor that has no node yet."""
+        return 0.0 if self.question in (None, "hello") else time.monotonic() - self.asked_at
+
+    def greet(self) -> None:
+        """It is asked again until it is there: while Ray starts the actor, questions else fail at once."""
+        self.hello, self.is_fitted, self.busy = None, False, None
+        self.ask("hello", self.handle.hello.options(max_task_retries=-1).remote())
+
+    def ask(self, question: Question, answer: Any) -> None:
+        self.question, self.answer, self.asked_at = question, answer, time.monotonic()
+
+    def exchange(self, seconds: float) -> None:
+        asked = Asked(tuple(self.plans), tuple(self.stops), seconds)
+        self.plans.clear()
+        self.stops.clear()
+        self.ask("exchange", self.handle.exchange.remote(asked))
+
+    def answered(self) -> Any:
+        """The answer, which has come. Raises what came instead."""
+        answer, self.question, self.answer = self.answer, None, None
+        return ray.get(answer)
+
+    def heard(self, told: Told) -> None:
+        self.capacity, self.arrangement, self.pids = told.capacity, told.arrangement, tuple(told.pids)
+        self.busy = told.busy
+
+    def give(self, plan: TrainingPlan) -> None:
+        """It goes with the next question."""
+        self.in_flight.append(plan.training_id)
+        self.plans.append(plan)
+
+    def lose(self) -> list[str]:
+        """The station has ended; what it had. The next one is greeted as soon as Ray has started it."""
+        lost = [*self.in_flight]
+        self.forget()
+        self.greet()
+        return lost
+
+    def forget(self) -> None:
+        """Nothing is in flight there any more."""
+        for left in (self.in_flight, self.plans, self.stops):
+            left.clear()
+
+    def end(self) -> None:
+        """For ever."""
+        ray.kill(self.handle)
+
+    def start_again(self) -> None:
+        """Of an actor that does not answer."""
+        ray.kill(self.handle, no_restart=False)
