@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lrsweep.executors.local import LocalExecutor
+from lrsweep.executors.base import Executor
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Curve, Outcome, Record, TrainingPlan
 from tests.trainings import PLAN
@@ -25,14 +25,14 @@ def named(plan: TrainingPlan, names: Sequence[str]) -> list[TrainingPlan]:
     return [replace(plan, training_id=name, seed=seed) for seed, name in enumerate(names)]
 
 
-def submit(executor: LocalExecutor, plans: Sequence[TrainingPlan]) -> None:
+def submit(executor: Executor, plans: Sequence[TrainingPlan]) -> None:
     for plan in plans:
         assert executor.free > 0
         executor.submit(plan)
 
 
 def until(
-    executor: LocalExecutor, is_enough: Callable[[Messages], bool], messages: Sequence[Record | Lost] = ()
+    executor: Executor, is_enough: Callable[[Messages], bool], messages: Sequence[Record | Lost] = ()
 ) -> Messages:
     """These messages, and all that come up to the one that is enough."""
     give_up = time.monotonic() + PATIENCE
@@ -43,11 +43,11 @@ def until(
     return heard
 
 
-def until_idle(executor: LocalExecutor, messages: Messages) -> Messages:
+def until_idle(executor: Executor, messages: Messages) -> Messages:
     return until(executor, lambda _: not executor.in_flight, messages)
 
 
-def until_running(executor: LocalExecutor, names: str) -> Messages:
+def until_running(executor: Executor, names: str) -> Messages:
     """Until each of these has made a step."""
 
     def run(heard: Messages) -> bool:

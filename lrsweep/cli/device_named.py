@@ -16,7 +16,7 @@ def without_device(study: ResolvedStudy, probe: Callable[[], TorchProbed] = prob
     if device is None or not device.startswith("cuda") or study.workload.name == COMMAND:
         return None
     gpus = [f"cuda:{index}" for index, _ in enumerate(probe().gpus)]
-    if device in (*gpus, *(["cuda"] if gpus else [])):
+    if gpus and {name.strip() for name in device.split(",")} <= {"cuda", *gpus}:
         return None
     return (
         f"run.device is {device!r}, which PyTorch does not find on this machine: `lrsweep run` would be refused here "

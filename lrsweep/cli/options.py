@@ -13,7 +13,8 @@ start · 70 failures stopped the sweep, every training failed, or a check did ·
 
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="'cpu', 'cuda' or 'cuda:1'; by default a GPU where there is one.")
+    str,
+    typer.Option("--device", help="'cpu', 'cuda' (all GPUs), 'cuda:1' or 'cuda:0,cuda:2'; by default GPUs if any."),
 ]
 SyntheticOption = Annotated[
     bool,
@@ -50,7 +51,8 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="EXECUTOR",
         help="Where trainings run: 'local' on this machine, 'ray' on a Ray cluster (by RAY_ADDRESS, else the one that "
-        "runs here, else one of its own); 'ray:HOST:PORT' and 'ray:auto' never start one, 'ray:local' always does.",
+        "runs here, else one of its own); 'ray:HOST:PORT' and 'ray:auto' never start one, 'ray:local' always does. "
+        "Behind it: 'ray,gpus=0.5,cpus=1,stations=8', the share of each station and how many at most.",
     ),
 ]
 DeadlineOption = Annotated[

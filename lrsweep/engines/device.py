@@ -9,7 +9,7 @@ import torch
 
 from lrsweep.errors import SettingsError
 
-AUTO = "auto"
+AUTO, CUDA = "auto", "cuda"
 
 _GPU_LOST = re.compile(
     r"^\S.*CUDA error: (?!out of memory|invalid (?:argument|configuration|device ordinal)|no kernel image)",
@@ -18,12 +18,15 @@ _GPU_LOST = re.compile(
 
 
 def open_device(name: str) -> torch.device:
-    """``auto``: a GPU where there is one, else the CPU. Raises SettingsError for a device that is not there.
+    """``auto``: a GPU where there is one, else the CPU; of several the first. Raises SettingsError for a device that is
+    not there.
 
     On a CPU one thread trains: small models gain nothing from more, and the driver and its writers need other cores.
     """
     if name == AUTO:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = CUDA if torch.cuda.is_available() else "cpu"
+    if name == CUDA and torch.cuda.device_count() > 1:
+        name = f"{CUDA}:0"  # that a training ran on this one is told, where another may run on the next
     torch.set_num_threads(1)
     try:
         device = torch.device(name)

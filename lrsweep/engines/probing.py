@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -43,14 +43,18 @@ def probe_torch(patience_seconds: float = PATIENCE_SECONDS) -> TorchProbed:
 
 
 @contextmanager
-def probing_torch(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Callable[[], TorchProbed]]:
-    """Begins to ask, and gives what waits for the answer: something else can be done before."""
+def probing_torch(
+    patience_seconds: float = PATIENCE_SECONDS, *, environ: Mapping[str, str] | None = None
+) -> Iterator[Callable[[], TorchProbed]]:
+    """Begins to ask, and gives what waits for the answer: something else can be done before. ``environ`` says what is
+    visible; by default this process's own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lrsweep.engines.probing"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environ,
     )
 
     def answer() -> TorchProbed:

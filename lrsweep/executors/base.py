@@ -25,6 +25,11 @@ class Executor(Protocol):
     def busy(self) -> Busy | None:
         """What the slots have done so far; None where no engine has slots."""
 
+    @property
+    def device_count(self) -> int:
+        """How many devices the sweep has now, for whose time it is charged: GPUs, else machines. It may take seconds
+        to find them, and until ``fit`` it is how many are expected. What scripts have, their study says."""
+
     def submit(self, plan: TrainingPlan) -> None:
         """Takes the plan; what comes of it comes from ``poll``."""
 
@@ -67,6 +72,11 @@ class OpenedExecutor(Executor, Protocol):
         self, asked: EngineOption, study: ResolvedStudy, rest: Rest, *, tick: Callable[[], None] = lambda: None
     ) -> None:
         """Chooses how trainings run side by side, where that is measured, and uses it. Nothing may be in flight."""
+
+    @property
+    def pace_factor(self) -> int:
+        """How many crews, of which ``measure`` asks one, are expected to train side by side; asked after
+        ``describe``."""
 
     @property
     def arrangement(self) -> str:

@@ -142,12 +142,14 @@ class Chooser:
         rest: Rest,
         *,
         cores: int,
+        gpu_processes: int = GPU_PROCESSES,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._measurer = measurer
         self._plans = tuple(plans)
         self._rest = rest
         self._cores = cores
+        self._gpu_processes = gpu_processes
         self._tick = tick
         self._bursts: list[Burst] = []
         self._ratios: list[Ratio] = []
@@ -255,7 +257,7 @@ class Chooser:
         return max((slots for slots in range(1, share) if capacity(slots) <= share), default=0)
 
     def _process_counts(self) -> Iterator[int]:
-        most = min(self._cores if self._device == "cpu" else GPU_PROCESSES, self._rest.at_once)
+        most = min(self._cores if self._device == "cpu" else self._gpu_processes, self._rest.at_once)
         processes = 2
         while processes < most:
             yield processes

@@ -13,14 +13,14 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from lrsweep import __version__
 from lrsweep.engines.machine import available_cores, cpu_model, nvidia_driver
-from lrsweep.executors.choosing import REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
+from lrsweep.executors.choosing import GPU_PROCESSES, REPEATS, Burst, Choice, Chooser, Measurer, Ratio, Rest
 from lrsweep.executors.engine_option import AUTO, FUSED, EngineOption, as_option, described
 from lrsweep.executors.process import capacity
 from lrsweep.records import SEQUENTIAL, Crew, Json, Purpose, TrainingPlan, TrainingRow, stable_hash
@@ -39,23 +39,28 @@ def crew_for(
     measurer: Measurer,
     file: Path | None,
     *,
+    devices: int = 1,
     tick: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Crew:
-    """How to train what is left of the sweep; ``asked`` has been checked against its workload.
+    """How a device is to train its part of what is left of the sweep; ``asked`` has been checked against its workload.
 
-    ``tick`` is called while something is measured, and may raise; without a file nothing is kept.
+    ``devices``: how many share what is left, and the cores. ``tick`` is called while something is measured, and may
+    raise; without a file nothing is kept.
     """
+    rest = replace(rest, steps=rest.steps / devices, at_once=rest.at_once // devices)
     if asked.crew is not None:
-        return _filled(asked.crew, study, rest, say)
+        return _filled(asked.crew, study, rest, devices, say)
     if study.workload.name == COMMAND:
         return Crew()
     if asked.engine == FUSED and rest.at_once < capacity(FEWEST_SLOTS):
         return Crew(slots=max(1, rest.at_once))
     if rest.at_once < 2:
         return Crew()
-    cores = available_cores()
-    chooser = Chooser(measurer, measuring_plans(study, rest.at_once), rest, cores=cores, tick=tick)
+    cores = max(1, available_cores() // devices)
+    gpu_processes = GPU_PROCESSES if devices == 1 else min(GPU_PROCESSES, cores)
+    plans = measuring_plans(study, rest.at_once)
+    chooser = Chooser(measurer, plans, rest, cores=cores, gpu_processes=gpu_processes, tick=tick)
     first = chooser.first()
     if first.reason is not None:
         say(f"engine: {described(Crew())}, because it could not be measured: {first.reason}")
@@ -66,6 +71,8 @@ def crew_for(
             say(f"engine: {described(crew)}, {gain:.1f} times as fast as {described(Crew())} in one look")
         return crew
     asked_of = _question(asked, study, rest, chooser.device, cores)
+    if devices > 1:
+        asked_of["devices"] = devices
     if file is not None and (kept := recall(file, asked_of)):
         crew, measured_on = kept
         say(f"engine: {described(crew)}, as measured on {measured_on}; to measure again, remove {file}")
@@ -80,7 +87,7 @@ def crew_for(
     return choice.crew
 
 
-def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, say: Callable[[str], None]) -> Crew:
+def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, devices: int, say: Callable[[str], None]) -> Crew:
     """No more slots than can be filled: an update costs the same for those that are empty."""
     most = max(1, rest.at_once)
     if crew.slots is None or crew.at_once <= most:
@@ -88,8 +95,8 @@ def _filled(crew: Crew, study: ResolvedStudy, rest: Rest, say: Callable[[str], N
     processes = min(crew.processes, most)
     fewer = Crew(processes, most // processes)
     say(
-        f"at most {most} of the {study.trials} trials are in flight: {as_option(fewer)} is trained in the place of "
-        f"{as_option(crew)}"
+        f"at most {most} of the {study.trials} trials are in flight{' on each device' if devices > 1 else ''}: "
+        f"{as_option(fewer)} is trained in the place of {as_option(crew)}"
     )
     return fewer
 

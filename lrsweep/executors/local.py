@@ -1,10 +1,12 @@
-"""Engines on this machine: child processes on one device, fed and watched through pipes.
+"""Engines on this machine: child processes on each device, fed and watched through pipes.
 
-    submit ──> a process with room ──> records ──> poll
+    submit ──> the process with the most room, of all devices ──> records ──> poll
                   └── dies ──> Lost for all that it had; the next plan gets a fresh process
+                         └── again and again ──> the device is given up, and the others go on
 
-One process that trains one after the other is enough for most; several, or many trainings at once in each, are a
-``Crew``. The user's own scripts are run by one process, several at a time where their study says so.
+One process that trains one after the other is enough for most devices; several, or many trainings at once in each, are
+a ``Crew``. Until ``fit`` has found which devices there are, trainings have the first. The user's own scripts are run by
+one process, several at a time where their study says so; it gives each of them its GPUs.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from multiprocessing.connection import wait
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from lrsweep.engines.command import concurrency
-from lrsweep.errors import InvalidInput, SweepFailed, TryAgain
+from lrsweep.errors import InvalidInput, SweepFailed
 from lrsweep.executors.choosing import Rest
 from lrsweep.executors.chosen import crew_for
+from lrsweep.executors.device_crew import TICK_SECONDS, TROUBLES_THAT_END, DeviceCrew, crews_of, ready
+from lrsweep.executors.devices import Device, Devices, told
 from lrsweep.executors.engine_option import EngineOption, as_option
 from lrsweep.executors.messages import (
     Busy,
@@ -30,20 +34,18 @@ from lrsweep.executors.messages import (
     Drain,
     Drained,
     Lost,
-    Measure,
     Measured,
     Prepare,
     Stop,
 )
 from lrsweep.executors.placing import Placing
-from lrsweep.executors.process import EngineProcess, Filled, Launch
+from lrsweep.executors.process import EngineProcess, Launch
 from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
 from lrsweep.study import ResolvedStudy
 
 STALL_SECONDS = 300.0
-TICK_SECONDS = 0.1
 DRAIN_SECONDS = 10.0
 """For the step that a process is in and its checkpoints, after a signal; then it is ended."""
 MOST_MESSAGES = 1000
@@ -61,6 +63,7 @@ class LocalExecutor:
         self,
         device: str = "auto",
         *,
+        devices: Sequence[Device] = (),
         data: Path | None = None,
         scratch: Path | None = None,
         engines: Path | None = None,
@@ -69,6 +72,8 @@ class LocalExecutor:
         say: Callable[[str], None] = lambda _: None,
         crew: Crew = Crew(),  # noqa: B008 (it is a frozen value)
     ) -> None:
+        """``devices``: in the place of those that ``device`` asks for, which are found later. Raises SettingsError for
+        a ``device`` that cannot be read."""
         self._scratch = scratch
         """where a script that is asked what it is finds its plan, a batch system's machines must see it too; and where
         engines tell each other which devices still have a script"""
@@ -83,9 +88,11 @@ class LocalExecutor:
         self._warned: set[str] = set()
         """what the processes have said: each may meet the same, and a new one in the place of a lost one again"""
         self._launch = Launch(device, data, scratch, self._environ)
-        self._crew = crew
-        self._processes: list[EngineProcess] = []
-        """the first runs scripts and says what a workload is; those beyond the crew are there for ``measure`` alone"""
+        self._devices = Devices(device, self._environ)
+        self._are_found = bool(devices)
+        self._crews: list[DeviceCrew] = []
+        """of each device; the first process of the first one runs scripts and says what a workload is"""
+        self._settle(devices or [self._devices.first])
         self._runs_scripts = False
         self._prepared: WorkloadSpec | None = None
         self._placing = Placing()
@@ -108,12 +115,12 @@ class LocalExecutor:
     @property
     def pid(self) -> int | None:
         """Of the first process."""
-        return self._processes[0].pid
+        return self._first.pid
 
     @property
     def pids(self) -> Sequence[int]:
         """Of all processes that run."""
-        return [process.pid for process in self._processes if process.pid is not None]
+        return [process.pid for process in self._all if process.pid is not None]
 
     @property
     def busy(self) -> Busy | None:
@@ -127,35 +134,71 @@ class LocalExecutor:
         return Busy(slots, steps, sum(each.slot_steps for each in filled))
 
     @property
+    def _first(self) -> EngineProcess:
+        return self._crews[0].processes[0]
+
+    @property
+    def _all(self) -> Sequence[EngineProcess]:
+        return [process for crew in self._crews for process in crew.processes]
+
+    @property
     def _used(self) -> Sequence[EngineProcess]:
-        return self._processes[: 1 if self._runs_scripts else self._crew.processes]
+        """The first of each device before the second of any, so that no device has two trainings while one has none."""
+        if self._runs_scripts:
+            return [self._first]
+        ranks = zip_longest(*(crew.used for crew in self._crews))
+        return [process for rank in ranks for process in rank if process is not None]
 
     @property
     def arrangement(self) -> str:
-        """How trainings run side by side, as a user asks for it."""
-        return as_option(self._crew)
+        """How trainings run side by side on each device, as a user asks for it; on unequal ones each way."""
+        return ", ".join(dict.fromkeys(as_option(each.crew) for each in self._crews))
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Those that trainings go to."""
+        return [each.device.name for each in self._crews]
+
+    @property
+    def device_count(self) -> int:
+        """Of those; before ``fit`` of those that there are, for which PyTorch may have to be asked. A machine without
+        a GPU is one, whatever the number of its processes."""
+        is_known = self._are_found or self._runs_scripts
+        return len(self._crews) if is_known else len(self._devices.found())
+
+    @property
+    def pace_factor(self) -> int:
+        """Each device has a crew."""
+        return self.device_count
 
     # ── the processes ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def use(self, crew: Crew) -> None:
-        """How the plans to come are trained. Nothing may be in flight."""
+        """How the plans to come are trained, on each device. Nothing may be in flight."""
         assert not self.in_flight, "a crew takes over when nothing is in flight"
-        self._crew = crew
-        self._grow(crew.processes)
-        for process in self._processes[crew.processes :]:
-            process.kill()
-        del self._processes[crew.processes :]
-        for process in self._processes:
-            process.slots = crew.slots
-            process.filled = Filled()
+        for each in self._crews:
+            each.use(crew)
         if self._prepared is not None:
             self.start(self._prepared)
 
     def fit(
         self, asked: EngineOption, study: ResolvedStudy, rest: Rest, *, tick: Callable[[], None] = lambda: None
     ) -> None:
-        """Chooses the crew, where that is measured, and uses it. ``tick`` is called meanwhile, and may raise."""
-        self.use(crew_for(asked, study, rest, self, self._engines, tick=tick, say=self._say))
+        """Finds the devices, and chooses the crew of each, where that is measured once for all that are equal; ``tick``
+        is called meanwhile, and may raise."""
+        assert not self.in_flight, "a crew takes over when nothing is in flight"
+        self._fit(study.workload)
+        if not self._runs_scripts:
+            self._find()
+        chosen: dict[str, Crew] = {}
+        for each in self._crews:
+            kind = each.device.kind
+            if kind not in chosen:
+                n = len(self._crews)
+                chosen[kind] = crew_for(asked, study, rest, each, self._engines, devices=n, tick=tick, say=self._say)
+            each.use(chosen[kind])
+        if self._prepared is not None:
+            self.start(self._prepared)
 
     def start(self, workload: WorkloadSpec | None = None) -> None:
         """Begins to start the processes and returns at once; they then begin to load what the workload needs, if one
@@ -163,14 +206,27 @@ class LocalExecutor:
         if workload is not None:
             self._fit(workload)
             self._prepared = workload
+            if not self._are_found and not self._runs_scripts:
+                self._devices.begin()
         for process in self._used:
             process.start()
             if workload is not None:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the first question sees the end
                     process.send(Prepare(workload))
 
-    def _grow(self, count: int) -> None:
-        self._processes += [EngineProcess(self._launch, self._warn) for _ in range(count - len(self._processes))]
+    def _find(self) -> None:
+        """Nothing may be in flight."""
+        if self._are_found:
+            return
+        self._are_found = True
+        found = self._devices.found()
+        if len(found) > 1:
+            self._say(told(found))
+            self._settle(found)
+
+    def _settle(self, devices: Sequence[Device]) -> None:
+        """A crew for each; a process that is there already has the first."""
+        self._crews = crews_of(devices, self._crews, self._launch, self._warn, lambda: self.stall_seconds)
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:
@@ -180,7 +236,7 @@ class LocalExecutor:
     def _fit(self, workload: WorkloadSpec) -> None:
         """How many trainings it takes: a script's all run, and none waits in the process."""
         self._runs_scripts = workload.name == COMMAND
-        self._processes[0].scripts = concurrency(command_of(workload), self._environ) if self._runs_scripts else None
+        self._first.scripts = concurrency(command_of(workload), self._environ) if self._runs_scripts else None
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,33 +246,18 @@ class LocalExecutor:
         Raises InvalidInput where the study or an option is wrong, SweepFailed where loading fails.
         """
         self._fit(workload)
-        first = self._processes[0]
+        first = self._first
         try:
             with self._empty_folder() as folder:
-                answer = self._answer(Describe(workload, Path(folder).absolute()), tick)
+                answer = self._crews[0].ask(Describe(workload, Path(folder).absolute()), tick)
         except (EOFError, OSError):
             tick()  # a signal to all of us is the reason that counts
             raise SweepFailed(f"workload {workload.name!r} could not be loaded: {first.reap()}") from None
         if isinstance(answer, CannotDescribe):
             raise InvalidInput(answer.text) if answer.is_input else SweepFailed(answer.text)
+        if self._devices.are_listed and not self._runs_scripts:
+            self._find()  # where one is not there, nothing has begun yet
         return answer
-
-    def _answer(self, question: Describe, tick: Callable[[], None]) -> WorkloadFacts | CannotDescribe:
-        process = self._processes[0]
-        process.send(question)
-        process.heard_at = time.monotonic()
-        while True:
-            while not _ready([process], TICK_SECONDS):
-                tick()
-                if process.silent_seconds > (patience := process.patience(self.stall_seconds)):
-                    self.close()
-                    raise TryAgain(
-                        f"workload {question.workload.name!r} said nothing for {patience:.0f} s as it loaded"
-                    )
-            answer = process.receive()
-            if answer is not None:
-                assert isinstance(answer, WorkloadFacts | CannotDescribe)
-                return answer
 
     def _empty_folder(self) -> tempfile.TemporaryDirectory[str]:
         if self._scratch is not None:
@@ -234,39 +275,7 @@ class LocalExecutor:
         """
         assert not self.in_flight, "a crew is measured when nothing is in flight"
         self._fit(plans[0].workload)
-        self._grow(crew.processes)
-        try:
-            ready = self._measured(crew, Measure(tuple(plans), crew.slots, 0.0), tick)
-            if any(each.reason is not None for each in ready):
-                return ready
-            return self._measured(crew, Measure(tuple(plans), crew.slots, seconds), tick)
-        except BaseException:
-            self.close()  # an answer to come would be taken for another's
-            raise
-
-    def _measured(self, crew: Crew, question: Measure, tick: Callable[[], None]) -> list[Measured]:
-        asked = self._processes[: crew.processes]
-        answers: dict[int, Measured] = {}
-        for process in asked:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` sees the end
-                process.send(question)
-            process.heard_at = time.monotonic()
-        while left := [process for number, process in enumerate(asked) if number not in answers]:
-            tick()
-            for process in _ready(left, TICK_SECONDS):
-                try:
-                    answer = process.receive()
-                except (EOFError, OSError):
-                    answer = _cannot(process.reap())
-                if answer is not None:
-                    assert isinstance(answer, Measured)
-                    answers[asked.index(process)] = answer
-            for process in left:
-                patience = process.patience(self.stall_seconds)
-                if process.pid is not None and process.silent_seconds > patience:
-                    process.kill()
-                    answers[asked.index(process)] = _cannot(f"it made no step for {patience:.0f} s")
-        return [answers[number] for number in range(len(asked))]
+        return self._crews[0].measure(crew, plans, seconds, tick)
 
     # ── trainings ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -292,11 +301,12 @@ class LocalExecutor:
         if not messages and not self.in_flight:
             time.sleep(seconds)
             return []
-        ready = _ready(self._used, 0.0 if messages else seconds)
-        while ready and len(messages) < MOST_MESSAGES:
-            for process in ready:  # one message of each, so that none waits for another's to end
-                messages += self._heard(process)
-            ready = _ready(self._used, 0.0)
+        speaking = ready(self._used, 0.0 if messages else seconds)
+        while speaking and len(messages) < MOST_MESSAGES:
+            for process in speaking:  # one message of each, so that none waits for another's to end
+                if process.connection is not None:  # else its device was given up just now
+                    messages += self._heard(process)
+            speaking = ready(self._used, 0.0)
         for process in self._used:
             patience = process.patience(self.stall_seconds)
             if process.in_flight and process.silent_seconds > patience:
@@ -314,15 +324,48 @@ class LocalExecutor:
         assert isinstance(message, Record | Lost)
         if isinstance(message, Record) and message.outcome is not None:
             self._placing.acquit(message.training_id)
+            if message.outcome.status in (Status.COMPLETED, Status.DIVERGED):
+                self._crew_of(process).works()
         return (message,)
 
     def _lost(self, process: EngineProcess, reason: str) -> Sequence[Lost]:
-        running = [] if process.gave_up else process.running
+        is_trouble = self._is_trouble(process)
+        has_died = not (is_trouble or process.gave_up)
+        running = process.running if has_died else []
         lost = [Lost(training, reason, was_running=training in running) for training in process.in_flight]
-        if not process.gave_up and (told := self._placing.suspect(process)):
-            self._say(told)
+        if has_died and (sentence := self._placing.suspect(process)):
+            self._say(sentence)
         process.in_flight.clear()
+        at = self._crew_of(process)
+        if at.is_bad:
+            lost += self._given_up(at, reason)
         return lost
+
+    def _is_trouble(self, process: EngineProcess) -> bool:
+        """Whether its end is more likely the device's fault than that of what it had: nobody has died then, and what it
+        had goes to another one. It had not made a step, or the GPU was lost; where there is no other device, it is
+        never the fault of this one, which is so never given up."""
+        if len(self._crews) < 2 or (process.has_trained and not process.gave_up):
+            return False
+        met = process.running if not process.gave_up else [process.last_ended] if process.last_ended else []
+        for training in met:
+            self._placing.shun(training, process.device_number)
+        return self._crew_of(process).is_trouble(met)
+
+    def _given_up(self, crew: DeviceCrew, reason: str) -> Sequence[Lost]:
+        self._crews.remove(crew)
+        self._placing.forget(crew.processes)
+        name = crew.device.name
+        in_flight = [training for process in crew.processes for training in process.in_flight]
+        crew.close()
+        self._say(
+            f"{name} is given up: {TROUBLES_THAT_END} times in a row its process has ended before a training did, the "
+            f"last time because {reason}\nTrainings go on on {', '.join(self.devices)}."
+        )
+        return [Lost(training, f"{name} is given up", was_running=False) for training in in_flight]
+
+    def _crew_of(self, process: EngineProcess) -> DeviceCrew:
+        return next(crew for crew in self._crews if process in crew.processes)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -340,7 +383,7 @@ class LocalExecutor:
         said: list[Record | Lost] = []
         while asked and time.monotonic() < until:
             tick()
-            for process in _ready(asked, TICK_SECONDS):
+            for process in ready(asked, TICK_SECONDS):
                 try:
                     message = process.receive()
                 except (EOFError, OSError):
@@ -355,18 +398,8 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Ends the processes at once; what was in flight is lost, and it is for the driver to queue it again."""
-        for process in self._processes:
-            process.kill()
-            process.in_flight.clear()
+        for each in self._crews:
+            each.close()
+        self._devices.close()
         self._placing.clear()
         self._ended.clear()
-
-
-def _ready(processes: Iterable[EngineProcess], seconds: float) -> list[EngineProcess]:
-    """Those that have said something, or have ended, within that time."""
-    by_connection = {process.connection: process for process in processes if process.connection is not None}
-    return [by_connection[each] for each in wait(list(by_connection), seconds) if each in by_connection]
-
-
-def _cannot(reason: str) -> Measured:
-    return Measured(0, 0.0, 0, reason.partition("\n")[0], is_lasting=False)

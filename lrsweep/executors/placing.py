@@ -5,6 +5,8 @@ which of them ended it. All that ran there are suspects then. Each is trained ag
 that trains one after the other until no suspect is left, so that whoever ends its process again is found out and the
 others have died once. Plans that are not suspects go to the other processes; where there is no other they wait.
 
+A training that has met trouble on a device is trained on another one, where there is another.
+
 A training that will not come again is no suspect: one that has ended, was stopped, or ended its process so often that
 the driver gives it up.
 """
@@ -29,6 +31,8 @@ class Placing:
         self._deaths: Counter[str] = Counter()
         self._apart: EngineProcess | None = None
         """trains suspects, or is emptied for them"""
+        self._shunned: dict[str, set[int]] = {}
+        """by training, the numbers of devices that it had trouble with"""
 
     @property
     def waiting(self) -> Sequence[str]:
@@ -54,7 +58,8 @@ class Placing:
             self._apart.submit(suspects.pop(0))
         free = [process for process in processes if process is not self._apart]
         while others and free:
-            process = max(free, key=lambda process: process.room)
+            shunned = self._shunned.get(others[0].training_id, ())
+            process = max(free, key=lambda process: (process.device_number not in shunned, process.room))
             if self._suspects and process.room <= 0:
                 break
             process.submit(others.pop(0))
@@ -84,7 +89,17 @@ class Placing:
     def acquit(self, training_id: str) -> None:
         """It has ended, or was stopped, and its process goes on."""
         self._suspects.discard(training_id)
+        self._shunned.pop(training_id, None)
         del self._deaths[training_id]
+
+    def shun(self, training_id: str, device_number: int) -> None:
+        """It had trouble there, and comes again."""
+        self._shunned.setdefault(training_id, set()).add(device_number)
+
+    def forget(self, processes: Sequence[EngineProcess]) -> None:
+        """These take no more plans."""
+        if self._apart in processes:
+            self._apart = None
 
     def take_back(self, training_id: str) -> TrainingPlan | None:
         """A plan that has no process yet, and is to get none."""
@@ -99,6 +114,7 @@ class Placing:
         self._waiting.clear()
         self._suspects.clear()
         self._deaths.clear()
+        self._shunned.clear()
         if self._apart is not None:
             self._apart.is_apart = False
             self._apart = None

@@ -83,9 +83,11 @@ class Filled:
 class EngineProcess:
     """Started when it is first needed, and again after it was lost."""
 
-    def __init__(self, launch: Launch, say: Callable[[str], None]) -> None:
+    def __init__(self, launch: Launch, say: Callable[[str], None], device_number: int = 0) -> None:
         self._launch = launch
         self._say = say
+        self.device_number = device_number
+        """which device it has, for who tells processes apart by it"""
         self.slots: int | None = None
         """how many trainings it is to train at once; None: one after the other"""
         self.scripts: int | None = None
@@ -98,6 +100,10 @@ class EngineProcess:
         self.heard_at = 0.0
         self.gave_up = False
         """whether it has ended by itself: that is no death of what it had"""
+        self.has_trained = False
+        """whether it has told of a step since it was started"""
+        self.last_ended: str | None = None
+        """the training that was the last to end in it"""
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[object, object] | None = None
         self._errors: IO[bytes] | None = None
@@ -163,7 +169,8 @@ class EngineProcess:
         theirs.close()
         self._connection = ours
         self._told = None
-        self._has_answered = False
+        self._has_answered = self.has_trained = False
+        self.last_ended = None
         self.heard_at = time.monotonic()
 
     def send(self, message: Asked) -> None:
@@ -203,8 +210,11 @@ class EngineProcess:
             case Use(slots):
                 self.slots = self._told = slots
             case Record() | Lost():
+                if isinstance(message, Record):
+                    self.has_trained |= len(message.rates) > 0
                 if isinstance(message, Lost) or message.outcome is not None:
                     self.in_flight.remove(message.training_id)
+                    self.last_ended = message.training_id
                 return message
             case WorkloadFacts() | CannotDescribe() | Measured() | Drained():
                 return message

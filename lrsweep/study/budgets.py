@@ -160,6 +160,11 @@ def seconds_of(budget: BudgetSpec, devices: int = 1) -> float | None:
     return None if hours is None else hours * SECONDS_PER_HOUR / devices
 
 
+def counts_devices(budget: BudgetSpec) -> bool:
+    """Whether the time of each device is paid for, and not the clock's alone."""
+    return budget.gpu_hours is not None or budget.money is not None
+
+
 def in_unit_of(
     budget: BudgetSpec, steps: float, horizon: int, *, trials: int, steps_per_second: float | None, devices: int
 ) -> str:

@@ -72,6 +72,8 @@ class ResolvedStudy:
     """by optimizer, as the sweep has frozen them; where one is missing, the optimizer's default"""
     scripts_at_once: int | None = None
     """how many this machine runs side by side where the file does not say it; None before that is known"""
+    devices_at_once: int | None = None
+    """on how many the trainings of a workload run side by side; None before that is known"""
 
     @property
     def value_key(self) -> str:
@@ -109,9 +111,10 @@ class ResolvedStudy:
 
     @property
     def devices(self) -> int:
-        """How many a sweep uses at a time: one, or those of all scripts that run side by side."""
+        """How many a sweep uses at a time: those that the executor has, or those of all scripts that run side by
+        side."""
         if self.workload.name != command.NAME:
-            return 1
+            return max(1, self.devices_at_once or 1)
         script = command.command_of(self.workload)
         return max(1, script.gpus_per_training) * (script.concurrency or self.scripts_at_once or 1)
 

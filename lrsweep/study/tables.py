@@ -163,7 +163,9 @@ class SelectionTable(Table):
 
 class RunTable(Table):
     device: str | None = Field(
-        default=None, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description='"auto", "cpu", "cuda" or "cuda:1"'
+        default=None,
+        pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}(, ?cuda:\d{1,3})*)$",
+        description='"auto", "cpu", "cuda", "cuda:1" or "cuda:0,cuda:2"',
     )
     engine: Annotated[
         str | None,

@@ -64,6 +64,37 @@ def test_plans_go_where_there_is_most_room() -> None:
     assert [place.in_flight for place in places] == [["a", "c"], ["b", "d"]]
 
 
+def test_who_had_trouble_on_a_device_goes_to_another_one() -> None:
+    """Even one with less room; once it has ended, that is forgotten."""
+    placing, places = Placing(), [Place(None), Place(None)]
+    places[1].device_number = 1
+    take(placing, "ab", places)
+    placing.shun("a", 0)
+    places[0].in_flight.clear()
+    take(placing, "a", places)
+    assert [place.in_flight for place in places] == [[], ["b", "a"]]
+    ends(placing, places[1], "a", places)
+    take(placing, "a", places)
+    assert [place.in_flight for place in places] == [["a"], ["b"]]
+
+
+def test_suspects_do_not_wait_for_a_device_that_is_gone() -> None:
+    """The one process that was emptied for them went with it; another is."""
+    placing, places = Placing(), [Place(4), Place(4)]
+    take(placing, "abcdefgh", places)
+    gone, left = places
+    dies(placing, gone)
+    take(placing, "a", places)
+    placing.place(places)
+    assert gone.in_flight == ["a"]
+    placing.forget([gone])
+    gone.in_flight.clear()
+    left.in_flight.clear()
+    take(placing, "c", [left])
+    placing.place([left])
+    assert (left.is_apart, left.in_flight) == (True, ["c"])
+
+
 def test_who_was_alone_is_no_suspect() -> None:
     """The sequential engine has one training at a time, so it is known which one died; nothing waits for it."""
     placing, place = Placing(), Place(None)
@@ -200,7 +231,7 @@ def test_what_several_processes_warn_of_is_said_once() -> None:
     """Each meets the same, and so does the next one in the place of one that was lost."""
     said: list[str] = []
     executor = LocalExecutor("cpu", say=said.append, crew=Crew(2))
-    for text, process in zip("aba", (*executor._processes, executor._processes[0]), strict=True):
+    for text, process in zip("aba", (*executor._used, executor._used[0]), strict=True):
         with heard_by(process) as theirs:
             theirs.send(Said("trained one after the other"))
             theirs.send(Said(text))

@@ -109,10 +109,11 @@ def test_a_gpu_that_is_not_here_is_only_warned_of() -> None:
     def nobody() -> TorchProbed:
         raise AssertionError("torch was imported")
 
-    for named in ("cuda", "cuda:1"):
+    for named in ("cuda", "cuda:1", "cuda:0, cuda:1"):
         assert without_device(resolved(f'[run]\ndevice = "{named}"'), two) is None
     for named in ("auto", "cpu"):
         assert without_device(resolved(f'[run]\ndevice = "{named}"'), nobody) is None
+    assert without_device(resolved('[run]\ndevice = "cuda:0,cuda:2"'), two) is not None
     third = without_device(resolved('[run]\ndevice = "cuda:2"'), two)
     assert third is not None
     assert third.startswith("run.device is 'cuda:2', which PyTorch does not find on this machine")
