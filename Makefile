@@ -17,6 +17,9 @@ NEWEST_DEMO = $(lastword $(sort $(wildcard $(DEMOS)/*)))
 BENCHMARKS ?= $(sort $(patsubst tests/benchmarks/%.py,%,$(wildcard tests/benchmarks/[a-z]*.py)) \
 	$(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 
+# Of the monkey in tests/chaos/monkey, on each executor.
+CHAOS_MINUTES ?= 10
+
 # The program that reads docker/compose.yaml; `make up COMPOSE=podman-compose` takes another one.
 COMPOSE ?= docker compose
 
@@ -28,7 +31,8 @@ help:
 	@echo "make ui           MLflow on that home, else on the newest demo"
 	@echo "make up           database, MLflow, service and worker in containers; make images builds them anew, make down ends them"
 	@echo "make test         every check and every test"
-	@echo "make chaos        every fault there is a test of, and 30 sweeps killed at random (CHAOS_SEED=7 replays them)"
+	@echo "make chaos        every fault there is a test of, 30 sweeps killed at random, and sweeps under all faults at once for"
+	@echo "                  10 minutes on each executor (CHAOS_SEED=7 replays them; CHAOS_MINUTES=60)"
 	@echo "make check        the static part: format, lint, types, imports"
 	@echo "make format       formats the code and mends what the linter can"
 	@echo "make licences     the licence of each dependency"
@@ -49,7 +53,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Making $(VENV) with Python $(PYTHON_VERSION)"; $(PYTHON) -m venv --clear $(VENV); } || { \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): about 7 GB and 3 minutes the first time; progress is in $(VENV)/install.log"
-	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,nightly,service]'
+	@$(BIN)/python -m pip install -qq --progress-bar off --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev,nightly,ray,service]'
 	@rm -f $(VENV)/.installed-with-*
 	@touch $@
 
@@ -84,6 +88,9 @@ test: check $(PEERS)
 chaos: $(STAMP)
 	$(BIN)/pytest tests/chaos -m "chaos or not chaos"
 	$(BIN)/python -m tests.chaos.random_kills
+	$(BIN)/python -m tests.chaos.monkey --minutes $(CHAOS_MINUTES)
+	@$(BIN)/python -c 'import ray' 2>/dev/null || { echo "no Ray here: its part is left out"; exit 0; } && \
+		$(BIN)/python -m tests.chaos.monkey --minutes $(CHAOS_MINUTES) --executor ray
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

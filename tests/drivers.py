@@ -87,7 +87,9 @@ class QuickExecutor(ScriptedExecutor):
     def start(self, *_: object) -> None:
         """There is nothing to start."""
 
-    def use(self, *_: object) -> None:
+    arrangement = "sequential"
+
+    def fit(self, *_: object, **__: object) -> None:
         """There is one crew."""
 
     def describe(self, *_: object) -> WorkloadFacts:
@@ -126,7 +128,7 @@ def _live(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) ->
     sys.argv = ["lrsweep", *arguments]
     stall = os.environ.pop(STALL, None)
     executor = QuickExecutor if stall is None else partial(LocalExecutor, stall_seconds=float(stall))
-    pytest.MonkeyPatch().setattr("lrsweep.sweep.run.LocalExecutor", executor)
+    pytest.MonkeyPatch().setattr("lrsweep.executors.opening.LocalExecutor", executor)
     if (deaths := os.environ.pop(DEATHS, None)) is not None:
         pytest.MonkeyPatch().setattr("lrsweep.cli.working.driving.MOST_DEATHS", int(deaths))
     cli.main()

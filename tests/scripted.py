@@ -65,6 +65,8 @@ class ScriptedExecutor:
     """
 
     busy: Busy | None = None
+    device_count = 1
+    pace_factor = 1
 
     def __init__(self, script: Script) -> None:
         self._script = script

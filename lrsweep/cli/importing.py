@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import cast
 
 from lrsweep.cli.sweep_drawing import counted
 from lrsweep.errors import SettingsError
 from lrsweep.executors.local import LocalExecutor
 from lrsweep.records import Direction
+from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import open_store
 from lrsweep.study import TIMED, ResolvedStudy, load_study
@@ -68,7 +70,9 @@ def import_into(
         stack.callback(store.close)
         lease = store.acquire_lease(resolved.name, this_owner(), seconds=LEASE_SECONDS, is_dead=is_dead)
         stack.callback(store.release_lease, lease)
-        resolved = paced(resolved, store, executor, lambda: None, say)
+        if resolved.needs_pace and resolved.workload.name != COMMAND:
+            resolved = replace(resolved, devices_at_once=executor.device_count)
+        resolved = paced(resolved, store, executor, lambda: None, say, pace_factor=executor.pace_factor)
         return import_trials(store, lease, resolved, strangers, better, same_metric=same_metric, say=say)
 
 

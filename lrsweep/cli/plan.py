@@ -22,7 +22,7 @@ from lrsweep.study import BUDGETS, Examined, ResolvedStudy
 from lrsweep.study.budgets import seed_deviation
 from lrsweep.study.planning import Plan, plan
 from lrsweep.sweep import exponents
-from lrsweep.sweep.beginning import Course, pace_of
+from lrsweep.sweep.beginning import Course, pace_here
 from lrsweep.sweep.outlook import Left, Outlook, outlook
 from lrsweep.sweep.refusals import completed
 
@@ -76,7 +76,9 @@ def resolved(examined: Examined, settings: Settings, *, device: str, price_per_h
     executor = LocalExecutor(device, data=settings.data)
     try:
         found = completed(replace(examined, study=study), executor.describe)
-        return replace(found, scripts_at_once=executor.free) if study.workload.name == COMMAND else found
+        if study.workload.name == COMMAND:
+            return replace(found, scripts_at_once=executor.free)
+        return replace(found, devices_at_once=executor.device_count)
     finally:
         executor.close()
 
@@ -102,12 +104,15 @@ def _above_zero(name: str, given: float | None) -> None:
 @dataclass(frozen=True)
 class Pace:
     steps_per_second: float
+    times: float
+    """that the sweep's own is taken, which may have had another number of devices"""
     sweep: SweepRow
 
     def of(self, study: str) -> str:
         """Where it is from, for a plan of that study."""
         other = "" if self.sweep.study == study else f" of study {self.sweep.study}, which trains the same"
-        return f"the pace of sweep {self.sweep.sweep_id[:8]}{other}"
+        here = "" if math.isclose(self.times, 1.0, rel_tol=0.01) else f", taken {self.times:.3g} times for the devices"
+        return f"the pace of sweep {self.sweep.sweep_id[:8]}{other}{here}"
 
 
 def _known(store: Store, study: ResolvedStudy) -> tuple[Pace | None, float | None]:
@@ -126,8 +131,9 @@ def _known(store: Store, study: ResolvedStudy) -> tuple[Pace | None, float | Non
         if row.purpose is Purpose.FINAL
     ]
     alike = [sweep for sweep in reversed(sweeps) if (sweep.study, sweep.generation) in same_speed]
-    paces = (Pace(found, sweep) for sweep in alike if (found := pace_of(store, sweep)) is not None)
-    return next(paces, None), seed_deviation(seeds, study.value_key)
+    paces = ((pace_here(store, sweep, study), sweep) for sweep in alike)
+    known = next((Pace(*found, sweep) for found, sweep in paces if found is not None), None)
+    return known, seed_deviation(seeds, study.value_key)
 
 
 def show_plan(console: Console, asked: Asked, now: datetime) -> None:

@@ -27,6 +27,7 @@ from lrsweep.sweep.failures import refuse_total_failure
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.finals import Finalist, standings
 from lrsweep.sweep.handling import Handler
+from lrsweep.sweep.meter import DEVICE_SECONDS_KEY, Meter, Spent, spent_by
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.owner import LEASE_SECONDS, RENEW_EVERY
 from lrsweep.sweep.phases import Budget, Phase, Phases, phase_of
@@ -82,23 +83,32 @@ class Driver:
         self._state: State
         self._tally = Tally(study.sense)
         self._runs_scripts = study.workload.name == command.NAME
-        self._budget = Budget(study, seconds_before=sweep.seconds)
+        self._budget = Budget(study)
+        self._meter = Meter(spent_by(sweep, study), lambda: self._devices)
         self._phases = Phases(study, sweep.sweep_id, store, lease, say)
         self._stopped: set[str] = set()
         """trainings that the executor was told to end"""
         self._best: Best | None = None
         self._busy: Busy | None = None
-        self._began = 0.0
         self._steps_before = 0
         self._told_before = 0
-        self._counted_to = 0.0
+        self._counted_to = sweep.seconds
         self._renewed_at = self._committed_at = time.monotonic()
         self._show_at = 0.0
 
     @property
     def seconds(self) -> float:
         """Since the first ask."""
-        return time.monotonic() - self._began if self._began else 0.0
+        return self._meter.seconds
+
+    @property
+    def _spent(self) -> Spent:
+        return self._meter.look()
+
+    @property
+    def _devices(self) -> int:
+        """Scripts have as many as their study says."""
+        return self._study.devices if self._runs_scripts else self._executor.device_count
 
     @property
     def occupancy(self) -> float | None:
@@ -114,9 +124,14 @@ class Driver:
 
     def count_seconds(self) -> SweepRow:
         """Adds what has passed since the last time to the sweep's row, so that a kill loses little of it."""
-        seconds = self.seconds
-        row = self._store.update_sweep(self._lease, self._sweep.sweep_id, add_seconds=seconds - self._counted_to)
-        self._counted_to = seconds
+        spent = self._spent
+        row = self._store.update_sweep(
+            self._lease,
+            self._sweep.sweep_id,
+            add_seconds=spent.seconds - self._counted_to,
+            settings={DEVICE_SECONDS_KEY: spent.device_seconds},
+        )
+        self._counted_to = spent.seconds
         return row
 
     def run(self) -> None:
@@ -125,7 +140,7 @@ class Driver:
         Raises Interrupted, DeadlinePassed or Cancelled, all in order; SweepFailed, LeaseLost or TryAgain.
         """
         handler = self._recover()
-        self._began = time.monotonic()
+        self._meter.begin()
         self._tell(events.started(self._sweep, self._study, told=self._told_before))
         try:
             while self._goes_on(handler):
@@ -176,11 +191,11 @@ class Driver:
 
     @property
     def _is_asking(self) -> bool:
-        return self._budget.pays_for_another_trial(self._tally, self.seconds)
+        return self._budget.pays_for_another_trial(self._tally, self._spent)
 
     def _goes_on(self, handler: Handler) -> bool:
         """Whether anything is left to do. Where nothing runs or waits, the next phase begins."""
-        if self._budget.is_over(self.seconds):
+        if self._budget.is_over(self._spent):
             self._end_unsearched(handler)
             goes_on = bool(self._executor.in_flight or self._state.waiting)
             if not goes_on:
@@ -188,7 +203,7 @@ class Driver:
             return goes_on
         if self._executor.in_flight or self._state.waiting or self._is_asking:
             return True
-        for row in self._phases.next(self._tally, self._budget, self.seconds):
+        for row in self._phases.next(self._tally, self._budget, self._spent):
             self._state.wait(row)
         if self._state.waiting:
             self._faults.passing("after-phase")
@@ -299,7 +314,7 @@ class Driver:
             outage=self._mirror.outage,
             busy=self._busy,
             phase=self._phases.now,
-            cost=Cost.of(self._study, steps=tally.steps, seconds=self._sweep.seconds + self.seconds),
+            cost=Cost.of(self._study, steps=tally.steps, device_seconds=self._spent.device_seconds),
             rungs=self._state.rungs.trusts,
             finals=self._standings(),
         )
@@ -310,7 +325,7 @@ class Driver:
         this driver's first trial has ended there is no pace: its first updates take as long as the engine takes to
         start."""
         tally = self._tally
-        by_the_clock = self._budget.seconds_left(self.seconds)
+        by_the_clock = self._budget.seconds_left(self._spent)
         if by_the_clock is not None and self._phases.now is Phase.SEARCH:
             return by_the_clock
         if self._phases.now is Phase.SEARCH and tally.told == self._told_before:
@@ -321,7 +336,7 @@ class Driver:
             return by_the_clock
         queued = sum(row.horizon for row in tally.unsearched.values() if not row.status.is_outcome)
         if self._phases.now is Phase.FINALS:
-            to_come = queued + self._phases.to_order(tally, self._budget, self.seconds)
+            to_come = queued + self._phases.to_order(tally, self._budget, self._spent)
         else:  # a design is followed by finals
             to_come = max(queued, self._study.total_steps - tally.steps)
         found = max(0, to_come - in_flight) / pace

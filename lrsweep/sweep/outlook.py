@@ -11,12 +11,12 @@ from lrsweep.records import Json, Purpose, SweepRow, TrainingRow, TrialRow
 from lrsweep.store.base import Store
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
-from lrsweep.study.budgets import seconds_of
 from lrsweep.study.planning import Plan
 from lrsweep.sweep.beginning import Course, changed_sentence, course_of, newest_sweep, trials_left
 from lrsweep.sweep.failures import to_try_again, trials_of
 from lrsweep.sweep.finals import paid_steps
 from lrsweep.sweep.finals import plan as plan_finals
+from lrsweep.sweep.meter import spent_by
 from lrsweep.sweep.owner import driver_shown, is_dead
 from lrsweep.sweep.phases import Budget
 from lrsweep.sweep.race import RACE_KEY
@@ -131,9 +131,8 @@ def _left(
     """What waits is left whatever the budget: a file can have a smaller one than before. Once the search is over it is
     what its trials under way are expected to take, and what is left for the finals."""
     pace = None if planned is None else planned.steps_per_second
-    clock = seconds_of(study.budget, study.devices)
-    if clock is not None:
-        seconds = max(0.0, clock - sweep.seconds)
+    seconds = Budget(study).seconds_left(spent_by(sweep, study))
+    if seconds is not None:
         return Left(None, None, None if pace is None else round(seconds * pace), seconds)
     assert planned is not None, "only a clock makes a plan depend on the pace"
     trials = store.trials(study.name, sweep_id=sweep.sweep_id)
@@ -163,7 +162,7 @@ def _asks_for_more(
         tally.put_trial(trial)
     for row in rows:
         tally.put_training(row)
-    return Budget(study, seconds_before=sweep.seconds).pays_for_another_trial(tally, 0.0)
+    return Budget(study).pays_for_another_trial(tally, spent_by(sweep, study))
 
 
 def _finals_left(

@@ -15,9 +15,10 @@ from enum import StrEnum
 from lrsweep.records import Purpose, Status, TrainingRow
 from lrsweep.store.base import Lease, Store
 from lrsweep.study import TIMED, ResolvedStudy
-from lrsweep.study.budgets import FEWEST_FINALISTS, kept_share, seconds_of
+from lrsweep.study.budgets import FEWEST_FINALISTS, counts_devices, kept_share, seconds_of
 from lrsweep.sweep import exponents, finals, race
 from lrsweep.sweep.exponents import FITTED_KEY
+from lrsweep.sweep.meter import Spent
 from lrsweep.sweep.race import RACE_KEY
 from lrsweep.sweep.race_state import RaceState
 from lrsweep.sweep.tally import Tally
@@ -33,35 +34,35 @@ class Phase(StrEnum):
 class Budget:
     """How much of a study's budget is used up, where it is not a number of trials."""
 
-    def __init__(self, study: ResolvedStudy, *, seconds_before: float) -> None:
-        """``seconds_before``: what earlier drivers have used."""
+    def __init__(self, study: ResolvedStudy) -> None:
         self._study = study
-        self._seconds_before = seconds_before
-        self._seconds = seconds_of(study.budget, study.devices)
+        self._counts_devices = counts_devices(study.budget)
+        self._whole = seconds_of(study.budget)
+        """of one device where devices count, else of the clock"""
         self._share = 1.0 - _kept(study)
         # asked several times per training, and the same for all of a sweep
         self._for_search = self._share * study.total_steps - exponents.planned_cost(study)
         self._of_a_trial = study.cost.steps(1)
         self._after = tuple(study.cost.after(rung) for rung in range(len(study.rungs)))
 
-    def pays_for_another_trial(self, tally: Tally, seconds: float) -> bool:
+    def pays_for_another_trial(self, tally: Tally, spent: Spent) -> bool:
         """Whether the search may ask. A clock alone says it where there is one: how many trials it pays for is a guess,
         made before an engine was chosen. Else it goes by what trials have cost, and those under way will: trials may
         cost more than was expected, where few are halted."""
-        if self._seconds is not None:
-            return self._has_time_for_another(tally, seconds, self._seconds)
+        if self._whole is not None:
+            return self._has_time_for_another(tally, spent, self._whole)
         if tally.asked >= self._study.trials:
             return False
         if self._study.budget.trials is not None or not tally.asked:
             return True
         return tally.search_steps + self._to_come(tally) + self._of_a_trial <= self._for_search
 
-    def _has_time_for_another(self, tally: Tally, seconds: float, whole: float) -> bool:
+    def _has_time_for_another(self, tally: Tally, spent: Spent, whole: float) -> bool:
         """Past the search's share only where the rest is too short for finals, which then goes to the search."""
-        used = self._seconds_before + seconds
+        used = self._used(spent)
         if used < self._share * whole:
             return True
-        left = self.left_for_finals(tally, seconds)
+        left = self.left_for_finals(tally, spent)
         selection = self._study.selection
         if used >= whole or tally.unsearched or left is None or not selection.finalists:
             return False
@@ -71,26 +72,36 @@ class Budget:
         """Updates that the trials under way are expected to take."""
         return sum(max(0, row.horizon - row.steps) + self._after[row.rung] for row in tally.searching.values())
 
-    def is_over(self, seconds: float) -> bool:
-        """Whether the clock has used up the whole of it."""
-        return self._seconds is not None and self._seconds_before + seconds >= self._seconds
+    def _used(self, spent: Spent) -> float:
+        """As ``_whole`` is counted."""
+        return spent.device_seconds if self._counts_devices else spent.seconds
 
-    def seconds_left(self, seconds: float) -> float | None:
-        """Of the clock; None where there is none."""
-        return None if self._seconds is None else max(0.0, self._seconds - self._seconds_before - seconds)
-
-    def pace(self, tally: Tally, seconds: float) -> float | None:
-        """Updates per second of all trainings so far; None before the first."""
-        used = self._seconds_before + seconds
+    def _rate(self, tally: Tally, spent: Spent) -> float | None:
+        """Updates per second as ``_whole`` is counted, of all trainings so far; None before the first."""
+        used = self._used(spent)
         return tally.steps / used if used > 0.0 and tally.steps else None
 
-    def left_for_finals(self, tally: Tally, seconds: float) -> int | None:
-        """In updates, those of finals that exist included, by the pace so far; None where no clock says it."""
-        pace = self.pace(tally, seconds)
-        left = self.seconds_left(seconds)
-        if left is None or pace is None:
+    def is_over(self, spent: Spent) -> bool:
+        """Whether the clock has used up the whole of it."""
+        return self._whole is not None and self._used(spent) >= self._whole
+
+    def seconds_left(self, spent: Spent) -> float | None:
+        """Of the clock, with the devices that there are now; None where there is none."""
+        if self._whole is None:
             return None
-        return sum(row.steps for row in tally.finals) + int(left * pace)
+        return max(0.0, self._whole - self._used(spent)) / (max(1, spent.devices) if self._counts_devices else 1)
+
+    def pace(self, tally: Tally, spent: Spent) -> float | None:
+        """Updates per second of the clock, as if the study had had its devices all the time; None before the first."""
+        rate = self._rate(tally, spent)
+        return rate if rate is None or not self._counts_devices else rate * self._study.devices
+
+    def left_for_finals(self, tally: Tally, spent: Spent) -> int | None:
+        """In updates, those of finals that exist included, by the pace so far; None where no clock says it."""
+        rate = self._rate(tally, spent)
+        if self._whole is None or rate is None:
+            return None
+        return sum(row.steps for row in tally.finals) + int(max(0.0, self._whole - self._used(spent)) * rate)
 
 
 def _kept(study: ResolvedStudy) -> float:
@@ -116,12 +127,12 @@ class Phases:
         """updates, by the newest look; None where it is not worked out"""
         self.now = Phase.SEARCH
 
-    def next(self, tally: Tally, budget: Budget, seconds: float) -> list[TrainingRow]:
+    def next(self, tally: Tally, budget: Budget, spent: Spent) -> list[TrainingRow]:
         """Queues the next phase's trainings and comes back with them: nothing runs or waits. Empty: all is done."""
         trials, trainings = list(tally.trials.values()), list(tally.trainings.values())
         study = self._study
         if study.budget.kind in TIMED:  # what was expected of the pace was a guess, and of a script there was none
-            study = study.paced(budget.pace(tally, seconds))
+            study = study.paced(budget.pace(tally, spent))
         has_none = _has_lost_design(tally) or self._has_dropped_its_rung()
         rows = [] if has_none else exponents.design(study, trials, trainings)
         if rows:
@@ -134,21 +145,21 @@ class Phases:
                 self._say_once(why_none)
             self._keep_fit(tally)
             self.now = Phase.FINALS
-            left = budget.left_for_finals(tally, seconds)
+            left = budget.left_for_finals(tally, spent)
             state = self._race_so_far()
             # finals that began otherwise, by an earlier release or without racing, go on so
             is_race = study.selection.racing and (state is not None or not tally.finals)
             rows = self._raced(study, tally, state, left) if is_race else self._planned(study, tally, state, left)
         return self._queued(rows)
 
-    def to_order(self, tally: Tally, budget: Budget, seconds: float) -> int:
+    def to_order(self, tally: Tally, budget: Budget, spent: Spent) -> int:
         """Updates that a race of finals orders at most, beside those that wait or run: the same until its next look."""
         if self.now is not Phase.FINALS:
             return 0
         if self._to_order is None:
             state = self._race_so_far() if self._study.selection.racing else None
             trainings = list(tally.trainings.values())
-            left = budget.left_for_finals(tally, seconds)
+            left = budget.left_for_finals(tally, spent)
             more = (
                 0 if state is None else race.to_order(self._study, trainings, state, left=left, removed=tally.removed)
             )

@@ -86,8 +86,7 @@ class Cost:
     """None where the study names no price"""
 
     @classmethod
-    def of(cls, study: ResolvedStudy, *, steps: int, seconds: float) -> Cost:
-        device_seconds = seconds * study.devices
+    def of(cls, study: ResolvedStudy, *, steps: int, device_seconds: float) -> Cost:
         price = study.budget.price_per_hour
         return cls(steps, device_seconds, None if price is None else price * device_seconds / SECONDS_PER_HOUR)
 

@@ -33,7 +33,7 @@ from lrsweep.sweep.beginning import (
     trials_left,
     used_up,
 )
-from lrsweep.sweep.checkpoints import Checkpoints, tidy_scratch
+from lrsweep.sweep.checkpoints import Checkpoints, refuse_remote, tidy_scratch
 from lrsweep.sweep.closing import MakeReport, close_parent, send_report
 from lrsweep.sweep.delivery import TOLD, forget_lost, owed, sent_again, shown_params
 from lrsweep.sweep.driver import Driver
@@ -42,6 +42,7 @@ from lrsweep.sweep.failures import STOPPED_KEY, to_try_again, trials_of, tried_a
 from lrsweep.sweep.finals import standings
 from lrsweep.sweep.halting import OtherRules
 from lrsweep.sweep.homes import Homes, Options
+from lrsweep.sweep.meter import spent_by
 from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import close_copy, copy_name, open_copy, without_trials
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
@@ -49,6 +50,7 @@ from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
 from lrsweep.sweep.refusals import completed
 from lrsweep.sweep.remembering import remember
 from lrsweep.sweep.script_settings import with_agreed_settings
+from lrsweep.sweep.silence import Silence, obeying
 from lrsweep.sweep.stopping import Cancelled, Stop
 from lrsweep.sweep.trust import calibrating, rung_trusts
 from lrsweep.sweep.waiting import most_in_flight
@@ -87,8 +89,10 @@ def run_sweep(
     stop = Stop(began + options.deadline_seconds if options.deadline_seconds is not None else None)
     on_ready(stop)
     options.engine.check(study.workload)
+    refuse_remote(homes.checkpoints, study.workload)
     with ExitStack() as stack:
-        store = open_store(homes.results_url)
+        stack.enter_context(obeying(stop))
+        store = open_store(homes.results_url, patience=Silence(stop, say))
         stack.callback(store.close)
         lease = store.acquire_lease(study.name, this_owner(), seconds=STARTUP_LEASE_SECONDS, is_dead=is_dead)
         stack.callback(_give_back, store, lease)
@@ -115,7 +119,9 @@ def run_sweep(
                 say("this sweep is finished; `--new` starts another, a larger budget in the study file continues it")
                 resolved = resolved_in(found, resolved)
                 return _result(store, resolved, found, homes, startup_seconds=0.0)
-        resolved = paced(resolved, store, executor, keep, say)
+        if study.workload.name != command.NAME:
+            resolved = replace(resolved, devices_at_once=executor.device_count)
+        resolved = paced(resolved, store, executor, keep, say, pace_factor=executor.pace_factor)
         store.register_study(lease, StudyRow(study.name, resolved.meaning, resolved.generation, resolved.spec()))
         checkpoints = Checkpoints(homes.checkpoints)
         checkpoints.tidy(store)
@@ -294,7 +300,7 @@ def _result(
         not_mirrored=sum(not training.is_mirrored for training in trainings),
         finals=standings(study, trials, trainings),
         rungs=rung_trusts(study, steady, of_generation, OtherRules(study, sweeps)),
-        cost=Cost.of(study, steps=steps, seconds=sweep.seconds),
+        cost=Cost.of(study, steps=steps, device_seconds=spent_by(sweep, study).device_seconds),
         exponents={
             "used": {name: used.get(name, study.default_exponent(name)) for name in study.space.optimizers},
             "fitted": sweep.settings.get(FITTED_KEY, {}),

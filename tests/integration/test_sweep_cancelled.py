@@ -54,7 +54,7 @@ def test_a_cancelled_sweep_answers_with_what_it_came_to(
     sweep with the next numbers."""
     monkeypatch.setattr("lrsweep.sweep.driver.RENEW_EVERY", -1.0)
     monkeypatch.setattr(Cancels, "homes", homes, raising=False)
-    monkeypatch.setattr("lrsweep.sweep.run.LocalExecutor", Cancels)
+    monkeypatch.setattr("lrsweep.executors.opening.LocalExecutor", Cancels)
     study = load_study(a_study(tmp_path, trials=200))
     said: list[str] = []
     result = run_sweep(study, homes, OPTIONS, say=said.append)
@@ -65,7 +65,7 @@ def test_a_cancelled_sweep_answers_with_what_it_came_to(
     assert (result.outage, result.not_mirrored) == (None, sum(not row.is_mirrored for row in result.trainings))
     assert_ended_in_mlflow(homes, result)
 
-    monkeypatch.setattr("lrsweep.sweep.run.LocalExecutor", QuickExecutor)
+    monkeypatch.setattr("lrsweep.executors.opening.LocalExecutor", QuickExecutor)
     again = run_sweep(load_study(a_study(tmp_path, trials=4)), homes, OPTIONS, say=said.append)
     assert again.sweep.status is SweepStatus.FINISHED
     assert "the last sweep was cancelled: this is a new one; the earlier results stay" in said

@@ -229,5 +229,6 @@ def test_an_interrupt_in_the_finals_leaves_finals_and_no_trials(racing: bool) ->
 def test_a_pace_says_which_sweep_it_is_of() -> None:
     """Another study that trains the same is named; a sweep of the study itself by its id."""
     sweep = SweepRow("6bf8d279f4dcc279", "other", "g")
-    assert Pace(10.0, sweep).of("quick") == "the pace of sweep 6bf8d279 of study other, which trains the same"
-    assert Pace(10.0, sweep).of("other") == "the pace of sweep 6bf8d279"
+    assert Pace(10.0, 1.0, sweep).of("quick") == "the pace of sweep 6bf8d279 of study other, which trains the same"
+    assert Pace(10.0, 1.0, sweep).of("other") == "the pace of sweep 6bf8d279"
+    assert Pace(10.0, 0.5, sweep).of("other") == "the pace of sweep 6bf8d279, taken 0.5 times for the devices"

@@ -10,7 +10,8 @@ from lrsweep.records import Crew, Curve, Outcome, Status, StudyRow, SweepRow, Tr
 from lrsweep.scripts import command
 from lrsweep.store import MemoryStore
 from lrsweep.study import BudgetSpec, ResolvedStudy
-from lrsweep.sweep.beginning import paced
+from lrsweep.sweep.beginning import pace_here, paced
+from lrsweep.sweep.meter import DEVICE_SECONDS_KEY
 from tests.sweeps import FACTS, a_study, a_training, a_trial
 
 TIMED = replace(a_study(families=("cosine", "linear")), trials=0, budget=BudgetSpec(wall_clock=600.0))
@@ -57,8 +58,8 @@ class Home:
             self.store.end_training(self.lease, training.training_id, 1, done, Curve.empty())
         self.store.update_sweep(self.lease, sweep_id, add_seconds=seconds)
 
-    def paced(self, study: ResolvedStudy = TIMED) -> ResolvedStudy:
-        return paced(study, self.store, self.engine, lambda: None, self.said.append)
+    def paced(self, study: ResolvedStudy = TIMED, *, pace_factor: int = 1) -> ResolvedStudy:
+        return paced(study, self.store, self.engine, lambda: None, self.said.append, pace_factor=pace_factor)
 
 
 def test_a_budget_that_is_no_time_is_left_as_it_is() -> None:
@@ -95,6 +96,34 @@ def test_without_an_earlier_sweep_it_is_measured_and_said() -> None:
     assert study == TIMED.paced(100.0)
     assert home.engine.asked == [1]
     assert home.said == [f"measured 100 updates a second: the budget pays for about {study.trials} trials"]
+
+
+def test_what_one_device_measures_all_train_side_by_side() -> None:
+    """Two devices make 200 updates a second: twice the updates by the clock, and as many for each device's hour."""
+    home = Home()
+    two = replace(TIMED, devices_at_once=2)
+    study = home.paced(two, pace_factor=2)
+    assert study.total_steps == 2 * TIMED.paced(100.0).total_steps == 120_000
+    said = "measured 100 updates a second, and 2 such train side by side: the budget pays for about"
+    assert home.said == [f"{said} {study.trials} trials"]
+    hours = BudgetSpec(gpu_hours=0.1)
+    assert Home().paced(replace(two, budget=hours), pace_factor=2).total_steps == 36_000
+    assert Home().paced(replace(TIMED, budget=hours)).total_steps == 36_000
+
+
+def test_the_pace_of_an_earlier_sweep_is_taken_for_the_devices_that_there_are_now() -> None:
+    """60 updates in 20 s on two devices are 1.5 a second on one and 6 on four; an earlier release had one device, and
+    of scripts the pace is taken as it is."""
+    home = Home()
+    home.swept("on two", a_study(), seconds=20.0)
+    four = replace(TIMED, devices_at_once=4)
+    assert home.paced(four) == four.paced(4 * 60 / 20.0)
+    home.store.update_sweep(home.lease, "on two", settings={DEVICE_SECONDS_KEY: 40.0})
+    assert home.paced() == TIMED.paced(1.5)
+    assert home.paced(four) == four.paced(6.0)
+    sweep = home.store.sweep("on two")
+    script = replace(four, workload=WorkloadSpec(command.NAME, {"command": "train"}))
+    assert pace_here(home.store, sweep, script) == (3.0, 1.0)
 
 
 def test_where_nothing_can_be_measured_the_clock_alone_says_when_it_is_over() -> None:
