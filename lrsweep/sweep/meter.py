@@ -33,7 +33,7 @@ class Spent:
 def spent_by(sweep: SweepRow, study: ResolvedStudy) -> Spent:
     """Until its row was written. In an earlier release all of a sweep but a script's had one device."""
     each = study.devices if study.workload.name == command.NAME else 1
-    device_seconds = sweep.seconds * study.devices
+    device_seconds = sweep.settings.get(DEVICE_SECONDS_KEY, sweep.seconds * each)
     return Spent(sweep.seconds, device_seconds, study.devices)
 
 
