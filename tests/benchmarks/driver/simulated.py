@@ -49,6 +49,7 @@ class Ready:
     """An executor whose trainings have ended before they are asked for."""
 
     busy: Busy | None = None
+    device_count: int = 1
 
     def __init__(self, rungs: Sequence[int], trials: int) -> None:
         self._last_from = trials - trials // LAST_SHARE

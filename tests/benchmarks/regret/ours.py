@@ -25,6 +25,7 @@ class Replayed:
     """An executor that looks trainings up."""
 
     busy: Busy | None = None
+    device_count: int = 1
 
     def __init__(self, table: Table, pool: Pool, store: MemoryStore) -> None:
         self._table = table
