@@ -11,6 +11,7 @@ import numpy as np
 
 from lrsweep.champion.reading import written
 from lrsweep.engines import versions as engine_versions
+from lrsweep.errors import LrsweepError
 from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.messages import Lost
@@ -65,8 +66,17 @@ def usual(plan: TrainingPlan) -> End:
 class NightExecutor(ScriptedExecutor):
     """A test double of ``LocalExecutor``: trains by a script, and says what the study's workload is."""
 
-    def __init__(self, script: Script, facts: WorkloadFacts, device: str, loaded: list[str]) -> None:
+    def __init__(
+        self,
+        script: Script,
+        facts: WorkloadFacts,
+        device: str,
+        loaded: list[str],
+        far_device: str | None = None,
+        cannot: LrsweepError | None = None,
+    ) -> None:
         super().__init__(script)
+        self.far_device, self._cannot = far_device, cannot
         self._facts, self._device, self._loaded = facts, device, loaded
         self._is_started = False
 
@@ -86,6 +96,8 @@ class NightExecutor(ScriptedExecutor):
 
     def describe(self, _: WorkloadSpec, tick: Callable[[], None] = lambda: None) -> WorkloadFacts:
         tick()
+        if self._cannot is not None:
+            raise self._cannot
         return self._facts
 
 
@@ -97,10 +109,12 @@ class Scripted(Workplace):
     """what all executors were given"""
     loaded: list[str] = field(default_factory=list)
     """the workload of each process that was started"""
+    far_device: str | None = None
+    cannot: LrsweepError | None = None
 
     def executor(self, device: str, say: Callable[[str], None]) -> OpenedExecutor:
         del say
-        made = NightExecutor(self.script, self.facts, device, self.loaded)
+        made = NightExecutor(self.script, self.facts, device, self.loaded, self.far_device, self.cannot)
         made.begun = self.begun
         return cast(OpenedExecutor, made)
 
@@ -122,6 +136,11 @@ class Nights:
     """of the last run"""
     loaded: list[str] = field(default_factory=list)
     """by its processes, one of each"""
+    far_device: str | None = None
+    """what a Ray cluster gives to trainings; None: they are trained here"""
+    cannot: LrsweepError | None = None
+    """why the workload cannot be loaded"""
+    checkpoints_at: Path | str | None = None
 
     def __post_init__(self) -> None:
         if self.store is None:
@@ -138,7 +157,9 @@ class Nights:
         return Found(name, f"{name}.toml", parsed)
 
     def at(self) -> Scripted:
-        homes = Homes(self.folder, "sqlite://", "sqlite://", "http://127.0.0.1:9", None)
+        homes = Homes(
+            self.folder, "sqlite://", "sqlite://", "http://127.0.0.1:9", None, checkpoints_at=self.checkpoints_at
+        )
         self.begun, self.loaded = [], []
         return Scripted(
             self.store,
@@ -150,6 +171,8 @@ class Nights:
             facts=self.facts,
             begun=self.begun,
             loaded=self.loaded,
+            far_device=self.far_device,
+            cannot=self.cannot,
         )
 
     def run(self, key: str, studies: Iterable[Found] | None = None, **asked: Any) -> NightRun:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -35,9 +37,12 @@ from lrsweep.redaction import masked
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import Store, open_store
 from lrsweep.store.probing import probe
+from lrsweep.sweep.silence import Silence, obeying
 
 OTHERS = 60
 """Nights, of a study that did not run tonight."""
+SHOWING = 60.0
+"""Seconds behind the deadline for MLflow to get nights: those of a job that always comes to it are shown too."""
 
 
 @dataclass(frozen=True)
@@ -81,37 +86,39 @@ def carry_out(typed: Typed) -> int:
     _obey_signals(stops)
     telling.begin(wanted, asked.key, say)
     began_at = time.time()
-    try:
-        homes = make_homes(settings)
-        before = probe(homes.results_url)
-        store = open_store(homes.results_url)
-        if not before.is_there:  # as where LRSWEEP_HOME is mistyped: no champion stands there, and sweeps are run
-            say(f"there were no results in {before.address}: this night begins them")
+    shown_until = math.inf if asked.deadline_seconds is None else time.monotonic() + asked.deadline_seconds + SHOWING
+    with ExitStack() as stack:
         try:
+            homes = make_homes(settings)
+            before = probe(homes.results_url)
+            with obeying(stops):
+                store = open_store(homes.results_url, patience=Silence(stops, say, is_final=True))
+            stack.callback(store.close)
+            if not before.is_there:  # as where LRSWEEP_HOME is mistyped: no champion stands there, and sweeps are run
+                say(f"there were no results in {before.address}: this night begins them")
             at = Workplace(store, homes, say, settings.engine, settings.faults, stops, where=where)
             run = run_nights(found, at, asked)
-            _show(store, at, run)
             history = _history(store, run, wanted, say)
-        finally:
-            store.close()
-    except Exception as error:  # whoever waits to hear of the night hears that there was none
-        telling.tell(_none(asked.key, error, began_at), {}, wanted, say)
-        raise
-    telling.tell(run, history, wanted, say)
-    if typed.is_json:
-        typer.echo(json.dumps(run.to_json(), allow_nan=False))
-    else:
-        show_run(console_for_tables(), run)
-    if run.notes:
-        say(f"to continue: {retyped(again(typed, run.key), settings.home)}")
+        except Exception as error:  # whoever waits to hear of the night hears that there was none
+            telling.tell(_none(asked.key, error, began_at), {}, wanted, say)
+            raise
+        telling.tell(run, history, wanted, say)
+        if typed.is_json:
+            typer.echo(json.dumps(run.to_json(), allow_nan=False))
+        else:
+            show_run(console_for_tables(), run)
+        if run.notes:
+            say(f"to continue: {retyped(again(typed, run.key), settings.home)}")
+        # last: a server that is slow keeps nobody waiting who wants to hear of the night
+        _show(store, at, run, lambda: stops.signum is not None or time.monotonic() > shown_until)
     return run.exit_code
 
 
-def _show(store: Store, at: Workplace, run: NightRun) -> None:
+def _show(store: Store, at: Workplace, run: NightRun, is_over: Callable[[], bool]) -> None:
     """In MLflow, which a night that trained nothing does not even load."""
     trained = [night.study for night in run.studies if night.judgement is not None and not night.is_recorded]
     if trained and at.stops.signum is None:
-        outage = show_nights(store, at.homes, trained, at.say).outage
+        outage = show_nights(store, at.homes, trained, at.say, is_over).outage
         if outage is not None:
             at.say(f"MLflow has not got the night; the next one that trains sends it, or `lrsweep sync`. {outage}")
 

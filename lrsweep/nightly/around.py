@@ -6,12 +6,13 @@ A night's values hang on more than its schedule. What of it is a change of the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrsweep.engines.machine import nvidia_driver
+from lrsweep.executors.devices import names_in
 from lrsweep.records import Json, stable_hash
 from lrsweep.selection.nights import Surroundings
 from lrsweep.study import ResolvedStudy
@@ -23,6 +24,8 @@ given another machine each night would never have limits."""
 WORKLOAD = "workload"
 """The workload's own version, beside those of packages."""
 NVIDIA = Path("/proc/driver/nvidia/gpus")
+ON_RAY = " on Ray"
+"""Behind a device that is a cluster's: trainings go to another machine, whatever this one has."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,13 @@ class Now:
 
 
 def now_of(study: ResolvedStudy, device: str) -> Now:
+    """``device``: as it is told, by ``device_of`` or ``device_on_ray``."""
     here = look_around(with_user=False)
     known = {name: version for name, version in here.versions.items() if name not in TRAIN_NOTHING}
     commit = f"{here.commit or ''}{DIRTY if here.is_changed else ''}"
     return Now(
         Surroundings(
-            device=device_of(device),
+            device=device,
             versions={**known, WORKLOAD: str(study.facts.version)},
             data=study.facts.data_hash,
             commit=commit,
@@ -55,12 +59,39 @@ def now_of(study: ResolvedStudy, device: str) -> Now:
 
 
 def device_of(asked: str) -> str:
-    """The kind of device and its model, as far as that is known without PyTorch, which takes seconds to load."""
-    kind, _, index = asked.partition(":")
-    if kind == "cpu" or (kind == "auto" and nvidia_driver() is None):
+    """The kind of this machine's device and the models of all that are meant, as far as that is known without PyTorch,
+    which takes seconds to load.
+
+    >>> device_of("cpu")
+    'cpu'
+    """
+    names = names_in(asked)
+    if names == ("cpu",) or (names == ("auto",) and nvidia_driver() is None):
         return "cpu"
-    model = gpu_models().get(int(index or 0)) if (index or "0").isdecimal() else None
-    return f"cuda ({model})" if model else "cuda"
+    there = gpu_models()
+    if len(names) == 1 and ":" not in asked:
+        return of_models(there.values())
+    found = [there.get(int(index)) for _, _, index in (name.partition(":") for name in names) if index.isdecimal()]
+    return of_models(model for model in found if model)
+
+
+def device_on_ray(device: str) -> str:
+    """``device``: what the cluster gives to trainings, which is not this machine's. The cluster's address is no part:
+    a head that moved trains the same.
+
+    >>> device_on_ray("cuda (H200)")
+    'cuda (H200) on Ray'
+    """
+    return f"{device}{ON_RAY}"
+
+
+def of_models(models: Iterable[str]) -> str:
+    """
+    >>> of_models(["H200", "A100", "H200"]), of_models([])
+    ('cuda (A100, H200)', 'cuda')
+    """
+    known = ", ".join(sorted(set(models)))
+    return f"cuda ({known})" if known else "cuda"
 
 
 def gpu_models() -> Mapping[int, str]:

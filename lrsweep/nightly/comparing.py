@@ -32,7 +32,7 @@ from lrsweep.nightly.following import Followed, Follows, who_follows
 from lrsweep.nightly.outcome import CHANGED, StudyNight
 from lrsweep.nightly.planning import FORMAT, Plan, in_sweep
 from lrsweep.nightly.starts import mark_of, trained_in
-from lrsweep.nightly.training import Bench, Job, folder_of, train
+from lrsweep.nightly.training import Bench, Job, attempts_of, folder_of, train
 from lrsweep.nightly.workplace import Workplace
 from lrsweep.selection.nights import Night as NightEvidence
 from lrsweep.selection.nights import NightVerdict
@@ -124,7 +124,8 @@ def _trained(night: Night, jobs: Sequence[Job], what: str) -> list[NightTraining
         study=in_sweep(store, night.study),
         night=night.row,
         executor=night.executor,
-        checkpoints=folder_of(night.at.homes.folder),
+        checkpoints=folder_of(night.at.homes),
+        attempts=attempts_of(night.at.homes),
         confirm=night.confirm,
         check=night.check,
         mark=mark_of(night.row),

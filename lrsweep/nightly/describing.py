@@ -25,6 +25,8 @@ class Describing:
     """by device"""
     _idle: tuple[str, str, OpenedExecutor] | None = None
     """device, the workload's name, and the process that loaded it, which has nothing to do"""
+    _far: dict[str, str] = field(default_factory=dict)
+    """by device, what a cluster gives for it"""
 
     def facts(self, device: str, workload: WorkloadSpec, make: Make, tick: Callable[[], None]) -> WorkloadFacts:
         """Raises what ``OpenedExecutor.describe`` does, and whatever ``tick`` does."""
@@ -35,12 +37,18 @@ class Describing:
         try:
             executor.start(workload)
             facts = executor.describe(workload, tick)
+            if executor.far_device is not None:
+                self._far[device] = executor.far_device
         except BaseException:
             self.close()  # whatever it was asked may still be under way
             raise
         if workload.name != command.NAME:
             self._known.append((device, workload, facts))
         return facts
+
+    def far_device(self, device: str) -> str | None:
+        """What trainings get on other machines, right after ``facts``; None: they have this machine's."""
+        return self._far.get(device)
 
     def free(self, device: str, workload: WorkloadSpec, make: Make) -> int:
         """How many of a script's trainings run side by side here, right after ``facts``."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from lrsweep.nightly.around import ON_RAY, device_on_ray
 from lrsweep.nightly.contenders import BASELINE, CHAMPION, Contender
 from lrsweep.nightly.planning import COMPARES, Plan, kind_of, readable, worth_of
 from lrsweep.records import Json, Status
@@ -103,10 +104,15 @@ def night_of(
 
 
 def _device(expected: str, trained: Sequence[str]) -> str:
-    """Where trainings ran on another kind than was expected, that kind: PyTorch may not be able to use the GPU."""
+    """Where trainings ran on another kind than was expected, that kind: PyTorch may not be able to use the GPU.
+
+    >>> _device("cuda (H200) on Ray", ["cpu"]), _device("cuda (H200) on Ray", ["cuda"])
+    ('cpu on Ray', 'cuda (H200) on Ray')
+    """
     if not trained or trained == [expected.partition(" ")[0]]:
         return expected
-    return " and ".join(trained)
+    found = " and ".join(trained)
+    return device_on_ray(found) if expected.endswith(ON_RAY) else found
 
 
 def judged(before: Earlier, tonight: Night, rules: Rules) -> Found:

@@ -12,6 +12,9 @@ from lrsweep.nightly.planning import FAILS, FORMAT, kind_of
 from lrsweep.store import Store
 from lrsweep.store.nights import NightRow
 
+UNKNOWN = "unknown"
+"""In the plan of a failure: its name had neither file nor results then."""
+
 
 def read_night(row: NightRow) -> StudyNight:
     """Of one that has ended. Raises InvalidInput for one that a newer lrsweep wrote."""
@@ -25,13 +28,16 @@ def read_night(row: NightRow) -> StudyNight:
 
 
 def history(store: Store, study: str | None = None) -> Mapping[str, Sequence[StudyNight]]:
-    """By study, oldest first, those that failed too, with their last failure; one under way is none yet."""
-    return _by_study(store.nights.rows(study))
+    """By study, oldest first, those that failed too, with their last failure; one under way is none yet. Names that are
+    perhaps mistyped are none of them."""
+    return _by_study(row for row in store.nights.rows(study) if not is_unknown(row))
 
 
 def last_nights(store: Store, count: int, studies: Collection[str] | None = None) -> Mapping[str, Sequence[StudyNight]]:
-    """As ``history`` has them, of each study the last so many; of all studies unless some are named."""
-    return _by_study(store.nights.told(count, FAILS, studies))
+    """As ``history`` has them, of each study the last so many; of all studies unless some are named. A name that is
+    perhaps mistyped has its failure where it is named, so that it is told once."""
+    rows = store.nights.told(count, FAILS, studies)
+    return _by_study(row for row in rows if studies is not None or not is_unknown(row))
 
 
 def _by_study(rows: Iterable[NightRow]) -> Mapping[str, Sequence[StudyNight]]:
@@ -90,6 +96,19 @@ def keep_failure(store: Store, night: StudyNight) -> StudyNight:
         row = store.nights.begin(night.study, generation, night.key, plan)
         return replace(night, is_recorded=row.plan["night"] != night.to_json())
     return night
+
+
+def keep_unknown(store: Store, night: StudyNight) -> StudyNight:
+    """Of a name with neither file nor results the first failure alone, so that it is told once; no history shows it."""
+    with suppress(LrsweepError, ValueError):
+        if not any(is_unknown(row) for row in store.nights.rows(night.study)):
+            plan = {"format": FORMAT, "kind": FAILS, "night": night.to_json(), UNKNOWN: True}
+            store.nights.begin(night.study, FAILS, night.key, plan)
+    return night
+
+
+def is_unknown(row: NightRow) -> bool:
+    return bool(row.plan.get(UNKNOWN))
 
 
 def is_failure(row: NightRow) -> bool:

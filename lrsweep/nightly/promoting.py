@@ -14,7 +14,7 @@ from lrsweep.champion.history import said
 from lrsweep.champion.making import with_test
 from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.value import ChampionChoice, RateRule
-from lrsweep.errors import InvalidInput, LrsweepError, SettingsError
+from lrsweep.errors import InvalidInput, LrsweepError, SettingsError, did_you_mean
 from lrsweep.nightly.contenders import Contender
 from lrsweep.records import Json
 from lrsweep.redaction import public
@@ -76,9 +76,10 @@ def candidate_becomes_champion(
     rows = store.champions.rows(name)
     row = in_force(rows, name, Alias.CANDIDATE)
     if row is None or row.choice is None:
+        guess = did_you_mean(name, _candidates(store, name))
         raise SettingsError(
-            f"no candidate of {name!r} is in force. A night makes one of a challenger that it has shown to be better; "
-            f"`lrsweep history {name}` shows what is, and `lrsweep promote {name}` takes what a sweep has found."
+            f"no candidate of {name!r} is in force.{guess} A night makes one of a challenger that it has shown to "
+            f"be better; `lrsweep history {name}` shows what is, and `lrsweep promote {name}` takes what a sweep found."
         )
     if not is_anyway and (why := why_not(row, in_force(rows, name, Alias.CHAMPION))):
         raise SettingsError(
@@ -87,6 +88,12 @@ def candidate_becomes_champion(
             f"{name}` takes what has been shown since. `--anyway` makes it the champion all the same."
         )
     return _promoted(store, homes, replace(row, alias=Alias.CHAMPION, note=note or row.note, mlflow_version=None), say)
+
+
+def _candidates(store: Store, name: str) -> list[str]:
+    """The other names that have one."""
+    names = [each for each in store.champions.names() if each != name]
+    return [each for each in names if in_force(store.champions.rows(each), each, Alias.CANDIDATE) is not None]
 
 
 def why_not(row: ChampionRow, present: ChampionRow | None) -> str | None:

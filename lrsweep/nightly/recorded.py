@@ -2,7 +2,8 @@
 night of its own, and says so.
 
 The generation hangs on what only the workload knows, such as the hash of its data. So the workload is loaded each time,
-which takes seconds: its files may be changed on the day of the night, and nobody but it knows which these are.
+which takes seconds: its files may be changed on the day of the night, and nobody but it knows which these are. Where it
+cannot be loaded, as on a machine without the GPU, the one night of the key that has ended is read, and says so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError
 from lrsweep.nightly.history import is_failure, read_night
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import data_then
+from lrsweep.redaction import masked
 from lrsweep.store.nights import NightRow
 from lrsweep.study import ResolvedStudy
 
@@ -22,12 +25,36 @@ def night_of_key(rows: Sequence[NightRow], generation: str, key: str) -> NightRo
     return next((row for row in rows if (row.generation, row.key) == (generation, key)), None)
 
 
-def recorded_night(rows: Sequence[NightRow], key: str, resolved: Callable[[], ResolvedStudy]) -> StudyNight | None:
+def recorded_night(
+    rows: Sequence[NightRow], key: str, resolved: Callable[[], ResolvedStudy], say: Callable[[str], None]
+) -> StudyNight | None:
     """None where the night has not ended. The workload is asked only where one of that key has."""
-    if not any(row.key == key and row.result is not None for row in rows):
+    ended = [row for row in rows if row.key == key and row.result is not None]
+    if not ended:
         return None
-    row = night_of_key(rows, resolved().generation, key)
+    try:
+        generation = resolved().generation
+    except (DeadlinePassed, Interrupted):
+        raise
+    except LrsweepError as error:
+        if len(ended) > 1:  # of several generations, and nobody can say which is meant
+            raise
+        return _unchecked(ended[0], masked(str(error)), say)
+    row = night_of_key(rows, generation, key)
     return None if row is None or row.result is None else replace(read_night(row), is_recorded=True)
+
+
+def _unchecked(row: NightRow, why: str, say: Callable[[str], None]) -> StudyNight:
+    night = read_night(row)
+    remark = f"whether the study, its data and its workload are still those of that night could not be checked: {why}"
+    say(f"{row.study}: {remark}")
+    return replace(night, is_recorded=True, sentence=f"{night.sentence}; {remark}")
+
+
+def had_ended(rows: Sequence[NightRow], key: str) -> bool:
+    """A night of that key has a result, and none goes on: what fails now fails before another one has begun."""
+    nights = [row for row in rows if row.key == key and not is_failure(row)]
+    return bool(nights) and all(row.result is not None for row in nights)
 
 
 def beside_another(rows: Sequence[NightRow], row: NightRow, data: str) -> str:

@@ -16,15 +16,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrsweep.errors import DeadlinePassed, Interrupted, LeaseHeld, LeaseLost, LrsweepError
+from lrsweep.errors import DeadlinePassed, Interrupted, InvalidInput, LeaseHeld, LeaseLost, LrsweepError
 from lrsweep.nightly.asked import Asked
 from lrsweep.nightly.finding import Found
-from lrsweep.nightly.history import keep_failure
+from lrsweep.nightly.history import is_unknown, keep_failure, keep_unknown
 from lrsweep.nightly.outcome import CHANGED, FAILED, NightRun, StudyNight
+from lrsweep.nightly.recorded import had_ended
 from lrsweep.nightly.studying import Limit, night_of_study
 from lrsweep.nightly.workplace import Workplace
 from lrsweep.redaction import masked
 from lrsweep.sweep.owner import driver_shown
+from lrsweep.sweep.silence import obeying
 
 GRAVEST = (143, 130, 70, 69, 64, 75, 1, 124, 99, CHANGED, 0)
 SHORTEST = 5.0
@@ -111,7 +113,8 @@ def _night(one: Found, at: Workplace, asked: Asked, limit: Limit) -> StudyNight:
             raise one.problem
         if limit.at is None and one.study.run.deadline is not None:
             limit = Limit(time.monotonic() + one.study.run.deadline)
-        return night_of_study(at, one.study, asked, limit)
+        with obeying(at.stops):
+            return night_of_study(at, one.study, asked, limit)
     except (DeadlinePassed, Interrupted, LeaseHeld, LeaseLost):
         raise
     except LrsweepError as error:
@@ -127,22 +130,33 @@ def _failed(one: Found, at: Workplace, asked: Asked, text: str, code: int, began
         key=asked.key,
         verdict=FAILED,
         sentence=masked(text),
-        next_step="the same command tries it again; what had ended is kept",
+        next_step=("mend that first; " if code == InvalidInput.exit_code else "")
+        + "the same command tries it again; what had ended is kept",
         exit_code=code,
         began_at=began_at,
         ended_at=at.clock(),
     )
-    return keep_failure(at.store, night) if _is_known(one, at) else night
+    if not _is_known(one, at):
+        return keep_unknown(at.store, night)
+    return night if one.study is not None and _had_ended(at, one.name, asked.key) else keep_failure(at.store, night)
+
+
+def _had_ended(at: Workplace, study: str, key: str) -> bool:
+    """Its result stands, and no failure is kept beside it."""
+    with suppress(LrsweepError):
+        return had_ended(at.store.nights.rows(study), key)
+    return False
 
 
 def _is_known(one: Found, at: Workplace) -> bool:
-    """False of a name that is perhaps mistyped, with no file and without any result: the history would have it for
+    """False of a name that is perhaps mistyped, with no file and without any result: no history is to have it for
     ever."""
     if one.study is not None or Path(one.source).exists():
         return True
     with suppress(LrsweepError):
         store = at.store
-        return bool(store.nights.rows(one.name) or store.sweeps(one.name) or store.champions.rows(one.name))
+        nights = [row for row in store.nights.rows(one.name) if not is_unknown(row)]
+        return bool(nights or store.sweeps(one.name) or store.champions.rows(one.name))
     return True
 
 

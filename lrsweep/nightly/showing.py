@@ -8,12 +8,12 @@ sweep has no experiment, and its nights are sent once it has one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from lrsweep.errors import LeaseHeld, LeaseLost, LrsweepError
+from lrsweep.errors import DeadlinePassed, LeaseHeld, LeaseLost, LrsweepError
 from lrsweep.nightly.alone import nights_alone
 from lrsweep.nightly.history import read_night
 from lrsweep.nightly.outcome import NightRun, StudyNight
@@ -28,6 +28,8 @@ from lrsweep.sweep.stored import resolved_from
 from lrsweep.tracking import Tracker
 from lrsweep.tracking.nights import NightShown
 
+ENDED_EARLY = "A signal or the deadline came before all were sent."
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -36,8 +38,11 @@ class Shown:
     """why MLflow has not got all of them"""
 
 
-def show_nights(store: Store, homes: Homes, studies: Sequence[str], say: Say) -> Shown:
-    """Of these studies, as far back as messages read them; whoever is at work on a study's nights sends them."""
+def show_nights(
+    store: Store, homes: Homes, studies: Sequence[str], say: Say, is_over: Callable[[], bool] = lambda: False
+) -> Shown:
+    """Of these studies, as far back as messages read them; whoever is at work on a study's nights sends them.
+    ``is_over`` is asked before each night: what is left then the next one sends."""
     tracker: Tracker | None = None
     sent = 0
     for study in studies:
@@ -45,10 +50,12 @@ def show_nights(store: Store, homes: Homes, studies: Sequence[str], say: Say) ->
             found = _trained(store, study)
             if not found or not store.sweeps(study):
                 continue
+            if is_over():
+                raise DeadlinePassed(ENDED_EARLY)
             if tracker is None:
                 tracker = Tracker.connect(homes.mlflow_uri, artifact_root=homes.artifact_root, say=say)
             with nights_alone(store, study, "skip", lambda: None, say):
-                sent += _send(store, tracker, study, found)
+                sent += _send(store, tracker, study, found, is_over)
         except (LeaseHeld, LeaseLost):
             continue
         except LrsweepError as error:
@@ -65,7 +72,9 @@ def _trained(store: Store, study: str) -> dict[int, StudyNight]:
     return {number: night for number, night in nights.items() if night.judgement is not None}
 
 
-def _send(store: Store, tracker: Tracker, study: str, found: Mapping[int, StudyNight]) -> int:
+def _send(
+    store: Store, tracker: Tracker, study: str, found: Mapping[int, StudyNight], is_over: Callable[[], bool]
+) -> int:
     sweep = store.sweeps(study)[-1]
     row = next(each for each in store.studies(study) if each.generation == sweep.generation)
     experiment = str(tracker.experiment(resolved_from(row, sweep), sweep).experiment_id)
@@ -76,6 +85,8 @@ def _send(store: Store, tracker: Tracker, study: str, found: Mapping[int, StudyN
         shown = _shown(night, store.nights.trainings(number), history[: place + 1])
         if shown.identity in there and there[shown.identity] is None:
             continue
+        if is_over():
+            raise DeadlinePassed(ENDED_EARLY)
         runs.send(experiment, shown, there.get(shown.identity))
         sent += 1
     return sent

@@ -18,7 +18,7 @@ from lrsweep.errors import SettingsError
 from lrsweep.executors.base import OpenedExecutor
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.nightly.alone import Right, nights_alone
-from lrsweep.nightly.around import now_of
+from lrsweep.nightly.around import device_of, device_on_ray, now_of
 from lrsweep.nightly.asked import Asked
 from lrsweep.nightly.comparing import Night, compared, in_words
 from lrsweep.nightly.contenders import of_row, why_not_trainable
@@ -37,6 +37,7 @@ from lrsweep.selection.nights import NightVerdict
 from lrsweep.store.champions import Alias, ChampionRow, in_force
 from lrsweep.store.nights import NightRow
 from lrsweep.study import Examined, ResolvedStudy, Study
+from lrsweep.sweep.checkpoints import refuse_remote
 from lrsweep.sweep.homes import Options
 from lrsweep.sweep.refusals import completed
 from lrsweep.sweep.script_settings import with_agreed_settings
@@ -69,9 +70,10 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
     def resolve() -> ResolvedStudy:
         return _resolved(at, study, device, stop)
 
-    recorded = recorded_night(at.store.nights.rows(study.name), asked.key, resolve)
+    recorded = recorded_night(at.store.nights.rows(study.name), asked.key, resolve, at.say)
     if recorded is not None:  # whoever runs another night of the study meanwhile
         return recorded
+    refuse_remote(at.homes.checkpoints, study.workload)
     with ExitStack() as stack:
         right = stack.enter_context(nights_alone(at.store, study.name, asked.on_locked, stop.check, at.say))
         resolved = resolve()
@@ -98,8 +100,8 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
 
             left, confirm = (lambda: limit.seconds_left), right.confirm
             return swept(at, study, row, asked, anew, options, left, stop.check, confirm, beside)
-        row = gone_on(at.store, row, now_of(resolved, device).surroundings)
-        folder_of(at.homes.folder).tidy(at.store)
+        row = gone_on(at.store, row, now_of(resolved, _told(at, device)).surroundings)
+        folder_of(at.homes).tidy(at.store)
         taken = at.describing.taken(device, study.workload, lambda: at.executor(device, at.say))
         executor = stack.enter_context(closing(taken))
         return compared(
@@ -139,6 +141,12 @@ def _resolved(at: Workplace, study: Study, device: str, stop: Stop) -> ResolvedS
     return resolved
 
 
+def _told(at: Workplace, device: str) -> str:
+    """Where it trains, as a change of it is told; the workload has been asked."""
+    far = at.describing.far_device(device)
+    return device_of(device) if far is None else device_on_ray(far)
+
+
 # ── a night begins ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _begun(
     at: Workplace,
@@ -157,7 +165,7 @@ def _begun(
     contender = of_row(at.store, champion, resolved)
     if why := why_not_trainable(resolved, contender):
         raise SettingsError(f"{why}.")
-    now = now_of(resolved, device)
+    now = now_of(resolved, _told(at, device))
     before = next((row for row in reversed(rows) if has_compared(row)), None)
     if before is not None and not asked.is_always:
         age = at.clock() - (before.ended_at or 0.0)

@@ -19,9 +19,10 @@ from lrsweep.store.base import Store
 from lrsweep.store.nights import NightRow, NightTraining
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.checkpoints import Checkpoints
+from lrsweep.sweep.homes import Homes
 
 FOLDER = "nights"
-"""In the home: checkpoints of nights; a sweep's own tidying knows nothing of them."""
+"""In the home, or below LRSWEEP_CHECKPOINTS: checkpoints of nights. A sweep's own tidying knows nothing of them."""
 POLL_SECONDS = 0.2
 MOST_LOSSES = 3
 """Of a training with its process, until nobody tries it again."""
@@ -51,6 +52,8 @@ class Bench:
     night: NightRow
     executor: Executor
     checkpoints: Checkpoints
+    attempts: Path
+    """the folder that knows how often each has begun"""
     confirm: Callable[[], None]
     """raises LeaseLost where another process may go on with the night by now"""
     check: Callable[[], None]
@@ -63,8 +66,16 @@ class Bench:
         return stable_hash([night.study, night.generation, night.key, job.contender.to_json(), *job.key, *mark])[:32]
 
 
-def folder_of(home: Path) -> Checkpoints:
-    return Checkpoints(home / FOLDER)
+def folder_of(homes: Homes) -> Checkpoints:
+    if isinstance(homes.checkpoints_at, str):
+        return Checkpoints(f"{homes.checkpoints_at}/{FOLDER}")
+    return Checkpoints((homes.checkpoints_at or homes.folder) / FOLDER)
+
+
+def attempts_of(homes: Homes) -> Path:
+    """Beside the checkpoints; in the home where these are behind a URL."""
+    folder = folder_of(homes).folder
+    return homes.folder / FOLDER if isinstance(folder, str) else folder
 
 
 def train(bench: Bench, jobs: Sequence[Job]) -> list[NightTraining]:
@@ -74,6 +85,7 @@ def train(bench: Bench, jobs: Sequence[Job]) -> list[NightTraining]:
     left = {bench.identity(job): job for job in jobs if job.key not in done}
     if left:
         failures = _Round(bench, left).run()
+        bench.checkpoints.finish(bench.check)
         if failures:
             raise SweepFailed(_told(failures, len(jobs)))
     return list(bench.store.nights.trainings(bench.night.id))
@@ -108,15 +120,14 @@ class _Round:
         bench.executor.submit(self._plan(identity, job))
 
     def _plan(self, identity: str, job: Job) -> TrainingPlan:
-        folder = Path(self._bench.checkpoints.url(identity))
         return job.contender.plan(
             self._bench.study,
             horizon=job.horizon,
             scale=job.scale,
             seed=job.seed,
             identity=identity,
-            attempt=_next_attempt(folder),
-            folder=str(folder),
+            attempt=_next_attempt(_attempt_file(self._bench, identity)),
+            folder=self._bench.checkpoints.url(identity),
         )
 
     def _hear(self, messages: Iterable[Record | Lost]) -> None:
@@ -166,24 +177,23 @@ class _Round:
             return
         self._failures.append((job, why))
         self._left.discard(identity)
-        forget(self._bench.checkpoints, identity)
+        forget(self._bench, identity)
 
     def _commit(self, identity: str, row: NightTraining) -> None:
         self._bench.confirm()
         self._bench.store.nights.add_training(row)
         self._left.discard(identity)
-        forget(self._bench.checkpoints, identity)
+        forget(self._bench, identity)
 
 
-def forget(checkpoints: Checkpoints, identity: str) -> None:
-    checkpoints.remove(identity)
+def forget(bench: Bench, identity: str) -> None:
+    bench.checkpoints.remove(identity)
     with suppress(OSError):
-        _attempts(Path(checkpoints.url(identity))).unlink()
+        _attempt_file(bench, identity).unlink()
 
 
-def _next_attempt(folder: Path) -> int:
+def _next_attempt(file: Path) -> int:
     """One more than any process has begun: a script tells its attempts apart by it."""
-    file = _attempts(folder)
     try:
         attempt = int(file.read_text(encoding="ascii")) + 1
     except (OSError, ValueError):
@@ -194,8 +204,8 @@ def _next_attempt(folder: Path) -> int:
     return attempt
 
 
-def _attempts(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.attempt")
+def _attempt_file(bench: Bench, identity: str) -> Path:
+    return bench.attempts / f"{identity}.attempt"
 
 
 def _told(failures: Sequence[tuple[Job, str]], all_of_them: int) -> str:

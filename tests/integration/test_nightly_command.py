@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
+
+import pytest
 
 from tests.agreement import mlflow_client, results, runs_of
 from tests.commands import LONGEST_SECONDS, lrsweep, query, start_lrsweep, wait_for
@@ -209,16 +212,19 @@ def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     assert "lrsweep_night_last_success_timestamp_seconds 1700000000.0" in gauges.read_text()
 
 
-def test_a_training_that_is_drained_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_training_that_is_drained_goes_on_from_its_checkpoint(tmp_path: Path, is_remote: bool) -> None:
     """SIGTERM in the middle of a long training: a checkpoint stays, and the night comes to the values of one that was
-    left alone, to the last bit; then nothing of it stays."""
+    left alone, to the last bit; then nothing of it stays. So too where checkpoints lie behind a URL."""
     ended, alone = (a_long_night(tmp_path / name) for name in ("ended", "alone"))
-    drain(ended)
+    kept = tmp_path / "bucket" / "nights" if is_remote else ended / "nights"
+    there = {"LRSWEEP_CHECKPOINTS": f"file://{tmp_path}/bucket"} if is_remote else {}
+    drain(ended, kept, there)
     values = []
     for home in (ended, alone):
-        ran = lrsweep(*LONG_NIGHT, home=home)
+        ran = lrsweep(*LONG_NIGHT, home=home, environ=there if home is ended else {})
         assert ran.code == 0, ran.err
-        assert list(home.glob("nights/*")) == []
+        assert list(home.glob("nights/*")) == list(kept.glob("*")) == []
         with results(home) as store:
             values.append({row.key: row.value for row in store.nights.trainings(1)})
     assert values[0] == values[1]
@@ -234,14 +240,14 @@ def a_long_night(folder: Path) -> Path:
     return home
 
 
-def drain(home: Path) -> None:
-    """A night that is asked to end while its second training is under way."""
-    night = start_lrsweep(*LONG_NIGHT, home=home)
+def drain(home: Path, kept: Path, environ: Mapping[str, str]) -> None:
+    """A night that is asked to end while its second training is under way; ``kept`` holds its checkpoints."""
+    night = start_lrsweep(*LONG_NIGHT, home=home, environ=environ)
     wait_for(lambda: query(home, TRAINED) >= 1 or night.poll() is not None)
     night.send_signal(signal.SIGTERM)
     _, err = night.communicate(timeout=LONGEST_SECONDS)
     assert night.returncode == 143, err
-    assert [path for path in home.glob("nights/*") if path.is_dir()]
+    assert [path for path in kept.glob("*") if path.is_dir()]
 
 
 def test_a_server_of_databases_that_is_away_is_told_as_well(tmp_path: Path) -> None:

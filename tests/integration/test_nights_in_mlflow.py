@@ -152,6 +152,22 @@ def test_a_fault_that_nobody_expected_is_told(
     assert shown(nights, server, "faulty") == Shown(0, "RuntimeError: no such thing")
 
 
+def test_a_signal_or_the_deadline_leaves_the_rest_to_the_next_night(
+    nights: Nights, server: MlflowServer, client: MlflowClient
+) -> None:
+    """It is asked before each night: the first was sent then, and the second comes with the next one that trains."""
+    study_of(nights, "ending")
+    ran(nights, "ending", "a", "b")
+    homes = replace(AWAY, mlflow_uri=server.url)
+    asked = iter((False, False, True))
+    found = show_nights(nights.store, homes, ["ending"], nights.said.append, lambda: next(asked))
+    assert found.outage == "A signal or the deadline came before all were sent."
+    assert of_nights(client, "ending").keys() == {"a"}
+    assert show_nights(nights.store, AWAY, ["ending"], nights.said.append, lambda: True).outage == found.outage
+    assert shown(nights, server, "ending") == Shown(1)
+    assert of_nights(client, "ending").keys() == {"a", "b"}
+
+
 def test_a_study_without_a_sweep_asks_no_mlflow(nights: Nights) -> None:
     """It has no experiment yet; a server that is away is then no outage."""
     nights.promote()

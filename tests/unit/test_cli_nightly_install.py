@@ -132,6 +132,24 @@ def test_what_is_secret_is_in_no_file_and_is_named(
     assert ("my repository/data sets" in ran.out) == (kind != "--github")
 
 
+@pytest.mark.parametrize("kind", ["--cron", "--systemd"])
+def test_data_and_checkpoints_come_along_as_folders_and_as_urls(
+    run: Typed, folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder becomes absolute, and a URL stays as it is; one that names who logs in is a secret."""
+    monkeypatch.setenv("LRSWEEP_DATA", "s3://bucket/data")
+    monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "kept")
+    out = run("nightly", "install", kind).out
+    assert "LRSWEEP_DATA=s3://bucket/data" in out
+    assert f"{folder}/kept" in out
+    monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "gs://bucket/checkpoints")
+    assert "LRSWEEP_CHECKPOINTS=gs://bucket/checkpoints" in run("nightly", "install", kind).out
+    monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "ftp://ann:hunter22@host/checkpoints")
+    ran = run("nightly", "install", kind)
+    assert "hunter22" not in ran.out + ran.err
+    assert "LRSWEEP_CHECKPOINTS" not in ran.out
+
+
 def test_an_address_without_a_secret_comes_along(run: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A team's MLflow server, say."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")

@@ -86,6 +86,20 @@ def test_a_name_that_was_mistyped_is_no_study_of_the_history(
     assert "there is no such file" in drawn.getvalue()
 
 
+def test_a_name_that_was_mistyped_is_told_once(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Night after night the same failure with the same exit code, and news the first time alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    told = []
+    for key in ("k", "l", "l", "m"):
+        before = last_nights(nights.store, 60, {"tpyo"})
+        run = nights.run(key, found_studies(["tpyo"]))
+        assert run.exit_code == 64
+        assert last_nights(nights.store, 60).keys() == history(nights.store).keys() == set()
+        told.append(len(changes(run, {**before, **last_nights(nights.store, 60, {"tpyo"})})))
+    assert told == [1, 0, 0, 0]
+
+
 def test_only_what_is_shown_is_read(tmp_path: Path) -> None:
     """Nothing for a summary and a ping; a chart's year for the page; other studies where they are shown."""
     file = tmp_path / "x"

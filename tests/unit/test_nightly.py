@@ -122,6 +122,10 @@ def another_champion(nights: Nights) -> None:
     nights.promote(CHALLENGER)
 
 
+def a_cluster(nights: Nights) -> None:
+    nights.far_device = "cpu"
+
+
 def an_old_verdict(nights: Nights) -> None:
     nights.now += 8 * 86400
 
@@ -135,6 +139,7 @@ def an_old_verdict(nights: Nights) -> None:
         another_workload,
         another_torch,
         another_device,
+        a_cluster,
         another_champion,
         an_old_verdict,
     ],
@@ -182,6 +187,49 @@ def test_always_trains_and_a_short_age_too(nights: Nights) -> None:
     assert not nights.night("b", is_always=True).is_unchanged
     nights.nightly = 'max_age = "12h"'
     assert not nights.night("c").is_unchanged
+
+
+def test_another_gpu_of_a_cluster_is_told_as_what_it_is(nights: Nights) -> None:
+    """So is a night on a cluster after one on this machine; trainings there say no more than the kind."""
+    nights.night("a")
+    nights.device, nights.far_device = "cuda", "cuda (A100)"
+    moved = nights.night("b")
+    assert "the device changed from cpu to cuda (A100) on Ray" in moved.sentence
+    assert nights.night("c").is_unchanged
+    nights.far_device = "cuda (H200)"
+    changed = nights.night("d")
+    assert (changed.verdict, changed.exit_code) == ("undecided", 0)
+    assert "the device changed from cuda (A100) on Ray to cuda (H200) on Ray" in changed.sentence
+
+
+# ── where checkpoints lie ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("given", ["s3://bucket/checkpoints", "shared", None])
+def test_checkpoints_of_a_night_lie_where_those_of_sweeps_do(
+    nights: Nights, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of their own there: a folder or a URL; by default the home."""
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.names", lambda _: [])
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.remove", lambda *_: None)
+    nights.checkpoints_at = nights.folder / given if given == "shared" else given
+    at = nights.checkpoints_at or nights.folder
+    nights.night("a")
+    assert {plan.checkpoint_url for plan in nights.begun} == {f"{at}/nights/{p.training_id}" for p in nights.begun}
+    assert {plan.attempt for plan in nights.begun} == {1}
+
+
+def test_a_script_whose_checkpoints_are_behind_a_url_is_told(nights: Nights) -> None:
+    """It saves into a folder, and is refused as by a sweep, before it is asked anything."""
+    nights.checkpoints_at = "s3://bucket/checkpoints"
+    text = STUDY.replace('workload = "digits"\nhorizon = 900\n', "")
+    text = (
+        text.replace('optimizers = ["sgd"]\n', "")
+        .replace('optimizer = "sgd"\n', "")
+        .replace("[space]", '[study.workload]\ncommand = "train"\nsteps = 900\n[space]')
+    )
+    run = nights.run("a", [nights.study(text=text)])
+    assert run.exit_code == 64
+    assert "but a script saves into a folder" in run.studies[0].sentence
+    assert nights.loaded == []
 
 
 # ── verdicts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -313,6 +361,8 @@ def test_the_candidate_that_a_night_has_put_up_becomes_the_champion_by_hand(nigh
     with pytest.raises(SettingsError, match="no candidate of 'quick' is in force"):
         candidate_becomes_champion(nights.store, nights.at().homes, "quick", None, nights.said.append)
     with_a_better_challenger(nights)
+    with pytest.raises(SettingsError, match="Did you mean 'quick'"):
+        candidate_becomes_champion(nights.store, nights.at().homes, "quik", None, nights.said.append)
     found = candidate_becomes_champion(nights.store, nights.at().homes, "quick", "I looked", nights.said.append)
     assert found.words.startswith("cosine at 0.1 with sgd")
     assert found.was is not None
@@ -483,6 +533,30 @@ def test_who_reads_a_night_waits_for_nobody(nights: Nights) -> None:
     lease = nights.store.acquire_lease(night_lease("quick"), "elsewhere:1", seconds=60, is_dead=lambda _: False)
     assert nights.night("a") == replace(first, is_recorded=True)
     nights.store.release_lease(lease)
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_an_ended_night_is_read_where_its_workload_cannot_be_loaded(nights: Nights, is_listed: bool) -> None:
+    """With its exit code, and why it could not be checked; no failure stands beside it, nor below it."""
+    from lrsweep.nightly.history import history
+
+    first = nights.night("a")
+    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
+    if is_listed:  # of two generations with that key nobody can say which is meant
+        nights.cannot, nights.facts = None, replace(nights.facts, data_hash="d2")
+        nights.night("a")
+        nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
+    run = nights.run("a")
+    [night] = run.studies
+    if is_listed:
+        assert (night.verdict, run.exit_code) == ("failed", 64)
+    else:
+        assert (night.verdict, run.exit_code, night.is_recorded) == (first.verdict, 0, True)
+        assert night.sentence.startswith(f"{first.sentence}; whether the study, its data and its workload")
+        assert night.sentence.endswith("could not be checked: --device is 'cuda', and PyTorch finds no GPU.")
+    assert "failed" not in [each.verdict for each in history(nights.store)["quick"]]
+    assert nights.run("b").exit_code == 64
+    assert history(nights.store)["quick"][-1].verdict == "failed"
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────────

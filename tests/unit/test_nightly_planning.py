@@ -190,6 +190,19 @@ def test_the_device_is_known_by_its_kind_and_model(tmp_path: Path, monkeypatch: 
     assert around.device_of("auto") == "cpu"
 
 
+def test_of_several_gpus_all_that_are_meant_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a list; of ``cuda`` and ``auto`` all there are. Each model once, whatever the order."""
+    for place, model in enumerate(("NVIDIA H200", "NVIDIA A100", "NVIDIA H200")):
+        (tmp_path / f"card-{place}").mkdir()
+        (tmp_path / f"card-{place}" / "information").write_text(f"Model: \t {model}\n")
+    monkeypatch.setattr(around, "NVIDIA", tmp_path)
+    monkeypatch.setattr(around, "nvidia_driver", lambda: "580.1")
+    assert around.device_of("cuda:0,cuda:2") == "cuda (NVIDIA H200)"
+    assert around.device_of("cuda:1, cuda:0") == "cuda (NVIDIA A100, NVIDIA H200)"
+    assert around.device_of("auto") == around.device_of("cuda") == "cuda (NVIDIA A100, NVIDIA H200)"
+    assert around.device_of("cuda:1") == "cuda (NVIDIA A100)"
+
+
 def test_a_champion_of_another_horizon_is_trained_on_todays(tmp_path: Path) -> None:
     """Its peak moves by its own rule: 0.4 on 600 steps is 0.8 on 150."""
     from lrsweep.nightly.contenders import of_row

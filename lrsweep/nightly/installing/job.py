@@ -14,12 +14,14 @@ from lrsweep.errors import SettingsError
 from lrsweep.nightly.telling.wanted import NOTIFY, NOTIFY_FILE, PING
 from lrsweep.redaction import masked, public_link
 from lrsweep.study.durations import seconds_of
+from lrsweep.workloads.fetching import is_url
 
 NAME = "lrsweep-nightly"
 """Of the files, without what they end in."""
 SECRETS = ("LRSWEEP_DATABASE_URL", NOTIFY, PING)
 TRACKING_URI = "MLFLOW_TRACKING_URI"
-PATHS = ("LRSWEEP_DATA", "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
+PATHS = ("LRSWEEP_DATA", "LRSWEEP_CHECKPOINTS", "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
+"""Of these the first two may be URLs."""
 PLAIN = ("LRSWEEP_ENGINE", "LRSWEEP_EXECUTOR")
 MARGIN = 1_800
 """Seconds from the deadline, at which trainings are drained, to the moment at which somebody ends it from outside."""
@@ -114,18 +116,20 @@ def checked_studies(given: Sequence[str], folder: Path) -> tuple[str, ...]:
 
 
 def environment_of(environ: Mapping[str, str], home: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What a night needs of this environment, and which variables of it are secret. Paths become absolute."""
+    """What a night needs of this environment, and which variables of it are secret. Paths become absolute; a URL stays
+    as it is."""
     found = {"LRSWEEP_HOME": str(home)}
-    for name in PATHS:
-        if value := environ.get(name):
-            found[name] = str(Path(value).expanduser().absolute())
-    found |= {name: value for name in PLAIN if (value := environ.get(name))}
     secrets = [name for name in SECRETS if environ.get(name)]
-    if uri := environ.get(TRACKING_URI):
-        if _is_public(uri):
-            found[TRACKING_URI] = uri
+    for name in (*PATHS, *PLAIN, TRACKING_URI):
+        value = environ.get(name)
+        if not value:
+            continue
+        if name in PATHS and not is_url(value):
+            found[name] = str(Path(value).expanduser().absolute())
+        elif name in PLAIN or _is_public(value):
+            found[name] = value
         else:
-            secrets.append(TRACKING_URI)
+            secrets.append(name)
     return found, tuple(secrets)
 
 
