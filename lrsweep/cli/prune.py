@@ -14,6 +14,7 @@ from lrsweep.findings.reading import results
 from lrsweep.settings import Settings, make_homes
 from lrsweep.store import Lease, Store
 from lrsweep.store.champions import stacks
+from lrsweep.store.patience import very_patient
 from lrsweep.sweep.homes import Homes
 from lrsweep.sweep.remembering import forget
 from lrsweep.sweep.removing import (
@@ -61,7 +62,7 @@ def kept_of(given: str) -> tuple[Kept, ...]:
 def prune(settings: Settings, *, older_than: str, keep: str, is_dry: bool, say: Say) -> list[Removal]:
     """What went, or would go."""
     seconds, kept = seconds_of_age(older_than), kept_of(keep)
-    with results(settings) as store:
+    with results(settings, very_patient) as store:  # one DELETE may take minutes
         removals = old_results(store, before=time.time() - seconds, keep=kept)
         if not removals:
             say(f"nothing is older than {older_than} but what is kept")
@@ -77,11 +78,13 @@ def delete(settings: Settings, study: str, sweep: str | None, *, is_sure: bool, 
     Raises LeaseHeld where somebody drives the study, TryAgain where a worker has it or it went on meanwhile: nothing
     has changed then, nor where MLflow does not answer from the start.
     """
-    with results(settings) as store:
+    with results(settings, very_patient) as store:  # one DELETE may take minutes
         registered = store.queue.registered(study) if sweep is None else []
         removals = all_results(store, study, sweep) if store.sweeps(study) or not registered else []
         _show(removals, say)
         _warn_of_champions(store, removals, say)
+        if sweep is None:
+            _tell_of_nights(store, study, say)
         for row in registered:
             say(f"its registration, of {row.source} in {row.folder}: it is started over HTTP no more")
         if not is_sure:
@@ -112,6 +115,15 @@ def _warn_of_champions(store: Store, removals: Sequence[Removal], say: Say) -> N
                 f"what the {row.alias.value} of {row.name!r} rests on is in it, and its file in MLflow's registry; the "
                 f"choice itself stays in force until `lrsweep demote {row.name}`"
             )
+
+
+def _tell_of_nights(store: Store, study: str, say: Say) -> None:
+    """What was promoted, and what was told of it, rests on them."""
+    if count := len(store.nights.rows(study)):
+        say(
+            f"what its nights came to stays, in `lrsweep nightly history {study}` and as runs of the kind night in "
+            f"MLflow: {counted(count, 'night')}"
+        )
 
 
 def _ask(study: str) -> None:

@@ -12,13 +12,14 @@ from lrsweep.errors import LrsweepError, SettingsError, TryAgain, did_you_mean
 from lrsweep.records import Json, StudyRow, SweepRow
 from lrsweep.settings import Settings, results_url
 from lrsweep.store import Store, open_store
+from lrsweep.store.patience import Patience, patient
 from lrsweep.store.probing import probe
 from lrsweep.store.queue import Queued
 from lrsweep.sweep.owner import driver_shown, is_dead
 
 
 @contextmanager
-def results(settings: Settings) -> Iterator[Store]:
+def results(settings: Settings, patience: Patience = patient) -> Iterator[Store]:
     """The store of this home or database. Raises SettingsError where there is none."""
     url = results_url(settings)
     if not probe(url).is_there:
@@ -27,7 +28,7 @@ def results(settings: Settings) -> Iterator[Store]:
             f"there are no results in {where} yet. `lrsweep demo` or `lrsweep run STUDY` begins some; each demo has a "
             "home of its own, which it prints: set LRSWEEP_HOME to it."
         )
-    store = open_store(url)
+    store = open_store(url, patience=patience)
     try:
         yield store
     finally:

@@ -20,7 +20,7 @@ from lrsweep.errors import StoreUnavailable
 from lrsweep.store.addresses import shown
 from lrsweep.store.patience import Patience
 
-ENCODING = "UTF8"
+ENCODING, UNREADABLE = "UTF8", "SQL_ASCII"
 
 
 class AnsweringConnection(psycopg.Connection[Any]):
@@ -52,9 +52,10 @@ def silent(seconds: float) -> psycopg.OperationalError:
     return psycopg.OperationalError(f"the server has not answered{since}")
 
 
-def bound(engine: Engine, patience: Patience) -> None:
+def bound(engine: Engine, patience: Patience, *, is_saving: bool = False) -> None:
     """All connections that the engine will make. They raise StoreUnavailable where the database's encoding is none for
-    results: of SQL_ASCII psycopg gives bytes for text, already where SQLAlchemy asks for the server's version."""
+    results. With ``is_saving`` what another one holds may be read, to be brought into one that is; but of SQL_ASCII
+    psycopg gives bytes for text, already where SQLAlchemy asks for the server's version."""
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: Any, options: Any) -> AnsweringConnection:
@@ -62,11 +63,16 @@ def bound(engine: Engine, patience: Patience) -> None:
             raise silent(0.0)
         connection = AnsweringConnection.connect(*arguments, **options)
         found = connection.info.parameter_status("server_encoding")
-        if found not in (ENCODING, None):  # None: a pooler between does not tell
+        is_fit = found in (ENCODING, None)  # None: a pooler between does not tell
+        if not is_fit and (found == UNREADABLE or not is_saving):
             connection.close()
+            saved = (
+                " `lrsweep db backup FILE` reads this one all the same, and `lrsweep db restore FILE` brings it there."
+            )
             raise StoreUnavailable(
                 f"the database {shown(engine.url)} has the encoding {found}, and results need {ENCODING}. Make another "
                 f"one, createdb -E {ENCODING} -T template0 NAME, and name it in the place of this one."
+                f"{'' if found == UNREADABLE else saved}"
             )
         connection.patience = patience
         return connection

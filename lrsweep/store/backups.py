@@ -88,11 +88,11 @@ def back_up(url: str, file: Path) -> Backup:
 @contextmanager
 def snapshot(url: str) -> Iterator[tuple[Connection, str] | None]:
     """What was committed when it began, and its schema; None where there are no results, and nothing is made there."""
-    if not probe(url).is_there:  # opening would make the file, or the schema
+    if not probe(url, is_saving=True).is_there:  # opening would make the file, or the schema
         yield None
         return
     with (
-        engine_at(url) as engine,
+        engine_at(url, is_saving=True) as engine,
         engine.execution_options(**_OF_ONE_MOMENT[engine.dialect.name]).begin() as connection,
     ):
         version = version_of(connection)

@@ -40,11 +40,15 @@ def open_store(url: str, *, patience: Patience = patient) -> SqlStore:
     return SqlStore(engine)
 
 
-def open_engine(url: str, patience: Patience = patient) -> Engine:
-    """Connections to the place of our tables, whatever version they have, or none; raises as ``open_store`` does."""
+def open_engine(url: str, patience: Patience = patient, *, is_saving: bool = False) -> Engine:
+    """Connections to the place of our tables, whatever version they have, or none; raises as ``open_store`` does.
+    ``is_saving``: also where the database's encoding is none for results."""
     address = make_url(with_schema(url, SCHEMA))
     with while_opening(address):
-        engine = _sqlite_engine(address) if address.drivername == SQLITE else _postgresql_engine(address, patience)
+        if address.drivername == SQLITE:
+            engine = _sqlite_engine(address)
+        else:
+            engine = _postgresql_engine(address, patience, is_saving=is_saving)
         try:
             if engine.dialect.name == "postgresql":
                 _check_schema(engine)
@@ -55,9 +59,9 @@ def open_engine(url: str, patience: Patience = patient) -> Engine:
 
 
 @contextmanager
-def engine_at(url: str) -> Iterator[Engine]:
+def engine_at(url: str, *, is_saving: bool = False) -> Iterator[Engine]:
     """``open_engine`` for the length of one piece of work, a database's errors in our words."""
-    engine = open_engine(url, very_patient)
+    engine = open_engine(url, very_patient, is_saving=is_saving)
     try:
         with while_opening(engine.url):
             yield engine
@@ -122,7 +126,7 @@ def _sqlite_engine(address: URL) -> Engine:
     return engine
 
 
-def _postgresql_engine(address: URL, patience: Patience) -> Engine:
+def _postgresql_engine(address: URL, patience: Patience, *, is_saving: bool = False) -> Engine:
     from lrsweep.store.answering import bound  # loads psycopg: not for SQLite
 
     engine = sa.create_engine(
@@ -132,7 +136,7 @@ def _postgresql_engine(address: URL, patience: Patience) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
     )
-    bound(engine, patience)
+    bound(engine, patience, is_saving=is_saving)
     return engine
 
 

@@ -49,11 +49,12 @@ class Probed:
         return self.schema_version == SCHEMA_VERSION
 
 
-def probe(url: str) -> Probed:
-    """Raises SettingsError for an address that lrsweep does not understand, StoreUnavailable with what to check."""
+def probe(url: str, *, is_saving: bool = False) -> Probed:
+    """Raises SettingsError for an address that lrsweep does not understand, StoreUnavailable with what to check; with
+    ``is_saving`` not where the database's encoding is none for results."""
     address = make_url(with_schema(url, SCHEMA))
     with while_opening(address):
-        return _sqlite(address) if address.drivername == SQLITE else _postgresql(address)
+        return _sqlite(address) if address.drivername == SQLITE else _postgresql(address, is_saving=is_saving)
 
 
 def _sqlite(address: URL) -> Probed:
@@ -77,12 +78,12 @@ def _sqlite(address: URL) -> Probed:
         )
 
 
-def _postgresql(address: URL) -> Probed:
+def _postgresql(address: URL, *, is_saving: bool) -> Probed:
     from lrsweep.store.answering import bound  # loads psycopg: not for SQLite
 
     wait = {} if "connect_timeout" in address.query else {"connect_timeout": _CONNECT_SECONDS}
     engine = sa.create_engine(address, poolclass=NullPool, connect_args=wait, hide_parameters=True)
-    bound(engine, patient)
+    bound(engine, patient, is_saving=is_saving)
     with engine.connect() as connection:
         version = str(connection.scalar(sa.text("SHOW server_version"))).partition(" ")[0]
         schema = connection.scalar(sa.text("SELECT current_schema()"))

@@ -19,6 +19,9 @@ from typing import Protocol
 
 from lrsweep.records import Json
 
+RUNS = "runs"
+"""Of a queued sweep's options: which text the last worker of it began with."""
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -127,6 +130,9 @@ class Queue(Protocol):
     def renew(self, claimed: Queued, *, seconds: float) -> Queued:
         """As it is now: it may be to be cancelled. Raises LeaseLost where the claim has gone to another worker, or is
         over."""
+
+    def runs(self, claimed: Queued, text: Mapping[str, Json]) -> Queued:
+        """Keeps, in the options' ``RUNS``, which text its worker begins with. Raises LeaseLost."""
 
     def queue_again(self, claimed: Queued, *, after_seconds: float = 0.0, is_attempt: bool = True) -> Queued:
         """For another worker, or this one later, and not before so many seconds; ``is_attempt`` says whether this one

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from lrsweep.records import Json
 from lrsweep.store import queue_rules as rules
 from lrsweep.store.queue import Queued, QueueState, Registered
 
@@ -75,6 +76,10 @@ class MemoryQueue:
     def renew(self, claimed: Queued, *, seconds: float) -> Queued:
         with self._lock:
             return self._put(replace(self._held(claimed), expires_at=self._clock() + seconds))
+
+    def runs(self, claimed: Queued, text: Mapping[str, Json]) -> Queued:
+        with self._lock:
+            return self._put(rules.running(self._held(claimed), text))
 
     def queue_again(self, claimed: Queued, *, after_seconds: float = 0.0, is_attempt: bool = True) -> Queued:
         with self._lock:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lrsweep.errors import LeaseLost
-from lrsweep.store.queue import Queued, QueueState
+from lrsweep.records import Json
+from lrsweep.store.queue import RUNS, Queued, QueueState
 from lrsweep.store.rules import plain, storable_text
 
 LONGEST_ERROR = 2000
@@ -65,6 +66,10 @@ def check_claim(claim: Queued, row: Queued | None) -> Queued:
     if row is not None and row.state is QueueState.CLAIMED:
         why = f"has gone to {row.owner}"
     raise LeaseLost(f"{claim.owner} no longer works on sweep {claim.sweep_id} of study {claim.study!r}: it {why}.")
+
+
+def running(row: Queued, text: Mapping[str, Json]) -> Queued:
+    return replace(row, options=plain({**row.options, RUNS: dict(text)}, "the options of a queued sweep"))
 
 
 def queued_again(row: Queued, now: float, after_seconds: float, *, is_attempt: bool) -> Queued:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from lrsweep.records import Json
 from lrsweep.sqlite_files import BUSY_SECONDS
 from lrsweep.store import models
 from lrsweep.store import queue_rules as rules
@@ -91,6 +92,10 @@ class SqlQueue:
     def renew(self, claimed: Queued, *, seconds: float) -> Queued:
         with self._writing(models.queued) as connection:
             return _put(connection, replace(_held(connection, claimed), expires_at=clock(connection) + seconds))
+
+    def runs(self, claimed: Queued, text: Mapping[str, Json]) -> Queued:
+        with self._writing(models.queued) as connection:
+            return _put(connection, rules.running(_held(connection, claimed), text))
 
     def queue_again(self, claimed: Queued, *, after_seconds: float = 0.0, is_attempt: bool = True) -> Queued:
         with self._writing(models.queued) as connection:

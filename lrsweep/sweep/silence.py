@@ -9,22 +9,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from lrsweep.errors import Interrupted, StoreUnavailable, TryAgain
 from lrsweep.store.patience import ANSWER_SECONDS
-from lrsweep.sweep.stopping import Stop
 
 SAID_AFTER, SAID_EVERY = 5.0, 60.0
 LEAVING_SECONDS = 3.0
 """After a signal: for a server that only has much to do."""
 
 
-class Silence:
-    """The ``Patience`` of a driver, whose threads share it."""
+class Stopped(Protocol):
+    """Of one sweep, or of a whole night's run."""
 
-    def __init__(self, stop: Stop, say: Callable[[str], None]) -> None:
+    @property
+    def signum(self) -> int | None: ...
+
+
+class Silence:
+    """The ``Patience`` of a driver, whose threads share it. With ``is_final`` a database that was silent for too long
+    is asked no more: what would come after it, as each further study of a night, would wait as long again."""
+
+    def __init__(self, stop: Stopped, say: Callable[[str], None], *, is_final: bool = False) -> None:
         self._stop = stop
         self._say = say
+        self._is_final = is_final
         self._say_again_at = 0.0
         self._is_given_up = False
 
@@ -40,12 +49,12 @@ class Silence:
         is_leaving = self._stop.signum is not None
         if silent_seconds < (LEAVING_SECONDS if is_leaving else ANSWER_SECONDS):
             return True
-        self._is_given_up = is_leaving
+        self._is_given_up = is_leaving or self._is_final
         return False
 
 
 @contextmanager
-def obeying(stop: Stop) -> Iterator[None]:
+def obeying(stop: Stopped) -> Iterator[None]:
     """A database that has failed after a signal, for it was waited for no longer, does not hide the signal."""
     try:
         yield

@@ -20,6 +20,7 @@ from tests.agreement import results
 from tests.chaos.test_worker_outages import err, told, with_mlflow_in_a_file
 from tests.databases import a_postgres_server
 from tests.drivers import Driver, Home, _empty_mlflow, until
+from tests.night_drivers import NightHome
 from tests.workers import asked, over, registered, working
 
 pytestmark = pytest.mark.chaos
@@ -93,6 +94,53 @@ def test_a_driver_gives_a_silent_database_up(home: Home, server: Any) -> None:
         assert "What was committed is safe; the same command continues." in ran.err
     home.shrink()
     home.finish()
+
+
+@pytest.fixture
+def nights(tmp_path: Path, server: Any) -> NightHome:
+    """Three studies, the first with a champion."""
+    home = NightHome(tmp_path, with_mlflow_in_a_file(tmp_path, server.get_uri()))
+    shutil.copy(_empty_mlflow(), home.path / "mlflow.db")
+    text = (home.folder / "tiny.toml").read_text()
+    for name in ("two", "three"):
+        (home.folder / f"{name}.toml").write_text(text.replace('name = "tiny"', f'name = "{name}"'))
+    home.promote()
+    return home
+
+
+def begun(home: NightHome) -> Driver:
+    """Its first study trains."""
+    files = [str(home.folder / f"{name}.toml") for name in ("tiny", "two", "three")]
+    night = home.command("nightly", "run", "--key", "k", "--always", *files, PACE="0.5")
+    until(lambda: home.trained >= 1, night)
+    return night
+
+
+def test_a_night_gives_a_silent_database_up_once(nights: NightHome, server: Any) -> None:
+    """Exit code 75 within a minute, however many studies are left."""
+    night = begun(nights)
+    with silent(server):
+        began = time.monotonic()
+        ran = night.wait(3 * LONGEST)
+        took = time.monotonic() - began
+    assert ran.code == 75, ran.err
+    assert took < LONGEST, ran.err
+    assert "the results database has not answered for 5 s; it is waited for" in ran.err
+
+
+def test_a_night_obeys_a_signal_while_a_database_is_silent(nights: NightHome, server: Any) -> None:
+    """Exit code 143 long before the database would be given up."""
+    night = begun(nights)
+    with silent(server):
+        until(lambda: "the results database has not answered for 5 s" in err(night), night)
+        began = time.monotonic()
+        night.send(signal.SIGTERM)
+        ran = night.wait()
+        took = time.monotonic() - began
+    assert ran.code == 128 + signal.SIGTERM, ran.err
+    assert took < ANSWER_SECONDS - 2 * SAID_AFTER
+    assert "tiny: interrupted while the results database was waited for." in ran.out
+    assert "to continue:" in ran.err
 
 
 def test_a_worker_waits_for_a_silent_database(home: Home, server: Any) -> None:

@@ -42,6 +42,24 @@ def test_a_registered_study_takes_the_place_of_the_one_of_its_name(store: Store)
     assert store.queue.registered("none") == []
 
 
+def test_which_text_its_worker_began_with_is_kept_beside_what_was_asked(store: Store) -> None:
+    """The last worker's stays when the sweep is over; one whose claim is another's writes nothing."""
+    store.queue.add(ASKED)
+    first = store.queue.claim("a worker", seconds=60)
+    assert first is not None
+    assert store.queue.runs(first, {"hash": "old"}).options == {"another": False, "runs": {"hash": "old"}}
+    store.queue.queue_again(first)
+    second = store.queue.claim("another", seconds=60)
+    assert second is not None
+    with pytest.raises(LeaseLost):
+        store.queue.runs(first, {"hash": "late"})
+    store.queue.runs(second, {"hash": "new"})
+    store.queue.renew(second, seconds=60)
+    store.queue.end(second, QueueState.ENDED)
+    row = store.queue.row("sweep-1")
+    assert (row.state, row.options) == (QueueState.ENDED, {"another": False, "runs": {"hash": "new"}})
+
+
 def test_a_key_that_was_used_finds_its_sweep_whatever_has_become_of_it(store: Store) -> None:
     """Of one caller and one study; another caller's same key, and another study's, are their own."""
     row, is_new = store.queue.add(ASKED)

@@ -106,6 +106,24 @@ def test_a_study_that_is_deleted_is_registered_and_queued_no_more(tmp_path: Path
     store.close()
 
 
+def test_nights_stay_when_their_study_is_deleted_and_that_is_said(tmp_path: Path) -> None:
+    """Before anybody is asked, with where they are; of one sweep alone nothing is said."""
+    store = kept(tmp_path)
+    bench = a_bench(only_sgd(trials=2), store)
+    store.create_sweep(bench.lease, SweepRow("sweep-2", "quick", bench.study.generation))
+    store.release_lease(bench.lease)
+    night = store.nights.begin("quick", bench.study.generation, "n1", {})
+    store.nights.begin("faces", "g", "n1", {})
+    settings, said = read_settings({"LRSWEEP_HOME": str(tmp_path)}), list[str]()
+    delete(settings, "quick", "sweep-1", is_sure=True, say=said.append)
+    assert not any("night" in each for each in said)
+    delete(settings, "quick", None, is_sure=True, say=said.append)
+    stays = "what its nights came to stays, in `lrsweep nightly history quick` and as runs of the kind night in MLflow"
+    assert f"{stays}: 1 night" in said
+    assert store.nights.rows("quick") == [night]
+    store.close()
+
+
 def test_a_study_that_is_driven_is_deleted_in_no_part(tmp_path: Path) -> None:
     """A driver has it, or it has gone on since it was looked at: registration, request and results are as they were."""
     store = kept(tmp_path)

@@ -176,7 +176,7 @@ def test_delete_says_how_many_runs_stay_in_mlflow(
     lease = store.acquire_lease("digits", "ann", seconds=60)
     store.update_sweep(lease, "s1", mlflow_run_id=parent)
     store.release_lease(lease)
-    monkeypatch.setattr("lrsweep.cli.prune.results", lambda _: nullcontext(store))
+    monkeypatch.setattr("lrsweep.cli.prune.results", lambda *_: nullcontext(store))
     if not may_delete:
         monkeypatch.setattr(MlflowClient, "delete_run", refuse)
     said: list[str] = []

@@ -16,12 +16,20 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from lrsweep.cli.prune import prune
 from lrsweep.errors import SettingsError, StoreUnavailable, TryAgain
+from lrsweep.findings.reading import results
+from lrsweep.settings import read_settings
 from lrsweep.store import ensure_schemas, normalised, open_store, with_schema
+from lrsweep.store.backups import back_up, restore
 from lrsweep.store.models import SCHEMA_VERSION
 from lrsweep.store.opening import open_engine
 from lrsweep.store.probing import probe
+from lrsweep.store.queue import Registered
+from lrsweep.store.upkeep import check_store
 from tests.databases import administer
+from tests.looked import a_bench
+from tests.scripted import only_sgd
 
 SECRET = "s3cret/w@rd"
 
@@ -231,6 +239,33 @@ def test_a_database_of_another_encoding_is_refused(postgres_url: str, encoding: 
         probe(address)
     with pytest.raises(StoreUnavailable, match=f"has the encoding {encoding}"):
         ensure_schemas(address, ["mlflow"])
+    assert ("`lrsweep db backup FILE` reads this one all the same" in text) == (encoding != "SQL_ASCII")
+    administer(postgres_url, f"DROP DATABASE {name}")
+
+
+def test_results_in_another_encoding_are_brought_into_a_fit_one(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an lrsweep left them that asked for no encoding: refused, but for a check and a backup, which restores."""
+    name = f"{make_url(postgres_url).database}_old"
+    administer(postgres_url, f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    address = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("lrsweep.store.answering.ENCODING", "LATIN1")
+        old = open_store(address)
+        row = old.queue.register(Registered("caf\u00e9", "/studies", "# \u00e9t\u00e9"))
+        old.close()
+    assert "has the encoding LATIN1" in refusal(address)
+    back_up(address, tmp_path / "all.zip")
+    checked = check_store(address)
+    assert checked is not None
+    assert checked.rows["registered"] == 1
+    with pytest.raises(StoreUnavailable, match="has the encoding LATIN1"):
+        restore(address, tmp_path / "all.zip")
+    restore(postgres_url, tmp_path / "all.zip")
+    new = open_store(postgres_url)
+    assert new.queue.registered() == [row]
+    new.close()
     administer(postgres_url, f"DROP DATABASE {name}")
 
 
@@ -287,6 +322,32 @@ def locked(url: str) -> Iterator[None]:
         connection.execute(sa.text("LOCK TABLE lrs_study IN ACCESS EXCLUSIVE MODE"))
         yield
     engine.dispose()
+
+
+def test_a_removal_waits_longer_than_other_commands(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One DELETE of a large study takes minutes, and the same command would begin it again: ten minutes' patience."""
+    bench = a_bench(only_sgd(trials=2), open_store(postgres_url))
+    bench.store.release_lease(bench.lease)
+    monkeypatch.setattr("lrsweep.store.patience.ANSWER_SECONDS", 2.0)
+    settings = read_settings({"LRSWEEP_HOME": str(tmp_path), "LRSWEEP_DATABASE_URL": postgres_url})
+    said: list[str] = []
+
+    def prune_it() -> None:
+        prune(settings, older_than="0d", keep="", is_dry=True, say=said.append)
+
+    pruning = threading.Thread(target=prune_it)
+    with locked(postgres_url):
+        with pytest.raises(TryAgain), results(settings) as store:
+            store.studies()
+        pruning.start()
+        pruning.join(5.0)
+        assert pruning.is_alive()
+    pruning.join(60.0)
+    assert not pruning.is_alive()
+    assert said == ["nothing is older than 0d but what is kept"]
+    bench.store.close()
 
 
 # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

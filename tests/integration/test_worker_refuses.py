@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lrsweep.service.starting import queue_json, registration
 from lrsweep.store.queue import QueueState, Registered
 from lrsweep.study import load_study
 from lrsweep.sweep.remembering import remember
 from tests.agreement import results
 from tests.commands import query
-from tests.drivers import Home
+from tests.drivers import Home, a_study
 from tests.sweeps import FACTS
 from tests.workers import asked, over, registered, working
 
@@ -31,6 +32,27 @@ def with_another_space(home: Home) -> None:
     file.write_text(file.read_text() + '\n[space]\nfamilies = ["constant"]\n')
     with results(home.path) as store:
         registered(home, store)
+
+
+def test_a_text_that_was_registered_as_the_sweep_waited_runs_and_that_is_said(tmp_path: Path) -> None:
+    """Of the same generation: the worker says it, and the queue keeps what was asked for beside what ran."""
+    home = Home(tmp_path, trials=6)
+    sweep = asked(home)
+    first = kept(home)
+    home.trials = 2
+    a_study(home.folder, trials=2)
+    with results(home.path) as store:
+        registered(home, store)
+    second = kept(home)
+    assert (second.generation, second.text_hash) != (first.generation, first.text_hash)
+    with working(home, "--once") as worker:
+        ran = worker.wait()
+    ended = over(home, sweep)
+    assert ended.state is QueueState.ENDED, ran.err
+    told = queue_json(ended)
+    assert (told["registered"], told["runs"]) == (registration(first), registration(second))
+    assert f"text {second.text_hash[:12]}; it was registered again since this was asked for" in ran.err
+    home.assert_whole()
 
 
 def kept(home: Home) -> Registered:

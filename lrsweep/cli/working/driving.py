@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lrsweep.champion.history import when
 from lrsweep.cli.cancel import OVER, close_run, end_left
 from lrsweep.cli.working.registering import which_text
 from lrsweep.errors import (
@@ -113,7 +114,7 @@ class Driving:
             raise DeadlinePassed("the deadline passed before the budget was used up")
         give_back_own(store, claimed.study)
         with in_its_folder(store, claimed.study) as (kept, study):
-            self._tell_text(claimed, kept)
+            self._tell_text(store, claimed, kept)
             result = run_sweep(
                 study,
                 self.homes,
@@ -125,8 +126,12 @@ class Driving:
         self._end_others(store, claimed)
         return _ending(result)
 
-    def _tell_text(self, claimed: Queued, kept: Registered) -> None:
-        which = f"{kept.source} in {kept.folder}, {which_text(kept)}"
+    def _tell_text(self, store: Store, claimed: Queued, kept: Registered) -> None:
+        """Here, and in the queue: it may have been registered again since the sweep was asked for."""
+        store.queue.runs(claimed, {"at": when(kept.at), "hash": kept.text_hash})
+        asked = (claimed.options.get("registered") or {}).get("hash")
+        since = "; it was registered again since this was asked for" if asked not in (None, kept.text_hash) else ""
+        which = f"{kept.source} in {kept.folder}, {which_text(kept)}{since}"
         if self.told.get(claimed.study) != f"{claimed.sweep_id} {which}":
             self.told[claimed.study] = f"{claimed.sweep_id} {which}"
             self.say(f"{claimed.study}, sweep {claimed.sweep_id}: runs {which}")
