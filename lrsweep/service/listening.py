@@ -39,11 +39,13 @@ def serve(url: str, *, host: str, port: int, per_second: float, mlflow: Mlflow |
     listening = _bound(host, port)
     try:
         before = probe(url)
+        is_local = is_loopback_name(listening.getsockname()[0])
+        if not is_local and not before.is_there:  # no database is begun for a service that is refused
+            raise _without_token(host)
         results = Results(url)
         try:
-            is_local = is_loopback_name(listening.getsockname()[0])
-            if not is_local:
-                _refuse_without_token(results, host)
+            if not is_local and not any(row.is_in_force for row in results.store().tokens.rows()):
+                raise _without_token(host)
             app = make_app(results, is_local=is_local, per_second=per_second, mlflow=mlflow)
             _run(app, listening, say, _read_from(before, results))
         finally:
@@ -91,12 +93,11 @@ def _not_bound(host: str, port: int, error: OSError) -> Exception:
     )
 
 
-def _refuse_without_token(results: Results, host: str) -> None:
-    if not any(row.is_in_force for row in results.store().tokens.rows()):
-        raise SettingsError(
-            f"--host is {host!r}, which others can reach, and there is no token in force: everybody could read the "
-            "results. `lrsweep token create NAME` makes one; 127.0.0.1 needs none."
-        )
+def _without_token(host: str) -> SettingsError:
+    return SettingsError(
+        f"--host is {host!r}, which others can reach, and there is no token in force: everybody could read the "
+        "results. `lrsweep token create NAME` makes one; 127.0.0.1 needs none."
+    )
 
 
 # ── the server ───────────────────────────────────────────────────────────────────────────────────────────────────────

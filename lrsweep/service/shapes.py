@@ -48,6 +48,8 @@ QUEUE: dict[str, JsonValue] = {
     "attempts": 1,
     "is_cancelled": False,
     "deadline_seconds": None,
+    "registered": REGISTERED,
+    "runs": REGISTERED,
     "error": None,
 }
 
@@ -145,7 +147,7 @@ class StudyAnswer(Answered):
     is_registered: bool
     """whether it may be started here: POST its sweeps"""
     registered: dict[str, Any] | None = None
-    """when its text was registered, and the SHA-256 of that text, which is what a POST starts"""
+    """when its text was registered, and the SHA-256 of that text: what a worker runs that begins now"""
     queued: list[dict[str, Any]]
     """what was asked for and is not over"""
 
@@ -223,7 +225,8 @@ class SweepAnswer(Answered):
     trials_told: int
     trials_wanted: int | None
     queue: dict[str, Any] | None
-    """of one that was asked for over HTTP: queued, claimed (by a worker), ended, failed or cancelled, and why"""
+    """of one that was asked for over HTTP: queued, claimed (by a worker), ended, failed or cancelled, and why.
+    `registered` is the study's text when it was asked, `runs` the one that a worker began with, null before that"""
     links: dict[str, str]
 
 
@@ -269,8 +272,8 @@ class StartAnswer(Answered):
     deadline_seconds: float | None
     another: bool
     registered: dict[str, Any] | None = None
-    """when the study's text was registered, and the SHA-256 of that text: what was written into the file later is not
-    started before it is registered again"""
+    """when the text was registered that the study had when this was asked, and the SHA-256 of that text. A worker runs
+    what is registered when it begins: `queue.runs` of the sweep says which text that was"""
     links: dict[str, str]
 
 

@@ -19,7 +19,7 @@ from lrsweep.redaction import masked, public_text
 from lrsweep.service.problems import Refused, quoted, unknown
 from lrsweep.service.results import is_study, sweep_of_id
 from lrsweep.store import Store
-from lrsweep.store.queue import Queued, QueueState, Registered
+from lrsweep.store.queue import RUNS, Queued, QueueState, Registered
 from lrsweep.sweep.beginning import Course, course_of, new_id
 from lrsweep.sweep.owner import is_dead
 from lrsweep.sweep.remembering import resolved_as_kept
@@ -50,11 +50,16 @@ def started(store: Store, wish: Wish) -> tuple[Mapping[str, Json], bool]:
     Raises Refused: 404 for a study that is not registered, 409 where a sweep of it waits or is under way, 422 for a
     key that was another question's.
     """
-    kept = _registered(store, wish.study)
     for _ in range(TRIES):
+        kept = _registered(store, wish.study)
         if (before := _asked_before(store, wish)) is not None:
             return _answer(before), False
-        _refuse_second(store, wish.study)
+        try:
+            _refuse_second(store, wish.study)
+        except Refused:
+            if (meanwhile := _asked_before(store, wish)) is not None:  # the same question, a moment sooner
+                return _answer(meanwhile), False
+            raise
         course, sweep = settled(store, kept, another=wish.another)
         is_nothing = course is Course.NOTHING
         if sweep is not None and is_nothing and wish.key is None:
@@ -77,7 +82,7 @@ def started(store: Store, wish: Wish) -> tuple[Mapping[str, Json], bool]:
 
 
 def registration(kept: Registered) -> dict[str, Json]:
-    """Which text of the study's file it was: what is written into the file later is not started."""
+    """Which text of the study's file this is. A worker runs the one that is registered when it begins."""
     return {"at": when(kept.at), "hash": kept.text_hash}
 
 
@@ -160,6 +165,8 @@ def queue_json(row: Queued) -> dict[str, Json]:
         "attempts": row.attempts,
         "is_cancelled": row.is_cancelled,
         "deadline_seconds": row.options.get("deadline_seconds"),
+        "registered": row.options.get("registered"),
+        "runs": row.options.get(RUNS),
         "error": None if row.error is None else public_text(masked(row.error)),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -167,6 +168,7 @@ def test_beyond_loopback_it_does_not_listen_without_a_token_in_force(
     ran = run("serve", "--host", "0.0.0.0", "--port", "0")
     assert ran.code == 64
     assert "there is no token in force" in ran.err
+    assert revoked == (Path(os.environ["LRSWEEP_HOME"]) / "results.db").exists()
     assert "lrsweep token create NAME" in ran.err
 
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -35,13 +36,15 @@ from lrsweep.service.routes.common import MOST_WAITING
 from lrsweep.service.shapes import PreviewQuestion
 from lrsweep.service.shield import HEADERS, Shield
 from lrsweep.service.sources import Sources
+from lrsweep.service.starting import Wish, registration, started
 from lrsweep.store import Event, MemoryStore, Store, open_store
-from lrsweep.store.queue import Registered
+from lrsweep.store.queue import Queued, Registered
 from lrsweep.store.queue_memory import MemoryQueue
 from lrsweep.store.tokens import Scope, digest_of, new_token
 from tests.checks.test_imports import modules_after
 from tests.choices import choice
 from tests.looked import Typed, typed
+from tests.promoted import STUDY
 from tests.served import begin, promote
 
 
@@ -508,6 +511,49 @@ def test_nothing_of_the_service_is_loaded_by_anything_else(code: str) -> None:
     loaded = modules_after(code)
     assert not {"fastapi", "starlette", "uvicorn"} & loaded
     assert not [name for name in loaded if name.startswith("lrsweep.service")]
+
+
+def test_an_answer_names_the_text_that_was_registered_as_it_was_queued() -> None:
+    """Another one was registered, and its sweep queued and ended, between the look and the row: it is looked again."""
+
+    class Overtaken(MemoryQueue):
+        def add(self, asked: Queued) -> tuple[Queued, bool]:
+            if not self.rows():
+                super().add(replace(asked, idempotency_key=None, sweep_id="the other's"))
+                self.cancel("the other's")
+                self.register(replace(self.registered("quick")[0], text="new"))
+                raise ValueError("somebody was faster")
+            return super().add(asked)
+
+    store = MemoryStore()
+    store.queue = Overtaken(time.time)
+    spec = json.loads(json.dumps(STUDY.spec()))
+    store.queue.register(Registered("quick", "/", "old", meaning=STUDY.meaning, generation=STUDY.generation, spec=spec))
+    answer, is_new = started(store, Wish("quick", "a test", "k", None, False))
+    assert is_new
+    assert answer["registered"] == registration(store.queue.registered("quick")[0])
+    assert store.queue.registered("quick")[0].text == "new"
+
+
+def test_the_same_question_that_was_a_moment_sooner_is_no_second_sweep() -> None:
+    """Its row comes between the look for its key and the look for other sweeps: both get the one answer."""
+
+    class Meanwhile(MemoryQueue):
+        looks = 0
+
+        def rows(self, study: str | None = None) -> Sequence[Queued]:
+            self.looks += 1
+            if self.looks == 2:
+                super().add(Queued("the same's", "quick", "a test", "k", wish.options))
+            return super().rows(study)
+
+    wish = Wish("quick", "a test", "k", None, False)
+    store = MemoryStore()
+    store.queue = Meanwhile(time.time)
+    spec = json.loads(json.dumps(STUDY.spec()))
+    store.queue.register(Registered("quick", "/", "", meaning=STUDY.meaning, generation=STUDY.generation, spec=spec))
+    answer, is_new = started(store, wish)
+    assert (answer["sweep"], is_new) == ("the same's", False)
 
 
 def test_a_list_of_many_studies_reads_none_of_them() -> None:
