@@ -3,11 +3,12 @@
 One file each, in the folder that the plan names, or behind its URL (``lrsweep.engines.remote``)::
 
     step-131-<SHA-256 of the content>.ckpt     after 131 updates
-    next.draft                                 being written, or what a kill has left of one
+    next-<machine>.<pid>.<random>.draft        being written, or what a kill has left of one
 
-A file is written as a draft, synced to the disk and then renamed, so that a name always stands for whole content; what
-a disk does to it later is found by the checksum. The two newest are kept. Who committed the training's result deletes
-the folder.
+A file is written as a draft, synced to the disk and then renamed, so that a name always stands for whole content, also
+where two write: an engine that its driver has lost sight of goes on for a while. What a disk does to it later is found
+by the checksum. The two newest are kept, and drafts that were left go when a training begins. Who committed the
+training's result deletes the folder.
 
 Nothing here ends a training. What cannot be written or read is said in a line to the log, which an engine's process
 hands to its driver: a disk that is full costs the checkpoint, and a damaged file costs the updates since the one before
@@ -32,6 +33,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor, nn
 
+from lrsweep.engines.leftovers import is_left, tag
 from lrsweep.engines.remote import RemoteFolder
 from lrsweep.records import Curve, TrainingPlan, stable_hash
 from lrsweep.schedules.course import States
@@ -111,11 +113,15 @@ class Checkpoints:
         """The newest that is whole and this training's own; None: the training starts from its first step."""
         if self._folder is None:
             return None
+        for draft in self._folder.glob("*.draft"):
+            if is_left(draft):
+                with suppress(OSError):
+                    draft.unlink()
         found = None
         for path in self._newest_first():
             if found is None:
                 try:
-                    found = self._read(path if self._remote is None else self._remote.fetch(path.name))
+                    found = self._read(path) if self._remote is None else self._fetched(self._remote, path.name)
                 except Exception as error:  # whatever a damaged or foreign file makes of its reader
                     _log.warning("The checkpoint %s is not used: %s The one before it is tried.", path, _told(error))
                     continue
@@ -169,7 +175,7 @@ class Checkpoints:
 
     def _write(self, folder: Path, checkpoint: Checkpoint) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / "next.draft"
+        draft = folder / f"next-{tag()}.draft"
         content = {
             "format": FORMAT,
             "identity": self._identity,
@@ -192,6 +198,13 @@ class Checkpoints:
             raise
         _sync_names(folder)
         return path
+
+    def _fetched(self, remote: RemoteFolder, name: str) -> Checkpoint:
+        path = remote.fetch(name)
+        try:
+            return self._read(path)
+        finally:
+            path.unlink()
 
     def _read(self, path: Path) -> Checkpoint:
         """Raises _Unusable, or whatever PyTorch does, for a file that is not this training's own and whole."""

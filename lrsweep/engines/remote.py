@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lrsweep.engines.leftovers import is_left, tag
 from lrsweep.errors import InvalidInput
+
+_PREFIX = "lrsweep-checkpoints-"
 
 
 class RemoteFolder:
@@ -31,7 +34,7 @@ class RemoteFolder:
                 f"checkpoints cannot be written to {url!r}: {' '.join(str(error).split())}. Wanted is a folder, or a "
                 "URL as fsspec reads it; some need a package of their own (s3fs, gcsfs)."
             ) from error
-        self.here = Path(tempfile.mkdtemp(prefix="lrsweep-checkpoints-"))
+        self.here = _empty_folder()
         """where a file lies while it is carried"""
         weakref.finalize(self, shutil.rmtree, self.here, ignore_errors=True)
 
@@ -61,6 +64,17 @@ class RemoteFolder:
     def remove(self, name: str) -> None:
         with _as_oserror():
             self._files.rm_file(f"{self._root}/{name}")
+
+
+def _empty_folder() -> Path:
+    """It goes with its training; engines end by a kill, too, and then with the next one on the machine."""
+    parent = Path(tempfile.gettempdir())
+    for found in parent.glob(f"{_PREFIX}*"):
+        if is_left(found):
+            shutil.rmtree(found, ignore_errors=True)
+    folder = parent / f"{_PREFIX}{tag()}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,10 +16,13 @@ from lrsweep.records import SweepStatus, WorkloadSpec
 from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.store.base import Store
 from lrsweep.sweep.remote_checkpoints import RemoteFolders
+from lrsweep.sweep.remover import Remover
 
 FORGOTTEN_SECONDS = 7 * 24 * 3600.0
 """A folder that this store knows nothing of may belong to another store that shares the home; after a week of silence
 nobody is at work there."""
+
+FINISH_SECONDS = 60.0
 
 GONE = ".gone"
 """What a folder's name ends with while it is removed, which may take minutes: no lease waits for that."""
@@ -32,7 +34,7 @@ _TRAINING = re.compile(rf"[0-9a-f]{{32}}(?P<gone>{re.escape(GONE)})?")
 class Checkpoints:
     folder: Path | str
     """a URL as text"""
-    _removals: list[threading.Thread] = field(default_factory=list, compare=False)
+    _remover: Remover = field(default_factory=Remover, compare=False)
 
     def url(self, training_id: str) -> str:
         return f"{self.folder}/{training_id}"
@@ -41,7 +43,7 @@ class Checkpoints:
         """It is gone at once under its name; what cannot be removed now is left to the next start, for a result that
         is committed must not fail by it."""
         if isinstance(self.folder, str):
-            self._begin(RemoteFolders(self.folder).remove, training_id)
+            self._remover.begin(partial(RemoteFolders(self.folder).remove, training_id))
             return
         gone = self.folder / f"{training_id}{GONE}"
         with suppress(OSError):  # most trainings have no folder
@@ -49,8 +51,10 @@ class Checkpoints:
             self._remove_aside(gone)
 
     def finish(self, tick: Callable[[], None]) -> None:
-        """Waits until all is removed; ``tick`` is called meanwhile, and what it raises ends the waiting."""
-        while any(thread.is_alive() for thread in self._removals):
+        """Waits until all is removed, but no longer than a minute: the next start does the rest. ``tick`` is called
+        meanwhile, and what it raises ends the waiting."""
+        until = time.monotonic() + FINISH_SECONDS
+        while not self._remover.is_done and time.monotonic() < until:
             time.sleep(0.05)
             tick()
 
@@ -58,7 +62,9 @@ class Checkpoints:
         """Removes what drivers left behind that were killed: folders of trainings that have ended or are forgotten.
         Behind a URL nobody knows since when: there it is those that have ended."""
         if isinstance(self.folder, str):
-            RemoteFolders(self.folder).tidy(lambda name: bool(_TRAINING.fullmatch(name)) and _has_ended(store, name))
+            for folder in RemoteFolders(self.folder).names():
+                if _TRAINING.fullmatch(folder) and _has_ended(store, folder):
+                    self.remove(folder)
             return
         for found in _listed(self.folder):
             name = _TRAINING.fullmatch(found.name)
@@ -68,13 +74,7 @@ class Checkpoints:
                 self.remove(found.name)
 
     def _remove_aside(self, gone: Path) -> None:
-        self._begin(partial(shutil.rmtree, ignore_errors=True), gone)
-
-    def _begin(self, removal: Callable[..., object], *given: object) -> None:
-        # a daemon: who leaves early does not wait for it
-        thread = threading.Thread(target=removal, args=given, daemon=True)
-        self._removals[:] = [each for each in self._removals if each.is_alive()] + [thread]
-        thread.start()
+        self._remover.begin(partial(shutil.rmtree, gone, ignore_errors=True))
 
 
 def refuse_remote(folder: Path | str, workload: WorkloadSpec) -> None:

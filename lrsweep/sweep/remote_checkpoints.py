@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,22 +20,19 @@ class RemoteFolders:
             files, root = self._open()
             files.rm(f"{root}/{name}", recursive=True)
 
-    def tidy(self, is_over: Callable[[str], bool]) -> None:
-        """Removes those of trainings that are over. Raises SettingsError where the URL cannot be reached: better at the
-        start than a sweep whose checkpoints all fail."""
+    def names(self) -> list[str]:
+        """Of the folders. Raises SettingsError where the URL cannot be reached: better at the start than a sweep whose
+        checkpoints all fail."""
         try:
             files, root = self._open()
-            found = [str(each).rpartition("/")[2] for each in files.ls(root, detail=False)]
+            return [str(each).rpartition("/")[2] for each in files.ls(root, detail=False)]
         except FileNotFoundError:
-            return
+            return []
         except Exception as error:  # of whatever library opens such URLs
             raise SettingsError(
                 f"LRSWEEP_CHECKPOINTS is {self._url!r}, which cannot be reached: {' '.join(str(error).split())}. "
                 "Wanted is a folder, or a URL as fsspec reads it; some need a package of their own (s3fs, gcsfs)."
             ) from error
-        for name in found:
-            if is_over(name):
-                self.remove(name)
 
     def _open(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs

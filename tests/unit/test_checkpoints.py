@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import subprocess
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lrsweep.engines.checkpoints import identity
+from lrsweep.engines.leftovers import LEFT_SECONDS, tag
 from lrsweep.records import EngineSettings, OptimizerSpec, Record, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import schedule
 from lrsweep.workloads.base import Half
@@ -258,6 +262,49 @@ def test_a_url_that_leads_elsewhere_is_refused(plan: TrainingPlan) -> None:
     _, records = trained(replace(plan, checkpoint_url="nosuch://bucket/training"), Images())
     assert records[-1].outcome is not None
     assert "cannot be written to 'nosuch://bucket/training': Protocol not known" in (records[-1].outcome.error or "")
+
+
+def test_two_that_write_at_the_same_time_do_not_tear_each_other(
+    plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A station out of reach goes on beside the attempt that has taken over: here a whole attempt writes between two
+    moments of another's write."""
+    synced, began = os.fsync, False
+
+    def fsync(number: int) -> None:
+        nonlocal began
+        if not began:
+            began = True
+            drawn = torch.get_rng_state()
+            trained(replace(plan, attempt=2), Images())
+            torch.set_rng_state(drawn)
+        synced(number)
+
+    monkeypatch.setattr("lrsweep.engines.checkpoints.os.fsync", fsync)
+    curve, _ = trained(plan, Images())
+    assert_same_curve(curve, trained(SHORT, Images())[0])
+    assert caplog.messages == []
+    found = list(folder_of(plan).iterdir())
+    assert found
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.stem.split("-")[2] for path in found)
+
+
+def test_drafts_that_were_left_go_and_those_of_others_at_work_stay(plan: TrainingPlan) -> None:
+    """Those of processes of this machine that have ended; of other machines those that are older than an hour."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    mine, old = tag(), time.time() - LEFT_SECONDS - 1
+    node, pid, random = mine.split(".")
+    folder = folder_of(plan)
+    folder.mkdir(parents=True)
+    for name in (mine, f"{node}.{ended.pid}.{random}", f"elsewhere.{ended.pid}.{random}", f"gone.{pid}.{random}"):
+        (folder / f"next-{name}.draft").write_bytes(b"half")
+    os.utime(folder / f"next-gone.{pid}.{random}.draft", (old, old))
+    broken_off(plan, 1)
+    assert {path.name for path in folder.glob("*.draft")} == {
+        f"next-{mine}.draft",
+        f"next-elsewhere.{ended.pid}.{random}.draft",
+    }
 
 
 def test_a_checkpoint_is_of_its_plan_and_of_nothing_else() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +11,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from lrsweep.engines.remote import RemoteFolder
 from lrsweep.errors import InvalidInput, SettingsError
 from lrsweep.scripts.command import Command
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store.memory import MemoryStore
 from lrsweep.sweep.checkpoints import Checkpoints, refuse_remote
+from lrsweep.sweep.remote_checkpoints import RemoteFolders
 from lrsweep.workloads.fetching import at_hand, folder_for
 from tests.trainings import PLAN, assert_same_curve, digits, trained
 
@@ -132,3 +136,44 @@ def test_a_store_that_does_not_answer_costs_the_checkpoint_and_not_the_training(
     curve, _ = trained(replace(PLAN, checkpoint_url=url), digits())
     assert_same_curve(curve, trained(replace(PLAN, checkpoint_url=None), digits())[0])
     assert f"No checkpoint could be written to {url}" in caplog.text
+
+
+def test_what_engines_have_left_here_that_were_killed_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file on its way to a URL lies in a folder of this machine, which a killed engine cannot remove; what was read
+    does not stay there either."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    at_work = RemoteFolder("memory://there")
+    left = at_work.here.with_name(at_work.here.name.replace(f".{os.getpid()}.", f".{ended.pid}."))
+    left.mkdir()
+    (left / "step-6.ckpt").write_bytes(b"whole")
+    another = RemoteFolder("memory://there")
+    assert {*tmp_path.iterdir()} == {at_work.here, another.here}
+
+
+def test_the_end_does_not_wait_for_a_store_that_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread removes one after the other; what has not gone within the time is left to the next start."""
+    threads, let = [], threading.Event()
+
+    def removed(_folders: RemoteFolders, name: str) -> None:
+        threads.append(threading.get_ident())
+        let.wait()
+
+    monkeypatch.setattr(RemoteFolders, "remove", removed)
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.FINISH_SECONDS", 0.2)
+    checkpoints = Checkpoints(f"file://{tmp_path}")
+    try:
+        for number in range(3):
+            checkpoints.remove(f"{number:032x}")
+        checkpoints.finish(lambda: None)
+        assert len(threads) <= 1
+    finally:
+        let.set()
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.FINISH_SECONDS", 600.0)
+    checkpoints.finish(lambda: None)
+    assert (len(threads), len(set(threads))) == (3, 1)
