@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from lrsweep import __version__
@@ -53,11 +54,11 @@ class Cluster:
     def address(self) -> str:
         return str(self._nodes.address)
 
-    def add_node(self, *, cpus: int = 1) -> Any:
-        """One more machine, as far as Ray and the user's home there know."""
+    def add_node(self, *, cpus: int = 1, environ: Mapping[str, str] = MappingProxyType({})) -> Any:
+        """One more machine, as far as Ray and the user's home there know; ``environ`` is what it has besides ours."""
         home = mkdtemp(dir=self.homes)
         node = self._nodes.add_node(
-            num_cpus=cpus, object_store_memory=STORE_BYTES, env_vars={**os.environ, "HOME": home}
+            num_cpus=cpus, object_store_memory=STORE_BYTES, env_vars={**os.environ, "HOME": home, **environ}
         )
         node.home = Path(home).name
         return node

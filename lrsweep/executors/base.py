@@ -79,5 +79,10 @@ class OpenedExecutor(Executor, Protocol):
         ``describe``."""
 
     @property
+    def far_device(self) -> str | None:
+        """What trainings get on other machines, with the models as far as they are known, such as ``cuda (H200)``;
+        asked after ``describe``. None: they have this machine's."""
+
+    @property
     def arrangement(self) -> str:
         """How they run, as a user asks for it: ``fused:16x2``."""

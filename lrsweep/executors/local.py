@@ -167,6 +167,10 @@ class LocalExecutor:
         return len(self._crews) if is_known else len(self._devices.found())
 
     @property
+    def far_device(self) -> None:
+        """Trainings have this machine's."""
+
+    @property
     def pace_factor(self) -> int:
         """Each device has a crew."""
         return self.device_count

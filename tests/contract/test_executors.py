@@ -127,6 +127,12 @@ def test_devices_are_counted_once_a_workload_is_described(opened: Opened) -> Non
     assert (opened.executor.device_count, opened.executor.pace_factor) == (several, several)
 
 
+def test_a_device_is_far_where_trainings_are_of_a_cluster(opened: Opened) -> None:
+    """Its stations have a processor here; else it is this machine's."""
+    is_far = type(opened.executor).__name__ == "RayExecutor"
+    assert opened.executor.far_device == ("cpu" if is_far else None)
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["forth", "back"])
 def test_one_after_the_other_each_plan_has_its_own_curve_to_the_bit(opened: Opened, order: int) -> None:
     """Whatever runs beside it, wherever, and in whatever order they come."""

@@ -31,6 +31,29 @@ from tests.trainings import assert_same_curve, digits, trained
 STUDY = '[study]\nname = "tiny"\nworkload = "digits"\nhorizon = 60\n[budget]\ntrials = 24\n'
 
 
+IN_A_WORKER = 'import sys\nif any("default_worker" in each for each in sys.orig_argv):\n'
+"""A ``sitecustomize`` of a node, for what its stations run in."""
+NO_STATION = f"""{IN_A_WORKER}
+    class Hides:
+        def find_spec(self, name, path, target=None):
+            if name == "lrsweep.executors.ray.station":
+                raise ModuleNotFoundError("an older release, on purpose")
+    sys.meta_path.insert(0, Hides())
+"""
+NO_DATA = f"""{IN_A_WORKER}
+    class Breaks:
+        def find_spec(self, name, path, target=None):
+            if name == "lrsweep.executors.ray.station":
+                sys.meta_path.remove(self)
+                from lrsweep.errors import InvalidInput
+                from lrsweep.executors.local import LocalExecutor
+                def describe(*given):
+                    raise InvalidInput("no data, on purpose")
+                LocalExecutor.describe = describe
+    sys.meta_path.insert(0, Breaks())
+"""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that trains nothing, to which the driver is connected, and one node."""
@@ -84,6 +107,32 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_costs_no_training(cluster
         [again] = [replace(plan, horizon=60, attempt=2) for plan in plans if plan.training_id == name]
         executor.submit(again)
         assert_same_curve(curve_of(name, until_idle(executor, [])), trained(again, digits())[0])
+
+
+@pytest.mark.parametrize("wrong", [NO_STATION, NO_DATA], ids=["no station", "no data"])
+def test_a_node_that_cannot_be_used_is_told_and_takes_no_place_of_one_that_can(
+    wrong: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    """It stays there, and is not tried again and again; a good node that joins is used."""
+    (tmp_path / "sitecustomize.py").write_text(wrong)
+    said: list[str] = []
+    option = ExecutorOption.parsed(f"ray:{cluster.address},cpus=1,stations=4")
+    executor = RayExecutor(Place("cpu", option), said.append)
+    joined = []
+    try:
+        study = parse_study(STUDY, "tiny.toml")
+        resolved = study.resolved(executor.describe(study.workload))
+        executor.fit(EngineOption.parsed("sequential"), resolved, Rest(steps=1e6, at_once=24))
+        joined.append(cluster.add_node(environ={"PYTHONPATH": str(tmp_path)}))
+        until(executor, lambda _: any("cannot be used: " in text and "on purpose" in text for text in said))
+        joined.append(cluster.add_node())
+        until(executor, lambda _: len(executor.stations) == 2)
+        assert joined[1].node_id in {station.node_id for station in executor.stations}
+        assert [text for text in said if "cannot be used" in text] == said[-1:]
+    finally:
+        executor.close()
+        for node in joined:
+            cluster.kill(node)
 
 
 def test_a_killed_station_is_started_again_and_its_trainings_are_not_to_blame(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.ray.losses import FORGIVEN, Losses
-from lrsweep.executors.ray.share import Share, share_of
+from lrsweep.executors.ray.share import Share, device_in, share_of
 from lrsweep.records import Record, WorkloadSpec
 from lrsweep.scripts.command import Command
 from tests.trainings import PLAN
@@ -52,12 +52,21 @@ def test_a_station_without_a_gpu_takes_none_and_only_its_cores() -> None:
     assert (Share(1, 1).device("auto"), Share(1, 1).cores) == ("auto", None)
 
 
+def test_a_clusters_device_has_the_models_of_nodes_that_hold_a_station() -> None:
+    """Each once; a node that is too small is none of them, and without its own GPU a station has a processor."""
+    nodes = [{"CPU": 8.0, "GPU": 2.0, f"accelerator_type:{model}": 1.0} for model in ("H200", "A100", "H200")]
+    small = {"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0}
+    assert device_in(Share(2, 1), [*nodes, small]) == "cuda (A100, H200)"
+    assert device_in(Share(1, 1), [{"CPU": 8.0, "GPU": 2.0}]) == "cuda"
+    assert device_in(Share(0, 1), nodes) == "cpu"
+
+
 def test_a_new_step_clears_a_training_of_the_losses_before_it() -> None:
     """Stations that end while a training gets on are no fault of its own, however many they are."""
     losses = Losses()
 
     def lost() -> Lost:
-        [found] = losses.lose([PLAN.training_id], "gone")
+        [found] = losses.lose([PLAN.training_id], "gone", [PLAN.training_id])
         return found
 
     assert not any(lost().was_running for _ in range(FORGIVEN))

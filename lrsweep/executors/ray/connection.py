@@ -156,14 +156,22 @@ class Connection:
         if isinstance(error, LrsweepError):
             return error
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        token = "" if os.environ.get(AUTH_MODE) else f" Where it wants a token, set {AUTH_MODE}=token."
-        return TryAgain(f"{self._what} cannot be used: {reason}.{token} {_TO_DO}")
+        return TryAgain(f"{self._what} cannot be used: {reason}.{_of_tokens()} {_TO_DO}")
 
     @property
     def _what(self) -> str:
         given = os.environ.get(ADDRESS)
         by = f" ({ADDRESS} is {given!r})" if given and self._option.address in (None, AUTO_ADDRESS) else ""
         return f"the Ray cluster of {self._option.given_by} {str(self._option)!r}{by}"
+
+
+def _of_tokens() -> str:
+    """Ray says only that it could not connect; clusters of Ray 2.60 want a token unless they were told otherwise."""
+    mode = os.environ.get(AUTH_MODE)
+    if mode == "token":
+        return ""
+    given = f"{AUTH_MODE} is {mode!r}" if mode else f"{AUTH_MODE} is not set"
+    return f" {given}: where the cluster wants a token, set it to 'token', and have its ~/.ray/auth_token here too."
 
 
 _TO_DO = "See `ray status` there; the same command then goes on, and `--executor ray:local` needs no cluster."

@@ -20,9 +20,10 @@ from lrsweep.executors.engine_option import EngineOption, as_option
 from lrsweep.executors.local import DRAIN_SECONDS
 from lrsweep.executors.messages import Busy, Lost, Measured
 from lrsweep.executors.place import Place
+from lrsweep.executors.ray.answers import wait_for
 from lrsweep.executors.ray.losses import Losses
 from lrsweep.executors.ray.post import Post
-from lrsweep.executors.ray.roster import SILENT_SECONDS, Roster, Word, wait_for
+from lrsweep.executors.ray.roster import SILENT_SECONDS, Roster, Word
 from lrsweep.executors.ray.share import check_device
 from lrsweep.executors.ray.words import Hello
 from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec
@@ -82,6 +83,11 @@ class RayExecutor:
         """Of the stations that take plans: one that is gone, or waits for a node, is charged to nobody. Before ``fit``
         of those that the cluster has room for."""
         return self._roster.devices
+
+    @property
+    def far_device(self) -> str | None:
+        """Of stations, by what Ray says of the nodes that can hold one; None before it is connected."""
+        return self._roster.device
 
     @property
     def pace_factor(self) -> int:
@@ -181,7 +187,7 @@ class RayExecutor:
     def _noted(self, word: Word) -> Sequence[Record | Lost]:
         if word.reason:
             self._suspects = {training: post for training, post in self._suspects.items() if post is not word.post}
-            return self._losses.lose(word.lost, word.reason)
+            return self._losses.lose(word.lost, word.reason, word.lost if self._runs_scripts else word.begun)
         for message in word.messages:
             if isinstance(message, Record):
                 self._losses.heard(message)
@@ -217,7 +223,7 @@ class RayExecutor:
         for post in self._roster.posts:
             post.forget()
         self._waiting.clear()
-        return [message for message in said if isinstance(message, Record)]
+        return said
 
     def close(self) -> None:
         """Ends all engines at once; what was in flight is lost, and it is for the driver to queue it again."""

@@ -8,7 +8,7 @@ often with no new step in between.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from lrsweep.executors.messages import Lost
 from lrsweep.records import Record
@@ -32,9 +32,10 @@ class Losses:
             self._steps[record.training_id] = step
             del self._lost[record.training_id]
 
-    def lose(self, trainings: Iterable[str], reason: str) -> list[Lost]:
+    def lose(self, trainings: Iterable[str], reason: str, begun: Container[str]) -> list[Lost]:
+        """What was in line behind others has not begun, and is not counted."""
         lost = []
         for training in trainings:
-            self._lost[training] += 1
-            lost.append(Lost(training, reason, was_running=self._lost[training] > FORGIVEN))
+            self._lost[training] += training in begun
+            lost.append(Lost(training, reason, was_running=training in begun and self._lost[training] > FORGIVEN))
         return lost

@@ -15,18 +15,23 @@ class Mark:
         """None, or a URL: nothing is to be seen."""
         self.folder = checkpoints
         self.path: str | None = None
+        """what a node looks for; None: nothing"""
+        self._made: Path | None = None
 
     def make(self) -> None:
         if self.folder is None or "://" in self.folder:
             return
         path = Path(self.folder) / f".seen-by-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        with suppress(OSError):  # a disk that is full now may have room for checkpoints later
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            self.path = str(path)
+            self._made = path
+        except OSError:  # a full disk may have room for checkpoints later: then a folder of that name has to do
+            path = path.parent
+        self.path = str(path)
 
     def remove(self) -> None:
-        if self.path is not None:
+        if self._made is not None:
             with suppress(OSError):
-                Path(self.path).unlink(missing_ok=True)
-            self.path = None
+                self._made.unlink(missing_ok=True)
+        self._made = self.path = None

@@ -7,6 +7,7 @@ its stations. It has one question out at a time.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +21,11 @@ from lrsweep.records import TrainingPlan
 
 Question = Literal["hello", "describe", "measure", "fit", "exchange", "drain"]
 
+NODE_ID = "ray.io/node-id"
+"""A label that Ray gives each node."""
+IDLE_SECONDS = 5.0
+"""Between two questions to a station that has nothing to do."""
+
 
 @dataclass(eq=False)
 class Post:
@@ -29,7 +35,9 @@ class Post:
     """of the station that is there; None while there is none"""
     is_fitted: bool = False
     refusal: str | None = None
-    """why it gets no plans; it keeps its share, so that Ray puts no other one there"""
+    """why it gets no plans"""
+    shuns: frozenset[str] = frozenset()
+    """ids of nodes on which Ray must not put it"""
     question: Question | None = None
     answer: Any = None
     """a reference to what will be the answer to ``question``"""
@@ -45,12 +53,16 @@ class Post:
     pids: tuple[int, ...] = ()
 
     @classmethod
-    def asked_for(cls, posting: Posting, share: Share) -> Post:
-        """Returns at once: Ray starts the actor as soon as a node has room for it."""
+    def asked_for(cls, posting: Posting, share: Share, shuns: frozenset[str] = frozenset()) -> Post:
+        """Returns at once: Ray starts the actor as soon as a node has room for it, one of ``shuns`` excepted."""
         actor = ray.remote(Station).options(
-            num_gpus=share.gpus, num_cpus=share.cpus, max_restarts=-1, max_task_retries=0
+            num_gpus=share.gpus,
+            num_cpus=share.cpus,
+            max_restarts=-1,
+            max_task_retries=0,
+            label_selector={NODE_ID: f"!in({','.join(sorted(shuns))})"} if shuns else None,
         )
-        post = cls(actor.remote(posting))
+        post = cls(actor.remote(posting), shuns=shuns)
         post.greet()
         return post
 
@@ -61,7 +73,17 @@ class Post:
 
     @property
     def has_to_be_asked(self) -> bool:
-        return self.question is None and bool(self.in_flight or self.plans or self.stops)
+        if self.question is not None:
+            return False
+        has_any = bool(self.in_flight or self.plans or self.stops)
+        return has_any or time.monotonic() - self.asked_at > IDLE_SECONDS  # else nobody hears that its node has gone
+
+    @property
+    def begun(self) -> list[str]:
+        """Of what is in flight, what its station trains and has not in line behind that, as far as it has told."""
+        waits = {plan.training_id for plan in self.plans}
+        sent = [training_id for training_id in self.in_flight if training_id not in waits]
+        return sent[: max(1, len(self.pids)) if self.busy is None else self.busy.slots]
 
     @property
     def silent_seconds(self) -> float:
@@ -96,17 +118,27 @@ class Post:
         self.in_flight.append(plan.training_id)
         self.plans.append(plan)
 
-    def lose(self) -> list[str]:
-        """The station has ended; what it had. The next one is greeted as soon as Ray has started it."""
-        lost = [*self.in_flight]
+    def lose(self) -> None:
+        """The station has ended. The next one is greeted as soon as Ray has started it."""
         self.forget()
         self.greet()
-        return lost
 
     def forget(self) -> None:
         """Nothing is in flight there any more."""
         for left in (self.in_flight, self.plans, self.stops):
             left.clear()
+
+    @property
+    def node_id(self) -> str | None:
+        """Of the node where it is, or was when it ended; None where nobody knows it."""
+        if self.hello is not None:
+            return self.hello.node_id
+        with suppress(Exception):  # Ray has no other way to it than this one of its own
+            from ray._private.state import actors
+
+            found = actors(self.handle._ray_actor_id.hex())
+            return str(found["Address"]["NodeID"]) or None
+        return None
 
     def end(self) -> None:
         """For ever."""

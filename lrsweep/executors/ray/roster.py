@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from lrsweep import __version__
 from lrsweep.engines.versions import versions
@@ -24,10 +24,12 @@ from lrsweep.executors.choosing import Rest
 from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
+from lrsweep.executors.ray.answers import TICK_SECONDS, line_of, line_of_cause, wait
 from lrsweep.executors.ray.connection import Connection
 from lrsweep.executors.ray.marks import Mark
 from lrsweep.executors.ray.post import Post, Question
-from lrsweep.executors.ray.share import Share, share_of
+from lrsweep.executors.ray.share import Share, device_in, share_of
+from lrsweep.executors.ray.shunned import Shunned
 from lrsweep.executors.ray.words import Fitted, Hello, Posting, Told
 from lrsweep.records import Record, WorkloadSpec
 from lrsweep.study import ResolvedStudy
@@ -38,7 +40,6 @@ SILENT_SECONDS = 60.0
 """After which a station that does not answer is ended. Its own watchdog ends engines that make no step."""
 FIT_SECONDS = 3600.0
 """The same where it loads or measures, and waits for its neighbours to do so."""
-TICK_SECONDS = 0.1
 CLOSE_SECONDS = 15.0
 NOTICE_SECONDS = 30.0
 """Without a station before the user is told what is waited for."""
@@ -57,6 +58,8 @@ class Word:
     lost: Sequence[str] = ()
     reason: str = ""
     """why it ended"""
+    begun: Sequence[str] = ()
+    """of ``lost``, what was not in line there"""
 
 
 class Roster:
@@ -80,6 +83,11 @@ class Roster:
         self._fills: int | None = None
         """stations that the search can fill; None: nobody has said it"""
         self._lost_in_a_row = 0
+        self._shunned = Shunned()
+        self._refusal: LrsweepError | None = None
+        """the last one"""
+        self._alone_since = 0.0
+        self._is_told_alone = False
         self.prepared: WorkloadSpec | None = None
         """what stations load as they begin"""
         self.posts: list[Post] = []
@@ -114,6 +122,11 @@ class Roster:
             stations, nodes = len(hellos), len({hello.node_id for hello in hellos})
         return math.ceil(round(stations * gpus, 6)) if gpus else nodes
 
+    @property
+    def device(self) -> str | None:
+        """The kind of a station's, and the models of it that there are."""
+        return None if self._share is None else device_in(self._share, _nodes())
+
     # ── the cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
@@ -127,7 +140,7 @@ class Roster:
         assert self._connection is not None
         self._connection.wait(tick)
         if self._share is None:
-            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+            nodes = _nodes()
             share = share_of(self._option, self._place.device, self.prepared, nodes)
             if self._connection.is_own and not share.fits(nodes):
                 raise SettingsError(
@@ -137,6 +150,7 @@ class Roster:
             self._share, self._expected = share, max(1, share.fits(nodes))
             self._machines = max(1, sum(share.fits([node]) > 0 for node in nodes))
             self._mark.make()
+            self._alone_since = time.monotonic()
         self._grow()
 
     def close(self) -> None:
@@ -149,6 +163,7 @@ class Roster:
         except RayError as error:
             self._say(f"the Ray cluster did not hear that the sweep has ended: {line_of(error)}")
         self.posts, self._share = [], None
+        self._shunned, self._refusal = Shunned(), None
         self._mark.remove()
         connection.close()
 
@@ -181,7 +196,7 @@ class Roster:
             post = next(post for post in self.greeted if post.question is None)
             answer = getattr(post.handle, question).remote(*given)
             post.ask(question, answer)
-            while post.answer is answer and not _wait([answer], 0.0):
+            while post.answer is answer and not wait([answer], 0.0):
                 tick()
                 self.turn(TICK_SECONDS)
             if post.answer is not answer:  # it was silent for too long
@@ -203,6 +218,7 @@ class Roster:
         """Asks whom there is to ask, and hears who answers within that time."""
         assert self._connection is not None
         self._connection.check()
+        self._notice()
         self._grow()
         for post in self.greeted:
             if self._fitting is not None and not post.is_fitted and post.question is None:
@@ -211,14 +227,12 @@ class Roster:
             if post.has_to_be_asked:
                 post.exchange(EXCHANGE_SECONDS)
         asked = {post.answer: post for post in self.posts if post.question in ("hello", "fit", "exchange")}
-        words = [self.hear(asked[answer]) for answer in _wait(list(asked), seconds)]
+        words = [self.hear(asked[answer]) for answer in wait(list(asked), seconds)]
         for post in self.posts:
             patience = self._silent_seconds if post.question == "exchange" else FIT_SECONDS
             if post.silent_seconds > patience:
                 post.start_again()
-                words.append(
-                    Word(post, (), post.lose(), f"its station said nothing for {patience:.0f} s and was ended")
-                )
+                words.append(_lost(post, f"its station said nothing for {patience:.0f} s and was ended"))
         return words
 
     def hear(self, post: Post) -> Word:
@@ -226,20 +240,29 @@ class Roster:
         question = post.question
         try:
             answer = post.answered()
+        except RayTaskError as error:  # the station lives, and has said so
+            if question in ("hello", "fit"):
+                return self._dismissed(post, line_of_cause(error), error.cause)
+            self._say(f"{self._named(post)} failed, and begins anew: {line_of_cause(error)}")
+            return _lost(post, f"its station failed: {line_of_cause(error)}")
         except RayError as error:
-            lost = post.lose()
+            if isinstance(error, RayActorError) and error.actor_init_failed:
+                return self._dismissed(post, line_of_cause(error), error)
             if question in ("hello", "fit"):
                 self._count_loss(line_of(error))
-            return Word(post, (), lost, f"its station ended: {line_of(error)}")
+            return _lost(post, f"its station ended: {line_of(error)}")
         match answer:
             case Hello():
                 self.greet(post, answer)
+                if post.refusal is not None:
+                    self._leave(post, SettingsError(post.refusal))
                 return Word(post)
             case Fitted(told, refusal):
                 post.is_fitted, post.refusal = True, refusal
                 self._lost_in_a_row = 0
                 if refusal is not None:
                     self._say(refusal)
+                    self._leave(post, SettingsError(refusal))
             case _:
                 told = pickle.loads(answer)  # noqa: S301 (from our own station)
         assert isinstance(told, Told)
@@ -250,16 +273,57 @@ class Roster:
 
     def _until(self, is_enough: Callable[[], bool], tick: Callable[[], None]) -> None:
         """Lets stations come and be fitted, until it is enough; ``tick`` may raise."""
-        began, is_told = time.monotonic(), False
         while not is_enough():
             tick()
             self.turn(TICK_SECONDS)
-            refused = [post.refusal for post in self.posts if post.refusal is not None]
-            if len(refused) >= self._expected and not self.greeted:
-                raise SettingsError(f"no node of the Ray cluster can be used: {refused[-1]}")
-            if not is_told and not self.greeted and time.monotonic() - began > NOTICE_SECONDS:
-                is_told = True
-                self._say(f"no node of the Ray cluster has {self._share} to spare; the trainings wait for one")
+            if self._refusal is not None and not self.greeted and not self._has_hope():
+                raise type(self._refusal)(f"no node of the Ray cluster can be used: {self._refusal}")
+
+    def _notice(self) -> None:
+        """Says once per such time that nothing is trained because no station is there."""
+        now = time.monotonic()
+        if self.greeted:
+            self._alone_since, self._is_told_alone = now, False
+        elif not self._is_told_alone and now - self._alone_since > NOTICE_SECONDS:
+            self._is_told_alone = True
+            self._say_always(f"no node of the Ray cluster has {self._share} to spare; the trainings wait for one")
+
+    # ── those that cannot be used ────────────────────────────────────────────────────────────────────────────────────
+
+    def _dismissed(self, post: Post, reason: str, cause: BaseException | None) -> Word:
+        """None could be made or fitted there."""
+        at = self._named(post)
+        text = (
+            f"{at} cannot be used: {reason}. Where that is not told of your workload, install the same lrsweep "
+            f"({__version__}) on all nodes; it is tried again later."
+        )
+        self._say(text)
+        word = _taken(post, f"its station could not be used: {reason}")
+        self._leave(post, SettingsError(text) if isinstance(cause, SettingsError) else TryAgain(text))
+        return word
+
+    def _leave(self, post: Post, refusal: LrsweepError) -> None:
+        """Another one is asked for elsewhere: an actor that stayed would hold a share of a node and its engines, and
+        Ray would start it again on the next good node."""
+        self._refusal = refusal
+        self._shunned.shun(post.node_id)
+        self.posts.remove(post)
+        post.end()
+
+    def _has_hope(self) -> bool:
+        """Whether there is a node for which nothing has been refused yet."""
+        assert self._share is not None
+        if self._shunned.are_all:
+            return False
+        shunned = self._shunned.nodes
+        return bool(self._share.fits(node["Resources"] for node in _alive() if node["NodeID"] not in shunned))
+
+    def _named(self, post: Post) -> str:
+        if post.hello is not None:
+            return f"node {post.hello.node}"
+        node_id = post.node_id
+        found = [str(node["NodeManagerHostname"]) for node in _alive() if node["NodeID"] == node_id]
+        return f"node {found[0]}" if found else "a node"
 
     @property
     def _most(self) -> int:
@@ -269,12 +333,17 @@ class Roster:
     def _grow(self) -> None:
         assert self._share is not None
         assert self._connection is not None
-        used = [post for post in self.posts if post.refusal is None]
+        if self._shunned.are_all:
+            return
+        shunned = self._shunned.nodes
+        for post in [post for post in self.posts if post.hello is None and post.shuns - shunned]:
+            self.posts.remove(post)  # asked for anew, as one that may begin where it may again
+            post.end()
+        used = self.posts
         coming = sum(post.hello is None for post in used)
         most = min(self._most, self._expected) if self._connection.is_own else self._most  # there nothing joins
         while len(used) < most and coming < max(1, self._expected - (len(used) - coming)):
-            used.append(Post.asked_for(self._posting, self._share))
-            self.posts.append(used[-1])
+            used.append(Post.asked_for(self._posting, self._share, shunned))
             coming += 1
 
     @property
@@ -334,22 +403,21 @@ def unlike(hello: Hello, here: Mapping[str, str]) -> str | None:
     return f"node {hello.node} has {' and '.join(other)}: the last bits of what is trained there may differ"
 
 
-def _wait(answers: list[Any], seconds: float) -> list[Any]:
-    """Those that are there, as soon as one is."""
-    if not answers:
-        time.sleep(seconds)
-        return []
-    if not ray.wait(answers, num_returns=1, timeout=seconds)[0]:
-        return []
-    ready: list[Any] = ray.wait(answers, num_returns=len(answers), timeout=0)[0]
-    return ready
+def _alive() -> list[Mapping[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def wait_for(answers: list[Any]) -> list[Any]:
-    """Those that are there, within a moment."""
-    return _wait(answers, TICK_SECONDS)
+def _nodes() -> list[Mapping[str, float]]:
+    """What each has in all."""
+    return [node["Resources"] for node in _alive()]
 
 
-def line_of(error: BaseException) -> str:
-    """The first line that says anything."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _taken(post: Post, reason: str) -> Word:
+    """All that it had."""
+    return Word(post, (), [*post.in_flight], reason, post.begun)
+
+
+def _lost(post: Post, reason: str) -> Word:
+    word = _taken(post, reason)
+    post.lose()
+    return word

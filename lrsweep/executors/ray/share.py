@@ -13,6 +13,8 @@ from lrsweep.scripts.command import NAME as COMMAND
 from lrsweep.scripts.command import command_of
 
 DEVICES = ("auto", "cpu", "cuda")
+MODEL = "accelerator_type:"
+"""With what Ray names a GPU's model among the resources of a node."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,16 @@ def share_of(
     else:
         gpus = 0.0
     return Share(gpus, 1.0 if option.cpus is None else option.cpus)
+
+
+def device_in(share: Share, nodes: Iterable[Mapping[str, float]]) -> str:
+    """What stations get of these nodes, with the models of GPUs where Ray knows them.
+
+    >>> device_in(Share(1, 1), [{"CPU": 8.0, "GPU": 4.0, "accelerator_type:H200": 1.0}])
+    'cuda (H200)'
+    """
+    if not share.gpus:
+        return "cpu"
+    holding = [node for node in nodes if share.fits([node])]
+    models = sorted({name.removeprefix(MODEL) for node in holding for name in node if name.startswith(MODEL)})
+    return f"cuda ({', '.join(models)})" if models else "cuda"

@@ -94,6 +94,8 @@ class Nodes:
     def device_count(self) -> int:
         return len(self._nodes)
 
+    far_device = None
+
     @property
     def pace_factor(self) -> int:
         return len(self._nodes)

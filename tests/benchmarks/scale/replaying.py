@@ -95,6 +95,8 @@ class ReplayExecutor:
     def device_count(self) -> int:
         return 1
 
+    far_device = None
+
     @property
     def pace_factor(self) -> int:
         return 1
