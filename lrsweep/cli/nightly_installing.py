@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import typer
 
 from lrsweep import __version__
 from lrsweep.errors import SettingsError
+from lrsweep.executors.devices import names_in
+from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.files import check_target, write_whole
 from lrsweep.nightly.installing import cron, github, systemd
 from lrsweep.nightly.installing.here import in_repository, job_here
@@ -28,8 +32,11 @@ def install(
     files: Mapping[str, Path | None],
     out: Path | None,
     package: str | None = None,
+    always: bool = False,
+    placed: Mapping[str, str | None] = MappingProxyType({}),
 ) -> None:
-    """``kind``: cron, systemd or github. ``package``: what pip installs for the last one; None: this release."""
+    """``kind``: cron, systemd or github. ``package``: what pip installs for the last one; None: this release.
+    ``placed``: where and how it trains, by the options that say it."""
     if package is not None and kind != "github":
         raise SettingsError(
             f"--package is {package!r}, and --{kind} names the lrsweep that is installed here; leave it out. It says "
@@ -42,13 +49,26 @@ def install(
         check_target(file, option)
         if option == PROMETHEUS:
             check_name(file, option)
-    job = job_here(environ, read_settings(environ).home, studies, at=at, deadline=deadline, files=wanted)
+    more = [*(["--always"] if always else []), *_checked(placed)]
+    job = job_here(environ, read_settings(environ).home, studies, at=at, deadline=deadline, files=wanted, more=more)
     made = _files(kind, job, studies, package)
     if out is None:
         typer.echo(_printed(made), nl=False)
     else:
         _write(made, out)
     _tell_what_is_left(kind, job)
+
+
+def _checked(placed: Mapping[str, str | None]) -> list[str]:
+    """As they are typed. Raises SettingsError where a night would be refused for one of them."""
+    given = {option: value for option, value in placed.items() if value is not None}
+    if (engine := given.get("--engine")) is not None:
+        EngineOption.parsed(engine)
+    if (executor := given.get("--executor")) is not None:
+        ExecutorOption.parsed(executor)
+    if (device := given.get("--device")) is not None:
+        names_in(device)
+    return [word for pair in given.items() for word in pair]
 
 
 def _files(kind: str, job: Job, studies: Sequence[str], package: str | None) -> dict[str, str]:

@@ -42,6 +42,18 @@ def test_cron_gets_the_command_in_this_folder_with_this_home(run: Typed, folder:
     assert line.endswith(f" && exec {BIN}/lrsweep nightly run --deadline 90m --summary night.json studies")
 
 
+def test_what_a_night_is_told_of_its_place_and_pace_is_kept(run: Typed) -> None:
+    """What a night would refuse is refused now, for at half past two nobody reads it."""
+    told = ["--always", "--device", "cuda:0,cuda:1", "--engine", "fused:16x2", "--executor", "ray:auto,gpus=0.5"]
+    ran = run("nightly", "install", "--cron", *told)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"lrsweep nightly run --deadline 6h {shlex.join(told)} studies" in ran.out
+    for option, wrong in (("--device", "cuda:0,cpu"), ("--engine", "fast"), ("--executor", "slurm")):
+        ran = run("nightly", "install", "--cron", option, wrong)
+        assert ran.code == 64
+        assert repr(wrong) in ran.err
+
+
 def test_two_units_are_printed_with_their_names(run: Typed, folder: Path) -> None:
     """Or written, where a folder is given; once more is no harm, and another text is refused."""
     ran = run("nightly", "install", "--systemd", "studies/mine.toml")

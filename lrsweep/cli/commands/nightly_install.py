@@ -38,6 +38,19 @@ def nightly_install(
     prometheus: Annotated[
         Path | None, typer.Option("--prometheus", metavar="FILE", help="Gauges, as a file that ends in .prom.")
     ] = None,
+    always: Annotated[
+        bool, typer.Option("--always", help="Train although nothing has changed; as in `lrsweep nightly run`.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", help="As in `lrsweep nightly run`; by default it finds one.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", help="As in `lrsweep nightly run`; by default LRSWEEP_ENGINE, if set here."),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option("--executor", help="The same; by default LRSWEEP_EXECUTOR, if set here.")
+    ] = None,
     package: Annotated[
         str | None,
         typer.Option(
@@ -71,4 +84,6 @@ def nightly_install(
         files={"--summary": summary, "--report": report, "--prometheus": prometheus},
         out=out,
         package=package,
+        always=always,
+        placed={"--device": device, "--engine": engine, "--executor": executor},
     )

@@ -30,16 +30,17 @@ def job_here(
     at: str,
     deadline: str,
     files: Mapping[str, Path],
+    more: Sequence[str] = (),
 ) -> Job:
-    """``home``: the folder of results. ``files``: what a night writes, by the options that name it. Raises
-    SettingsError."""
+    """``home``: the folder of results. ``files``: what a night writes, by the options that name it. ``more``: other
+    options of a night, as they are typed. Raises SettingsError."""
     folder = Path.cwd()
     hour, minute = at_of(at)
     environment, secrets = environment_of(environ, home)
     program = _program()
     return Job(
         program=program,
-        arguments=arguments_of(checked_studies(studies, folder), deadline, files),
+        arguments=arguments_of(checked_studies(studies, folder), deadline, files, more),
         folder=folder,
         path=f"{Path(program[0]).parent}:{SYSTEM_PATH}",
         environment=environment,

@@ -66,13 +66,16 @@ def check_signs(texts: Iterable[str]) -> None:
             )
 
 
-def arguments_of(studies: Sequence[str], deadline: str, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """``files``: by the options that name them. Whatever begins with a - is no option.
+def arguments_of(
+    studies: Sequence[str], deadline: str, files: Mapping[str, Path], more: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """``files``: by the options that name them. ``more``: other options, as they are typed. No study that begins with a
+    - is an option.
 
     >>> arguments_of(["-a.toml"], "6h", {"--summary": Path("night.json")})
     ('nightly', 'run', '--deadline', '6h', '--summary', 'night.json', '--', '-a.toml')
     """
-    options = [word for option, file in files.items() for word in (option, str(file))]
+    options = [*more, *(word for option, file in files.items() for word in (option, str(file)))]
     end = ["--"] if any(study.startswith("-") for study in studies) else []
     return ("nightly", "run", "--deadline", deadline, *options, *end, *studies)
 
