@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrsweep.executors.base import OpenedExecutor
+from lrsweep.executors.choosing import Rest
+from lrsweep.executors.engine_option import EngineOption
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Lost
+from lrsweep.executors.opening import open_executor
+from lrsweep.executors.place import Place
 from lrsweep.records import Curve, OptimizerSpec, Outcome, Record, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import schedule
 from lrsweep.store import open_store
+from lrsweep.study import parse_study
 from tests.benchmarks.scale.curves import curve_of
 from tests.benchmarks.scale.filled import FINALISTS, SEEDS, STUDY, SWEEP, fill
-from tests.benchmarks.scale.nodes import Nodes
 from tests.benchmarks.scale.processes import held
 from tests.benchmarks.scale.replaying import ReplayExecutor
 from tests.benchmarks.scale.soaking import slope
+from tests.benchmarks.scale.stations import a_cluster
 
 PATIENCE = 60.0
 PLAN = TrainingPlan(
@@ -32,7 +39,7 @@ def plans(count: int, horizon: int = 40) -> list[TrainingPlan]:
     return [replace(PLAN, training_id=f"t{number}", horizon=horizon, seed=number) for number in range(count)]
 
 
-def all_of(executor: ReplayExecutor | Nodes, given: list[TrainingPlan]) -> dict[str, list[Record]]:
+def all_of(executor: OpenedExecutor, given: list[TrainingPlan]) -> dict[str, list[Record]]:
     """What was said of each until all have an outcome."""
     heard: dict[str, list[Record]] = defaultdict(list)
     waiting, ended, end = list(given), 0, time.monotonic() + PATIENCE
@@ -92,17 +99,24 @@ def test_slots_with_a_clock_take_their_time_and_are_counted() -> None:
     assert busy.slot_steps <= 2 * busy.steps + 2
 
 
-def test_nodes_in_processes_of_their_own_train_the_same() -> None:
+def test_stations_of_a_cluster_train_the_same() -> None:
     """Whatever the order in which their records come."""
-    nodes = Nodes(2, slots=2, step_seconds=0.0)
-    try:
-        far, near = all_of(nodes, plans(12)), all_of(ReplayExecutor(), plans(12))
-        for name, records in near.items():
-            (ours, end), (theirs, their_end) = whole(records), whole(far[name])
-            assert np.array_equal(ours.train_losses, theirs.train_losses)
-            assert end.metrics == their_end.metrics
-    finally:
-        nodes.close()
+    pytest.importorskip("ray", reason="Ray is not installed")
+    study = parse_study(
+        '[study]\nname = "driven"\nworkload = "digits"\nhorizon = 40\n[budget]\ntrials = 12\n', "a.toml"
+    )
+    with a_cluster(2, slots=2, step_seconds=0.001) as cluster:
+        stations = open_executor(Place("cpu", ExecutorOption.parsed(cluster)), print)
+        try:
+            resolved = study.resolved(stations.describe(study.workload))
+            stations.fit(EngineOption(), resolved, Rest(steps=1e6, at_once=12))
+            far, near = all_of(stations, plans(12)), all_of(ReplayExecutor(), plans(12))
+        finally:
+            stations.close()
+    for name, records in near.items():
+        (ours, end), (theirs, their_end) = whole(records), whole(far[name])
+        assert np.array_equal(ours.train_losses, theirs.train_losses)
+        assert end.metrics == their_end.metrics
 
 
 def test_a_filled_store_has_what_it_says(tmp_path: Path) -> None:

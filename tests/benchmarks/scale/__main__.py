@@ -1,7 +1,7 @@
 """Where each part of lrsweep saturates: ``python -m tests.benchmarks.scale [PART…]``.
 
     throughput   trainings a second of the driver, with and without MLflow, on SQLite and on PostgreSQL
-    occupancy    how full it keeps 256 slots on 16 nodes, and its memory meanwhile
+    occupancy    how full it keeps 256 slots of 16 Ray actors, and its memory meanwhile
     looks        list, status, show, choose and the service on a study with 100,000 trainings
     sizes        what a training of 1,000 steps with three curves takes in the store
     views        MLflow's page on 2,000 runs, in a real browser

@@ -2,7 +2,7 @@
 
 ``throughput`` has engines that have ended a training before they are asked for one, so what is measured is the search,
 the store and the mirrors. Without MLflow is as with ``tracking.runs = "sweep"``: the sweep's own run alone is sent.
-``occupancy`` has 16 nodes with 16 slots each, whose updates take time.
+``occupancy`` has 16 Ray actors with 16 slots each, whose updates take time.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 from lrsweep.tracking.server import MlflowServer
 from tests.benchmarks.scale.figures import DATABASES, Home, a_home, child, thinned
+from tests.benchmarks.scale.stations import a_cluster
 
 TRAININGS_PER_TRIAL = 1.9
 """Of a sweep of 200 replayed trials; finals are among them. Of 6,000 trials it is 1.6."""
-NODES, SLOTS = 16, 16
+STATIONS, SLOTS = 16, 16
 MLFLOW = ("off", "its own files", "a server over HTTP")
 """Where the copies go: to files in the home, as by default; on PostgreSQL into the same server."""
 
@@ -54,7 +55,7 @@ def _throughput(database: str, mlflow: str, trainings: int) -> dict[str, Any]:
             server = MlflowServer(store, str(home.folder / "served"), port=0)
             environ["MLFLOW_TRACKING_URI"] = stack.enter_context(server).url
         study = a_study_file(home, trainings=trainings, runs="sweep" if mlflow == MLFLOW[0] else "all")
-        driven = child("driving", str(study), "64", "0", "0", home=home, environ=environ)
+        driven = child("driving", str(study), "64", home=home, environ=environ)
     count = driven["trainings"]
     return {
         "trials": driven["trials"],
@@ -69,11 +70,11 @@ def _throughput(database: str, mlflow: str, trainings: int) -> dict[str, Any]:
 
 def occupancy(trials: int, step_seconds: float, databases: Sequence[str]) -> dict[str, Any]:
     """Until the last trial is asked for: what is left then ends one after the other."""
-    found: dict[str, Any] = {"nodes": NODES, "slots": NODES * SLOTS, "step_seconds": step_seconds}
+    found: dict[str, Any] = {"stations": STATIONS, "slots": STATIONS * SLOTS, "step_seconds": step_seconds}
     for database in databases:
-        with a_home(database) as home:
+        with a_home(database) as home, a_cluster(STATIONS, slots=SLOTS, step_seconds=step_seconds) as cluster:
             study = a_study_file(home, trainings=round(TRAININGS_PER_TRIAL * trials), runs="sweep")
-            driven = child("driving", str(study), str(SLOTS), str(step_seconds), str(NODES), home=home)
+            driven = child("driving", str(study), cluster, home=home)
         found[database] = {
             "trials": driven["trials"],
             "trainings": driven["trainings"],
@@ -82,7 +83,6 @@ def occupancy(trials: int, step_seconds: float, databases: Sequence[str]) -> dic
             "occupancy": driven["occupancy"],
             "steady_occupancy": driven["steady_occupancy"],
             "peak_rss_mib": round(driven["peak_rss_mib"], 1),
-            "nodes_rss_mib": round(driven["nodes_rss_mib"], 1),
             "samples": thinned(driven["samples"]),
         }
     return found

@@ -1,8 +1,10 @@
 """A sweep as ``lrsweep run`` drives it, with engines that replay: search, store, MLflow and Optuna's copy are real.
 
-    python -m tests.benchmarks.scale.driving STUDY.toml SLOTS STEP_SECONDS NODES
+    python -m tests.benchmarks.scale.driving STUDY.toml SLOTS
+    python -m tests.benchmarks.scale.driving STUDY.toml ray:HOST:PORT
 
-It is one measurement's process. The last line of its output is a ``Driven`` as JSON.
+Trainings end at once in engines of its own, or take their time in the stations of a cluster (``stations``). It is one
+measurement's process. The last line of its output is a ``Driven`` as JSON.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
-from lrsweep.executors.base import OpenedExecutor
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Busy
 from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import open_store
@@ -24,8 +27,7 @@ from lrsweep.study import load_study
 from lrsweep.sweep import run
 from lrsweep.sweep.homes import Options
 from lrsweep.sweep.progress import Progress, occupancy
-from tests.benchmarks.scale.nodes import Nodes
-from tests.benchmarks.scale.processes import children, cpu_seconds, held
+from tests.benchmarks.scale.processes import cpu_seconds, held
 from tests.benchmarks.scale.replaying import ReplayExecutor
 
 SAMPLE_EVERY = 2.0
@@ -61,15 +63,7 @@ class Driven:
     steady_occupancy: float | None
     """the same without the first minute, in which the slots are filled for the first time"""
     peak_rss_mib: float
-    nodes_rss_mib: float
     samples: list[Sample]
-
-
-def _rss_mib(pid: int) -> float:
-    try:
-        return held(pid).rss_mib
-    except OSError:
-        return 0.0
 
 
 def _steady(asking: Sequence[tuple[float, Busy]]) -> float | None:
@@ -80,20 +74,20 @@ def _steady(asking: Sequence[tuple[float, Busy]]) -> float | None:
     return min(1.0, (later[-1].slot_steps - later[0].slot_steps) / places)
 
 
-def main(study_file: str, slots: str, step_seconds: str, nodes: str) -> None:
-    executor: OpenedExecutor
-    if int(nodes):
-        executor = Nodes(int(nodes), slots=int(slots), step_seconds=float(step_seconds))
-    else:
-        executor = ReplayExecutor(slots=int(slots), step_seconds=float(step_seconds))
+def main(study_file: str, engines: str) -> None:
+    is_far = engines.startswith("ray:")
+    option = ExecutorOption.parsed(engines) if is_far else ExecutorOption()
+    ours = (
+        nullcontext()
+        if is_far
+        else mock.patch.object(run, "open_executor", return_value=ReplayExecutor(slots=int(engines)))
+    )
     samples: list[Sample] = []
     asking: list[tuple[float, Busy]] = []
     """how busy slots were, while trials were asked for"""
     began, cpu_before = time.monotonic(), cpu_seconds(os.getpid())
-    nodes_rss = 0.0
 
     def observe(progress: Progress) -> None:
-        nonlocal nodes_rss
         now = time.monotonic() - began
         busy = progress.busy
         share = occupancy(busy)
@@ -105,12 +99,11 @@ def main(study_file: str, slots: str, step_seconds: str, nodes: str) -> None:
         mine = held(os.getpid())
         used = cpu_seconds(os.getpid()) - cpu_before
         samples.append(Sample(now, progress.trainings_ended, progress.behind, mine.rss_mib, used, share))
-        nodes_rss = max(nodes_rss, sum(_rss_mib(each) for each in children(os.getpid())))
 
     study = load_study(Path(study_file))
     homes = make_homes(read_settings(os.environ))
-    with mock.patch.object(run, "open_executor", return_value=executor):
-        result = run.run_sweep(study, homes, Options(device="cpu"), observe=observe)
+    with ours:
+        result = run.run_sweep(study, homes, Options(device="cpu", executor=option), observe=observe)
     if result.outage is not None or result.not_mirrored:
         raise RuntimeError(f"MLflow lacks {result.not_mirrored} trainings: {result.outage}")
     store = open_store(homes.results_url)
@@ -125,7 +118,6 @@ def main(study_file: str, slots: str, step_seconds: str, nodes: str) -> None:
         occupancy=occupancy(asking[-1][1]) if asking else None,
         steady_occupancy=_steady(asking),
         peak_rss_mib=max(each.rss_mib for each in samples),
-        nodes_rss_mib=nodes_rss,
         samples=samples,
     )
     print(json.dumps(asdict(driven)))

@@ -1,8 +1,8 @@
 """A simulated engine: trainings that end when real ones would, with real curves, and of which nothing is computed.
 
 It is an ``OpenedExecutor`` in the process that makes it, so it stands in the place of ``LocalExecutor``: in a driver's
-own process, or on the far side of a pipe (``nodes``). Each slot makes an update in ``step_seconds`` of the wall clock;
-with 0 a training has ended before it is asked for, and what is measured is whoever asks.
+own process, or in the actors of a cluster (``stations``). Each slot makes an update in ``step_seconds`` of the
+wall clock; with 0 a training has ended before it is asked for, and what is measured is whoever asks.
 """
 
 from __future__ import annotations
