@@ -4,6 +4,7 @@
     versions.py     packages against what lrsweep supports
     machine.py      devices, cores, memory, open files, disks
     environment.py  variables that are misspelt or left from a test
+    checkpoints.py  checkpoints that lie at a URL
     databases.py    the results database, and leases that hang
     tracking.py     MLflow, and what it permits
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lrsweep.doctor.checkpoints import check_remote
 from lrsweep.doctor.databases import check_database, check_leases
 from lrsweep.doctor.environment import check_environment
 from lrsweep.doctor.findings import Finding, Level, checked
@@ -58,6 +60,8 @@ def diagnose(
             rest += checked("MLflow", lambda: _tracking(here))
             say("the disks")
             rest += check_disk(_folders(here), needed_bytes)
+            if isinstance(at := here.checkpoints, str):
+                rest += check_remote(at)
         say("the packages and devices")
         torch = answer()
     machine = [*check_versions(torch), *check_devices(torch), *check_limits(), *check_environment(environ)]
@@ -86,5 +90,6 @@ def _tracking(here: Settings) -> list[Finding]:
 
 
 def _folders(here: Settings) -> dict[str, Path]:
-    """The home first: databases, checkpoints and artifacts are there."""
-    return {"the home": here.home, "the data folder": here.data or DATA.expanduser()}
+    """The home first: databases, artifacts and, unless they have a place of their own, checkpoints are there."""
+    found = {"the home": here.home, "the data folder": here.data or DATA.expanduser()}
+    return found | ({"the checkpoints": here.checkpoints} if isinstance(here.checkpoints, Path) else {})

@@ -34,6 +34,8 @@ def open_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch that was built without CUDA
         there = ["'cpu'", *(f"'cuda:{index}'" for index in range(torch.cuda.device_count()))]
         reason = str(error).partition("\n")[0]
+        if reason.startswith("Expected one of"):  # a list of 20 kinds, most of them of no machine
+            reason = "it knows no such device"
         raise SettingsError(
             f"--device is {name!r}, but PyTorch cannot use it ({reason}). There is: {', '.join(there)}."
         ) from error

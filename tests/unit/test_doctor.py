@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from lrsweep import doctor
 from lrsweep.cli.needs import needed_by
+from lrsweep.doctor.checkpoints import check_remote
 from lrsweep.doctor.databases import check_database, check_leases
 from lrsweep.doctor.environment import check_environment, known_variables
 from lrsweep.doctor.findings import Finding, Level, checked
@@ -163,6 +164,21 @@ def test_settings_that_cannot_be_read_are_a_fault_and_the_rest_is_still_told(mon
     assert "'mysql'" in not_well(found).found
     assert {each.area for each in found} >= {"versions", "devices", "limits", "settings"}
     assert "hunter2" not in str(found)
+
+
+def test_checkpoints_elsewhere_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a sweep would when it begins; one that does not answer is not waited for."""
+    (tmp_path / "one").mkdir()
+    assert [(each.level, each.found) for each in check_remote(f"file://{tmp_path}")] == [
+        (Level.OK, f"the checkpoints file://{tmp_path}: reached, 1 there")
+    ]
+    unknown = not_well(check_remote("nosuch://bucket/checkpoints"))
+    assert (unknown.level, "Protocol not known" in unknown.found) == (Level.FAULT, True)
+    let = threading.Event()
+    monkeypatch.setattr("lrsweep.doctor.checkpoints.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("lrsweep.doctor.checkpoints.RemoteFolders.names", lambda _: let.wait() and [])
+    assert "have not answered for" in not_well(check_remote("s3://bucket/checkpoints")).found
+    let.set()
 
 
 # ── databases and leases ─────────────────────────────────────────────────────────────────────────────────────────────
