@@ -84,6 +84,7 @@ def test_sigterm_drains_a_sweep_on_a_cluster_in_order(tmp_path: Path) -> None:
     driver.send_signal(signal.SIGTERM)
     out, err = driver.communicate(timeout=120)
     assert driver.returncode == 143, (out, err)
+    assert "starting a Ray cluster on this machine for this command" in err + out
     with results(home) as store:
         assert {row.status for row in store.trainings("tiny")} == {Status.QUEUED}
     assert [path.suffix for path in (home / "checkpoints").rglob("*.*") if path.is_file()] == [".ckpt"]

@@ -10,8 +10,9 @@ import pytest
 from lrsweep import __version__
 from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.place import Place
+from lrsweep.executors.ray.greeting import unlike
 from lrsweep.executors.ray.post import Post
-from lrsweep.executors.ray.roster import Roster, unlike
+from lrsweep.executors.ray.roster import Roster
 from lrsweep.executors.ray.words import Hello
 from tests.clusters import HELLO
 
@@ -33,7 +34,7 @@ from tests.clusters import HELLO
 )
 def test_what_a_node_lacks_is_told_once(hello: Hello, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Another release is the only thing that keeps a node from being used."""
-    monkeypatch.setattr("lrsweep.executors.ray.roster.unlike", lambda *_: None)
+    monkeypatch.setattr("lrsweep.executors.ray.greeting.unlike", lambda *_: None)
     said: list[str] = []
     roster = Roster(Place("cpu", ExecutorOption("ray"), checkpoints="/shared/there"), said.append, 60.0)
     for _ in range(2):

@@ -31,6 +31,8 @@ TICK_SECONDS = 0.1
 OWN_STORE_BYTES = 128 * 2**20
 """Of shared memory, for a cluster of its own: nothing of ours stays in it."""
 
+OWN_SAID = "starting a Ray cluster on this machine for this command, with which it ends"
+
 _QUIET = {
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else SIGTERM ends the process at once, with a stack
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -57,7 +59,8 @@ class Target:
     """What is given to ``ray.init``, and what to say of it."""
 
     address: str
-    said: str | None = None
+    said: str
+    """before, for it may take a minute"""
 
 
 class Connection:
@@ -74,7 +77,7 @@ class Connection:
         self._left = threading.Event()
         self._failure: Exception | None = None
         self._said: str | None = None
-        self._is_told = False
+        self._is_found = False
         self._head: tuple[str, int] | None = None
         self._away_since: float | None = None
         self.is_own = False
@@ -87,16 +90,21 @@ class Connection:
         """Until it is there. Raises TryAgain or SettingsError where it is not to be had; ``tick`` may raise, too."""
         until = time.monotonic() + CONNECT_SECONDS
         while not self._done.wait(TICK_SECONDS):
+            self._tell()
             tick()
             if time.monotonic() > until:
                 raise TryAgain(f"{self._what} said nothing for {CONNECT_SECONDS:.0f} s. {_TO_DO}")
         if self._failure is not None:
             raise self._failure
-        if not self._is_told:
-            self._is_told = True
+        self._tell()
+        if not self._is_found:
+            self._is_found = True
             _take_signals_back()
-            if self._said is not None:
-                self._say(self._said)
+
+    def _tell(self) -> None:
+        said, self._said = self._said, None
+        if said is not None:
+            self._say(said)
 
     def check(self) -> None:
         """Raises TryAgain where the cluster's head has gone."""
@@ -136,6 +144,7 @@ class Connection:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         target = target_of(self._option)
         self.is_own = target.address == OWN_CLUSTER
+        self._said = target.said
         store = OWN_STORE_BYTES if self.is_own else None
         ray.init(
             target.address,
@@ -144,7 +153,6 @@ class Connection:
             log_to_driver=False,
             configure_logging=False,
         )
-        self._said = target.said
 
     def _find_head(self) -> None:
         import ray
@@ -181,18 +189,19 @@ def target_of(option: ExecutorOption) -> Target:
     """Where to connect to. Raises TryAgain where nobody answers: Ray itself would end this process after a minute."""
     given = os.environ.get(ADDRESS) or None
     if option.address == OWN_CLUSTER:
-        return Target(OWN_CLUSTER)
+        return Target(OWN_CLUSTER, OWN_SAID)
     if option.address not in (None, AUTO_ADDRESS):
         assert option.address is not None
         if given is None and _is_same(option.address, _running_here()):
-            return Target(AUTO_ADDRESS)  # then Ray shows it this machine's token, which others are not to see
+            # then Ray shows it this machine's token, which others are not to see
+            return Target(AUTO_ADDRESS, _connecting(option.address))
         return _answered(option.address, option.address, option)
     if given not in (None, AUTO_ADDRESS):
         assert given is not None
-        return Target(OWN_CLUSTER) if given == OWN_CLUSTER else _answered(AUTO_ADDRESS, given, option)
+        return Target(OWN_CLUSTER, OWN_SAID) if given == OWN_CLUSTER else _answered(AUTO_ADDRESS, given, option)
     found = _running_here()
     if found is not None:
-        return Target(AUTO_ADDRESS, f"the trainings run on the Ray cluster of this machine ({found})")
+        return Target(AUTO_ADDRESS, f"connecting to the Ray cluster of this machine ({found})")
     if option.address == AUTO_ADDRESS:
         raise TryAgain(
             f"{option.given_by} is {str(option)!r}, but no Ray cluster runs on this machine and {ADDRESS} is not set. "
@@ -201,8 +210,7 @@ def target_of(option: ExecutorOption) -> Target:
         )
     return Target(
         OWN_CLUSTER,
-        f"no Ray cluster runs here and {ADDRESS} is not set: the trainings run on one of its own on this machine, "
-        "which ends with this command",
+        f"no Ray cluster runs here and {ADDRESS} is not set: {OWN_SAID}",
     )
 
 
@@ -230,7 +238,11 @@ def _answered(address: str, head: str, option: ExecutorOption) -> Target:
     if not _answers(host, int(port), ANSWER_SECONDS):
         by = f"{ADDRESS} is {head!r}" if address == AUTO_ADDRESS else f"{option.given_by} is {str(option)!r}"
         raise TryAgain(f"{by}, but nobody answers there (tried for up to {ANSWER_SECONDS:.0f} s). {_TO_DO}")
-    return Target(address)
+    return Target(address, _connecting(head))
+
+
+def _connecting(head: str) -> str:
+    return f"connecting to the Ray cluster at {head}"
 
 
 def _running_here() -> str | None:

@@ -18,7 +18,6 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from lrsweep import __version__
-from lrsweep.engines.versions import versions
 from lrsweep.errors import LrsweepError, SettingsError, SweepFailed, TryAgain
 from lrsweep.executors.choosing import Rest
 from lrsweep.executors.engine_option import EngineOption
@@ -26,6 +25,7 @@ from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
 from lrsweep.executors.ray.answers import TICK_SECONDS, line_of, line_of_cause, wait
 from lrsweep.executors.ray.connection import Connection
+from lrsweep.executors.ray.greeting import refusal_of, remarks
 from lrsweep.executors.ray.marks import Mark
 from lrsweep.executors.ray.post import Post, Question
 from lrsweep.executors.ray.share import Share, device_in, share_of
@@ -359,27 +359,9 @@ class Roster:
         )
 
     def greet(self, post: Post, hello: Hello) -> None:
-        post.hello, post.capacity = hello, hello.capacity
-        if hello.lrsweep != __version__:
-            post.refusal = (
-                f"node {hello.node} has lrsweep {hello.lrsweep}, and this is {__version__}; install the same on all "
-                "nodes."
-            )
-            self._say(post.refusal)
-            return
-        if (other := unlike(hello, versions())) is not None:
-            self._say(other)
-        if not hello.sees_folder:
-            self._say(
-                f"node {hello.node} does not see {Path.cwd()}: scripts and files of your own are not found there. Use "
-                "a folder that all nodes share, or submit the command as a Ray job with its working folder."
-            )
-        if not hello.sees_checkpoints:
-            self._say(
-                f"node {hello.node} does not see the folder of checkpoints {self._mark.folder}: a training that is "
-                "lost there starts again from its first step. Set LRSWEEP_CHECKPOINTS to a folder that all nodes "
-                "share, or to a URL such as s3://bucket/folder."
-            )
+        post.hello, post.capacity, post.refusal = hello, hello.capacity, refusal_of(hello)
+        for text in [*remarks(hello, self._mark.folder)] if post.refusal is None else [post.refusal]:
+            self._say(text)
 
     def _count_loss(self, reason: str) -> None:
         self._lost_in_a_row += 1
@@ -390,17 +372,6 @@ class Roster:
         if text not in self._said:
             self._said.add(text)
             self._say_always(text)
-
-
-def unlike(hello: Hello, here: Mapping[str, str]) -> str | None:
-    """What is to be said where a node computes with other libraries."""
-    there = {"python": hello.python, "torch": hello.torch}
-    other = [
-        f"{name} {there[name]} (here {here[name]})" for name in there if name in here and there[name] != here[name]
-    ]
-    if not other:
-        return None
-    return f"node {hello.node} has {' and '.join(other)}: the last bits of what is trained there may differ"
 
 
 def _alive() -> list[Mapping[str, Any]]:
