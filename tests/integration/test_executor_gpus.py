@@ -37,12 +37,13 @@ def test_trainings_of_one_and_of_two_gpus_never_share_one(tmp_path: Path) -> Non
     environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "0,1,2,3"}
     ended: dict[str, Status] = {}
     with closing(LocalExecutor("cpu", environ=environ, scratch=tmp_path / "scratch")) as executor:
-        for name, (partner, gpus) in wanted.items():
-            command = Command(text, steps=40, gpus_per_training=gpus)
+        commands = {gpus: Command(text, steps=40, gpus_per_training=gpus) for gpus in (1, 2)}
+        for command in commands.values():  # before any training may have something to say
             assert executor.describe(command.spec()).horizon == 40
-            assert executor.free == 4 // gpus - len(executor.in_flight)
+        for name, (partner, gpus) in wanted.items():
             extra = {"name": name, "partner": partner}
-            executor.submit(a_plan(command, tmp_path / name, training_id=name, extra=extra))
+            executor.submit(a_plan(commands[gpus], tmp_path / name, training_id=name, extra=extra))
+            assert executor.free == 4 // gpus - len(executor.in_flight)
         give_up = time.monotonic() + PATIENCE
         while executor.in_flight:
             assert time.monotonic() < give_up

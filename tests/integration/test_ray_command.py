@@ -48,7 +48,9 @@ def test_a_sweep_on_a_cluster_of_its_own_is_the_one_on_this_machine(tmp_path: Pa
     assert there.code == 0, there.err
     assert there.answer["best"]["value"] == ran.answer["best"]["value"]
     assert all(json.loads(line) for line in there.out.splitlines())
-    assert "ray" not in there.err.lower(), "Ray's own words fill no terminal"
+    ours = "starting a Ray cluster on this machine for this command, with which it ends\n"
+    assert ours in there.err
+    assert "ray" not in there.err.replace(ours, "").lower(), "Ray's own words fill no terminal"
     with results(homes["here"]) as one, results(homes["there"]) as other:
         trials = [[trial.params for trial in store.trials("tiny")] for store in (one, other)]
         assert trials[0] == trials[1]
@@ -106,3 +108,16 @@ def test_a_cluster_that_is_not_to_be_had_is_told_with_what_to_do(
     ran = lrsweep("run", str(write_study(tmp_path)), "--executor", given, home=tmp_path / "home", environ=environ)
     assert ran.code == code, ran.err
     assert told in ran.err
+
+
+def test_a_token_that_the_cluster_does_not_want_is_thought_of(tmp_path: Path) -> None:
+    """Ray connects, and says of each actor only that it has died."""
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text(64 * "0")
+    environ = {"HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
+    with Cluster(head_cpus=1) as cluster:
+        study, at = str(write_study(tmp_path)), f"ray:{cluster.address}"
+        ran = lrsweep("run", study, *HERE, "--executor", at, home=tmp_path / "home", environ=environ)
+    assert ran.code == 75, ran.err
+    assert "RAY_AUTH_MODE is 'token': set it as it was for the `ray start` of the cluster" in ran.err

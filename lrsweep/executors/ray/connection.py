@@ -175,11 +175,19 @@ class Connection:
 
 def _of_tokens() -> str:
     """Ray says only that it could not connect; clusters of Ray 2.60 want a token unless they were told otherwise."""
-    mode = os.environ.get(AUTH_MODE)
-    if mode == "token":
+    if os.environ.get(AUTH_MODE) == "token":
         return ""
-    given = f"{AUTH_MODE} is {mode!r}" if mode else f"{AUTH_MODE} is not set"
-    return f" {given}: where the cluster wants a token, set it to 'token', and have its ~/.ray/auth_token here too."
+    return f" {_mode()}: where the cluster wants a token, set it to 'token', and have its ~/.ray/auth_token here too."
+
+
+def of_another_mode() -> str:
+    """Where a cluster wants no token and is shown one, Ray connects, and then says only that each actor has died."""
+    return f" {_mode()}: set it as it was for the `ray start` of the cluster ('token' or 'disabled')."
+
+
+def _mode() -> str:
+    mode = os.environ.get(AUTH_MODE)
+    return f"{AUTH_MODE} is {mode!r}" if mode else f"{AUTH_MODE} is not set"
 
 
 _TO_DO = "See `ray status` there; the same command then goes on, and `--executor ray:local` needs no cluster."

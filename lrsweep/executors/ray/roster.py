@@ -24,7 +24,7 @@ from lrsweep.executors.engine_option import EngineOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
 from lrsweep.executors.ray.answers import TICK_SECONDS, line_of, line_of_cause, wait
-from lrsweep.executors.ray.connection import Connection
+from lrsweep.executors.ray.connection import Connection, of_another_mode
 from lrsweep.executors.ray.greeting import refusal_of, remarks
 from lrsweep.executors.ray.marks import Mark
 from lrsweep.executors.ray.post import Post, Question
@@ -83,6 +83,8 @@ class Roster:
         self._fills: int | None = None
         """stations that the search can fill; None: nobody has said it"""
         self._lost_in_a_row = 0
+        self._has_met_one = False
+        """whether a station has ever answered"""
         self._shunned = Shunned()
         self._refusal: LrsweepError | None = None
         """the last one"""
@@ -359,6 +361,7 @@ class Roster:
         )
 
     def greet(self, post: Post, hello: Hello) -> None:
+        self._has_met_one = True
         post.hello, post.capacity, post.refusal = hello, hello.capacity, refusal_of(hello)
         for text in [*remarks(hello, self._mark.folder)] if post.refusal is None else [post.refusal]:
             self._say(text)
@@ -366,7 +369,10 @@ class Roster:
     def _count_loss(self, reason: str) -> None:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOSSES_BEFORE_FIT and not self.ready:
-            raise TryAgain(f"{self._lost_in_a_row} stations in a row ended before one took a plan. The last: {reason}")
+            raise TryAgain(
+                f"{self._lost_in_a_row} stations in a row ended before one took a plan. The last: {reason.rstrip('.')}."
+                f"{'' if self._has_met_one else of_another_mode()}"
+            )
 
     def _say(self, text: str) -> None:
         if text not in self._said:

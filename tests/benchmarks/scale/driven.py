@@ -19,6 +19,8 @@ from tests.benchmarks.scale.stations import a_cluster
 TRAININGS_PER_TRIAL = 1.9
 """Of a sweep of 200 replayed trials; finals are among them. Of 6,000 trials it is 1.6."""
 STATIONS, SLOTS = 16, 16
+OF_RAY = {"RAY_AUTH_MODE": "disabled"}
+"""as the cluster is"""
 MLFLOW = ("off", "its own files", "a server over HTTP")
 """Where the copies go: to files in the home, as by default; on PostgreSQL into the same server."""
 
@@ -74,7 +76,7 @@ def occupancy(trials: int, step_seconds: float, databases: Sequence[str]) -> dic
     for database in databases:
         with a_home(database) as home, a_cluster(STATIONS, slots=SLOTS, step_seconds=step_seconds) as cluster:
             study = a_study_file(home, trainings=round(TRAININGS_PER_TRIAL * trials), runs="sweep")
-            driven = child("driving", str(study), cluster, home=home)
+            driven = child("driving", str(study), cluster, home=home, environ=OF_RAY)
         found[database] = {
             "trials": driven["trials"],
             "trainings": driven["trainings"],

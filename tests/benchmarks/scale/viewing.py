@@ -38,7 +38,7 @@ setInterval(() => {
 
 def measure(runs: int, rounds: int) -> dict[str, Any]:
     with a_home("SQLite") as home:
-        driven = child("driving", str(a_study_file(home, trainings=runs)), "64", "0", "0", home=home)
+        driven = child("driving", str(a_study_file(home, trainings=runs)), "64", home=home)
         with _served(home) as links:
             return {"runs": driven["trainings"], "views": {view: _drawn(link, rounds) for view, link in links.items()}}
 
