@@ -86,7 +86,7 @@ test: check $(PEERS)
 
 # One after the other: a machine that is too busy would make the moments of the kills alike.
 chaos: $(STAMP)
-	$(BIN)/pytest tests/chaos -m "chaos or not chaos"
+	$(BIN)/pytest tests/chaos tests/unit/test_nightly_year.py -m "chaos or not chaos"
 	$(BIN)/python -m tests.chaos.random_kills
 	$(BIN)/python -m tests.chaos.monkey --minutes $(CHAOS_MINUTES)
 	@$(BIN)/python -c 'import ray' 2>/dev/null || { echo "no Ray here: its part is left out"; exit 0; } && \

@@ -12,6 +12,17 @@ import numpy as np
 
 CONFIDENCE = 0.95
 
+_AT_95 = (
+    12.706204736174694, 4.302652729749462, 3.1824463052837078, 2.7764451051977934, 2.5705818356363146,
+    2.4469118511449786, 2.364624251592784, 2.306004135204166, 2.262157162798205, 2.228138851986274,
+    2.200985160091639, 2.1788128296672284, 2.1603686564627913, 2.144786687917804, 2.131449545559776,
+    2.1199052992212546, 2.1098155778333156, 2.1009220402410382, 2.0930240544083087, 2.085963447265864,
+    2.0796138447276795, 2.0738730679040254, 2.0686576104190486, 2.0638985616280245, 2.0595385527532972,
+    2.0555294386428735, 2.0518305164802846, 2.0484071417952454, 2.045229642132703, 2.0422724563012378,
+)  # fmt: skip
+"""Student's quantile of two sides and 1 to 30 degrees of freedom: those of most intervals. To ask SciPy takes the first
+time 0.2 s, a fifth of what a look at results may take."""
+
 FEWEST_RANKED = 4
 """A rank correlation of three pairs has no interval."""
 
@@ -51,7 +62,9 @@ def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     >>> round(t_quantile(2), 3), round(t_quantile(1e9), 3)
     (4.303, 1.96)
     """
-    from scipy.special import stdtrit  # 0.1 s that a start of the command line does not wait for
+    if confidence == CONFIDENCE and degrees in range(1, len(_AT_95) + 1):
+        return _AT_95[int(degrees) - 1]
+    from scipy.special import stdtrit
 
     return float(stdtrit(degrees, (1 + confidence) / 2))
 

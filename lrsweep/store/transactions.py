@@ -103,7 +103,7 @@ def select(kind: type[Row], table: sa.Table) -> sa.Select[Any]:
 
 def rows(connection: Connection, kind: type[Row], query: sa.Select[Any]) -> Sequence[Row]:
     """Of a query that was made by ``select``: in the order of the fields, which is half of the time by their names."""
-    return [kind(*row) for row in connection.execute(query)]
+    return [kind(*row) for row in connection.execute(query).all()]
 
 
 def columns(row: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from lrsweep.selection.statistics import mean_interval, rank_correlation, rank_interval, t_quantile
 
@@ -16,6 +17,13 @@ INFINITE = math.inf
 def test_quantiles_are_those_of_students_table(degrees: float, expected: float) -> None:
     """Two-sided, 95 %."""
     assert t_quantile(degrees) == pytest.approx(expected, abs=5e-4)
+
+
+def test_quantiles_that_are_kept_are_scipys() -> None:
+    """Those of the default confidence; what is no whole number, or beyond them, is asked of it."""
+    for degrees in (*range(1, 40), 2.5, 30.5, math.inf):
+        assert t_quantile(degrees) == stdtrit(degrees, 0.975)
+    assert t_quantile(3, 0.9) == stdtrit(3, 0.95)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
