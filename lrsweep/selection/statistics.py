@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -64,6 +65,8 @@ def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """
     if confidence == CONFIDENCE and degrees in range(1, len(_AT_95) + 1):
         return _AT_95[int(degrees) - 1]
+    if degrees == math.inf:
+        return NormalDist().inv_cdf((1 + confidence) / 2)
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, (1 + confidence) / 2))

@@ -21,9 +21,11 @@ def test_quantiles_are_those_of_students_table(degrees: float, expected: float) 
 
 def test_quantiles_that_are_kept_are_scipys() -> None:
     """Those of the default confidence; what is no whole number, or beyond them, is asked of it."""
-    for degrees in (*range(1, 40), 2.5, 30.5, math.inf):
+    for degrees in (*range(1, 40), 2.5, 30.5):
         assert t_quantile(degrees) == stdtrit(degrees, 0.975)
     assert t_quantile(3, 0.9) == stdtrit(3, 0.95)
+    for confidence in (0.5, 0.95, 0.999):
+        assert t_quantile(math.inf, confidence) == pytest.approx(stdtrit(math.inf, (1 + confidence) / 2), rel=1e-14)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
