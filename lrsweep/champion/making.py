@@ -20,6 +20,10 @@ from lrsweep.selection.choice import Choice
 from lrsweep.study import ResolvedStudy
 
 
+MOST_FINALISTS = 50
+"""In the evidence, half a kilobyte each."""
+
+
 @dataclass(frozen=True)
 class Origins:
     """Where a choice comes from, beside its study and sweep."""
@@ -53,9 +57,18 @@ def made(
         horizon=choice.horizon,
         rate_rule=rate_rule,
         extra=public(beside.get("extra", {})),
-        evidence=public({**choice.to_json(), "metric": metric}),
+        evidence=public({**_evidence(choice), "metric": metric}),
         provenance=public(_provenance(study, sweep, beside.get("trial"), origins)),
     )
+
+
+def _evidence(choice: Choice) -> dict[str, Json]:
+    """Without finals everything that was searched is compared, thousands of points: of these the first are kept."""
+    told = choice.to_json()
+    finalists = told["finalists"]
+    if len(finalists) <= MOST_FINALISTS:
+        return told
+    return {**told, "finalists": finalists[:MOST_FINALISTS], "finalists_in_all": len(finalists)}
 
 
 def with_test(value: ChampionChoice, test: Mapping[str, Json] | None) -> ChampionChoice:

@@ -35,8 +35,8 @@ MOST_STEPS = 10**12
 BELIEVED = 1.0
 """Seconds for which an answer is given again without a look into the store."""
 MOST_RECENT, LARGEST_RECENT = 250, 256 * 1024
-MOST_CHOICES = 1000
-"""A few kilobytes each."""
+MOST_CHOICES = 200
+"""Up to 100 kB each; of a sweep that runs there is another one whenever a training has ended."""
 OLDER = 5
 """Sweeps that are looked at for one that has come to a value."""
 MEDIA_TYPES: Mapping[str, str] = {JSON: "application/json", RATES: "application/json", CSV: "text/csv"}

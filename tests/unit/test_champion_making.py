@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lrsweep.champion.history import entries, said
-from lrsweep.champion.making import Origins, hidden_settings, made
+from lrsweep.champion.making import MOST_FINALISTS, Origins, hidden_settings, made
 from lrsweep.champion.reading import from_json, written
 from lrsweep.champion.scoring import Scored, scored, sentence
 from lrsweep.champion.value import ChampionChoice, RateRule
@@ -98,6 +98,17 @@ def test_a_workloads_folder_is_in_no_promoted_text(bench: Bench) -> None:
     assert "ann" not in text
     assert "a1b2c3" not in text
     assert value.provenance["workload"]["settings"]["command"] == "python train.py --api-key=***"
+
+
+def test_of_thousands_of_points_the_evidence_keeps_the_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without finals all that was searched is compared; a service keeps such choices, and one may be promoted."""
+    _, choice = choose_in(bench.store, "quick", worth=None)
+    whole = value_of(bench).evidence
+    assert whole["finalists"] == choice.to_json()["finalists"]
+    assert "finalists_in_all" not in whole
+    many = replace(choice, standings=choice.standings * 100)
+    kept = value_of(bench, many).evidence
+    assert (len(kept["finalists"]), kept["finalists_in_all"]) == (MOST_FINALISTS, len(many.standings))
 
 
 # ── the test set ─────────────────────────────────────────────────────────────────────────────────────────────────────
