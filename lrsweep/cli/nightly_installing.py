@@ -12,14 +12,16 @@ from lrsweep import __version__
 from lrsweep.errors import SettingsError
 from lrsweep.executors.devices import names_in
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.executors.executor_option import ExecutorOption
+from lrsweep.executors.executor_option import RAY, ExecutorOption
+from lrsweep.executors.ray.connection import ADDRESS
+from lrsweep.executors.ray.share import check_device
 from lrsweep.files import check_target, write_whole
 from lrsweep.nightly.installing import cron, github, systemd
 from lrsweep.nightly.installing.here import in_repository, job_here
-from lrsweep.nightly.installing.job import Job
+from lrsweep.nightly.installing.job import Job, remote_places
 from lrsweep.nightly.telling.prometheus import check_name
 from lrsweep.nightly.telling.wanted import PROMETHEUS
-from lrsweep.settings import read_settings
+from lrsweep.settings import ENGINE, EXECUTOR, read_settings
 
 
 def install(
@@ -49,35 +51,56 @@ def install(
         check_target(file, option)
         if option == PROMETHEUS:
             check_name(file, option)
-    more = [*(["--always"] if always else []), *_checked(placed)]
-    job = job_here(environ, read_settings(environ).home, studies, at=at, deadline=deadline, files=wanted, more=more)
-    made = _files(kind, job, studies, package)
+    settings = read_settings(environ)
+    if kind == "github":  # of what is set here a machine elsewhere knows nothing
+        placed = _with_what_is_set(placed, environ)
+    given = {option: value for option, value in placed.items() if value is not None}
+    executor = _checked(given, settings.executor)
+    more = [*(["--always"] if always else []), *(word for pair in given.items() for word in pair)]
+    job = job_here(
+        environ, settings.home, studies, at=at, deadline=deadline, files=wanted, executor=executor, more=more
+    )
+    made = _files(kind, job, studies, package, executor)
     if out is None:
         typer.echo(_printed(made), nl=False)
     else:
         _write(made, out)
-    _tell_what_is_left(kind, job)
+    _tell_what_is_left(kind, job, executor)
 
 
-def _checked(placed: Mapping[str, str | None]) -> list[str]:
-    """As they are typed. Raises SettingsError where a night would be refused for one of them."""
-    given = {option: value for option, value in placed.items() if value is not None}
+def _with_what_is_set(placed: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables that stand for options, as options."""
+    variables = {"--engine": ENGINE, "--executor": EXECUTOR}
+    return {
+        option: value if value is not None or option not in variables else environ.get(variables[option]) or None
+        for option, value in placed.items()
+    }
+
+
+def _checked(given: Mapping[str, str], executor: ExecutorOption) -> ExecutorOption:
+    """The executor that a night will have, which is ``executor`` where no option says it. Raises SettingsError where a
+    night would be refused for what is given."""
     if (engine := given.get("--engine")) is not None:
         EngineOption.parsed(engine)
-    if (executor := given.get("--executor")) is not None:
-        ExecutorOption.parsed(executor)
+    if (named := given.get("--executor")) is not None:
+        executor = ExecutorOption.parsed(named)
     if (device := given.get("--device")) is not None:
         names_in(device)
-    return [word for pair in given.items() for word in pair]
+        if executor.name == RAY:
+            check_device(device)
+    return executor
 
 
-def _files(kind: str, job: Job, studies: Sequence[str], package: str | None) -> dict[str, str]:
+def _files(
+    kind: str, job: Job, studies: Sequence[str], package: str | None, executor: ExecutorOption
+) -> dict[str, str]:
     if kind == "cron":
         return cron.files(job)
     if kind == "systemd":
         return systemd.files(job)
     job, within = in_repository(job, studies)
-    return github.files(job, package=package or f"lrsweep[nightly]=={__version__}", within=within)
+    extras = "nightly,ray" if executor.name == RAY else "nightly"
+    return github.files(job, package=package or f"lrsweep[{extras}]=={__version__}", extras=extras, within=within)
 
 
 def _printed(made: Mapping[str, str]) -> str:
@@ -103,13 +126,31 @@ def _write(made: Mapping[str, str], folder: Path) -> None:
         typer.echo(f"written: {folder / name}", err=True)
 
 
-def _tell_what_is_left(kind: str, job: Job) -> None:
+def _tell_what_is_left(kind: str, job: Job, executor: ExecutorOption) -> None:
+    place = "a secret of the repository" if kind == "github" else str(job.secrets_file)
     for name in job.secrets:
-        place = "a secret of the repository" if kind == "github" else str(job.secrets_file)
         typer.echo(f"{name} is set here and stands in no file, for it is a secret: put it into {place}.", err=True)
-    if kind == "github" and github.minutes(job) > github.LONGEST:
+    if kind == "github":
+        _tell_of_github(job, executor)
+        return
+    for name in remote_places(job.environment):
+        typer.echo(
+            f"{name} is a URL: what its library needs to log in there (variables such as AWS_ACCESS_KEY_ID) stands in "
+            f"no file; put it into {place}, unless it finds that in a file of your home.",
+            err=True,
+        )
+
+
+def _tell_of_github(job: Job, executor: ExecutorOption) -> None:
+    if github.minutes(job) > github.LONGEST:
         typer.echo(
             f"the job may take {github.minutes(job)} minutes, and GitHub's own machines end it after {github.LONGEST}: "
             "run it on a machine of yours, or shorten --deadline to 5h.",
+            err=True,
+        )
+    if executor.name == RAY and ADDRESS in job.environment:
+        typer.echo(
+            f"{ADDRESS} is set here and not in the workflow: set it on the machine that runs the job, which has to be "
+            "part of the cluster.",
             err=True,
         )

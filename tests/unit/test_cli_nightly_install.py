@@ -29,6 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
     return typed(capsys, monkeypatch, folder / "home", {})
 
 
@@ -44,7 +46,7 @@ def test_cron_gets_the_command_in_this_folder_with_this_home(run: Typed, folder:
 
 def test_what_a_night_is_told_of_its_place_and_pace_is_kept(run: Typed) -> None:
     """What a night would refuse is refused now, for at half past two nobody reads it."""
-    told = ["--always", "--device", "cuda:0,cuda:1", "--engine", "fused:16x2", "--executor", "ray:auto,gpus=0.5"]
+    told = ["--always", "--device", "cuda", "--engine", "fused:16x2", "--executor", "ray:auto,gpus=0.5"]
     ran = run("nightly", "install", "--cron", *told)
     assert (ran.code, ran.err) == (0, "")
     assert f"lrsweep nightly run --deadline 6h {shlex.join(told)} studies" in ran.out
@@ -52,6 +54,60 @@ def test_what_a_night_is_told_of_its_place_and_pace_is_kept(run: Typed) -> None:
         ran = run("nightly", "install", "--cron", option, wrong)
         assert ran.code == 64
         assert repr(wrong) in ran.err
+
+
+@pytest.mark.parametrize("by", ["--executor", "LRSWEEP_EXECUTOR"])
+def test_a_device_that_does_not_go_with_the_executor_is_refused(
+    run: Typed, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the option or the variable says which that is; an option for this machine outdoes the variable."""
+    words = ["--executor", "ray"] if by == "--executor" else []
+    if not words:
+        monkeypatch.setenv(by, "ray")
+    ran = run("nightly", "install", "--cron", "--device", "cuda:1", *words)
+    assert (ran.code, ran.out) == (64, "")
+    assert "--device is 'cuda:1', but on a Ray cluster each station gets its GPU from Ray" in ran.err
+    assert run("nightly", "install", "--cron", "--device", "cuda", *words).code == 0
+    assert run("nightly", "install", "--cron", "--device", "cuda:1", "--executor", "local").code == 0
+
+
+@pytest.mark.parametrize("kind", ["--cron", "--systemd"])
+def test_nights_on_a_cluster_are_on_the_same_one(run: Typed, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each night would start a cluster of its own; what trains here needs to know of none."""
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert "RAY_" not in run("nightly", "install", kind).out
+    for words in (["--executor", "ray"], []):
+        out = run("nightly", "install", kind, *words).out
+        assert "RAY_ADDRESS=10.0.0.1:6379" in out
+        assert "RAY_AUTH_MODE=token" in out
+        monkeypatch.setenv("LRSWEEP_EXECUTOR", "ray,gpus=0.5")
+    assert "RAY_" not in run("nightly", "install", kind, "--executor", "local").out
+
+
+def test_github_s_machine_is_told_what_is_set_here_by_options(run: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Ray's part of lrsweep; which cluster it is the machine itself knows."""
+    for name, value in {
+        "RAY_ADDRESS": "10.0.0.1:6379",
+        "LRSWEEP_ENGINE": "fused:8",
+        "LRSWEEP_EXECUTOR": "ray",
+    }.items():
+        monkeypatch.setenv(name, value)
+    ran = run("nightly", "install", "--github")
+    assert " nightly run --deadline 5h --engine fused:8 --executor ray --summary " in ran.out
+    assert f"python -m pip install --quiet 'lrsweep[nightly,ray]=={__version__}'\n" in ran.out
+    assert "Where this release is not: '.[nightly,ray]' if" in ran.out
+    assert "RAY_ADDRESS" not in ran.out
+    assert ran.err.splitlines() == [
+        "RAY_ADDRESS is set here and not in the workflow: set it on the machine that runs the job, which has to be "
+        "part of the cluster."
+    ]
+    ran = run("nightly", "install", "--github", "--engine", "sequential", "--executor", "local")
+    assert " nightly run --deadline 5h --engine sequential --executor local --summary " in ran.out
+    assert (f"'lrsweep[nightly]=={__version__}'" in ran.out, ran.err) == (True, "")
+    monkeypatch.setenv("LRSWEEP_EXECUTOR", "")
+    assert "--executor" not in run("nightly", "install", "--github").out
+    assert "LRSWEEP_ENGINE=fused:8" in run("nightly", "install", "--cron").out
 
 
 def test_two_units_are_printed_with_their_names(run: Typed, folder: Path) -> None:
@@ -96,7 +152,7 @@ def test_github_installs_what_is_said(run: Typed) -> None:
     """By default this release, with a remark for where it is not published; else a checkout or git."""
     ran = run("nightly", "install", "--github")
     assert f"python -m pip install --quiet 'lrsweep[nightly]=={__version__}'\n" in ran.out
-    assert "Where this release is not: '.[nightly]' if this repository is lrsweep's\n" in ran.out
+    assert "Where this release is not: '.[nightly]' if this repository is\n" in ran.out
     for package in (".[nightly]", "lrsweep[nightly] @ git+https://host.example/o/lrsweep@abc#egg=x"):
         ran = run("nightly", "install", "--github", "--package", package)
         assert (ran.code, ran.err) == (0, "")
@@ -151,9 +207,15 @@ def test_data_and_checkpoints_come_along_as_folders_and_as_urls(
     """A folder becomes absolute, and a URL stays as it is; one that names who logs in is a secret."""
     monkeypatch.setenv("LRSWEEP_DATA", "s3://bucket/data")
     monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "kept")
-    out = run("nightly", "install", kind).out
-    assert "LRSWEEP_DATA=s3://bucket/data" in out
-    assert f"{folder}/kept" in out
+    ran = run("nightly", "install", kind)
+    assert "LRSWEEP_DATA=s3://bucket/data" in ran.out
+    assert f"{folder}/kept" in ran.out
+    [told] = ran.err.splitlines()
+    assert told.startswith("LRSWEEP_DATA is a URL: what its library needs to log in there (variables such as AWS_")
+    assert f"put it into {folder.parent}/config/lrsweep/nightly.env, unless" in told
+    assert run("nightly", "install", "--github").err == "", "it does not come along there"
+    monkeypatch.setenv("LRSWEEP_DATA", "file:///data")
+    assert run("nightly", "install", kind).err == ""
     monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "gs://bucket/checkpoints")
     assert "LRSWEEP_CHECKPOINTS=gs://bucket/checkpoints" in run("nightly", "install", kind).out
     monkeypatch.setenv("LRSWEEP_CHECKPOINTS", "ftp://ann:hunter22@host/checkpoints")

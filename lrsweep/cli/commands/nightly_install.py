@@ -46,18 +46,18 @@ def nightly_install(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", help="As in `lrsweep nightly run`; by default LRSWEEP_ENGINE, if set here."),
+        typer.Option("--engine", help="As in `lrsweep nightly run`; by default LRSWEEP_ENGINE as it is set here."),
     ] = None,
     executor: Annotated[
-        str | None, typer.Option("--executor", help="The same; by default LRSWEEP_EXECUTOR, if set here.")
+        str | None, typer.Option("--executor", help="The same; by default LRSWEEP_EXECUTOR as it is set here.")
     ] = None,
     package: Annotated[
         str | None,
         typer.Option(
             "--package",
             metavar="REQUIREMENT",
-            help="With --github: what pip installs, by default this release from the package index; such as "
-            "'.[nightly]', where the repository is lrsweep's own, or 'lrsweep[nightly] @ git+https://…'.",
+            help="With --github: what pip installs, by default this release from the package index (with Ray where "
+            "it trains on Ray); such as '.[nightly]', where the repository is lrsweep's own, or 'lrsweep[nightly] @ git+https://…'.",
         ),
     ] = None,
     out: Annotated[

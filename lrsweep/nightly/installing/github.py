@@ -19,9 +19,9 @@ KEY = f"{NAME}-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}"
 """Of the cache: one for each run, as a cache is never written twice."""
 
 
-def files(job: Job, *, package: str, within: str = ".") -> dict[str, str]:
-    """``package``: what pip installs; ``within``: the folder of the repository in which it runs. Times are in UTC.
-    Raises SettingsError."""
+def files(job: Job, *, package: str, extras: str = "nightly", within: str = ".") -> dict[str, str]:
+    """``package``: what pip installs; ``extras``: what such a night needs of lrsweep's; ``within``: the folder of the
+    repository in which it runs. Times are in UTC. Raises SettingsError."""
     check_signs([package])
     if masked(package) != package:
         raise SettingsError(
@@ -62,9 +62,9 @@ jobs:
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"
-      # What is named has to be where pip looks. Where this release is not: '.[nightly]' if this repository is lrsweep's
-      # own, else 'lrsweep[nightly] @ git+https://HOST/OWNER/lrsweep@COMMIT'. `lrsweep nightly install --github` writes
-      # it with --package.
+      # What is named has to be where pip looks. Where this release is not: '.[{extras}]' if this repository is
+      # lrsweep's own, else 'lrsweep[{extras}] @ git+https://HOST/OWNER/lrsweep@COMMIT'. `lrsweep nightly install
+      # --github` writes it with --package.
       - name: Install lrsweep
         run: |
           python -m pip install --quiet {quote(package)}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lrsweep.errors import SettingsError
+from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.nightly.installing.job import (
     Job,
     arguments_of,
@@ -30,13 +31,14 @@ def job_here(
     at: str,
     deadline: str,
     files: Mapping[str, Path],
+    executor: ExecutorOption,
     more: Sequence[str] = (),
 ) -> Job:
-    """``home``: the folder of results. ``files``: what a night writes, by the options that name it. ``more``: other
-    options of a night, as they are typed. Raises SettingsError."""
+    """``home``: the folder of results. ``files``: what a night writes, by the options that name it. ``executor``:
+    where it trains. ``more``: other options of a night, as they are typed. Raises SettingsError."""
     folder = Path.cwd()
     hour, minute = at_of(at)
-    environment, secrets = environment_of(environ, home)
+    environment, secrets = environment_of(environ, home, executor)
     program = _program()
     return Job(
         program=program,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrsweep.errors import SettingsError
+from lrsweep.executors.executor_option import RAY, ExecutorOption
+from lrsweep.executors.ray.connection import ADDRESS, AUTH_MODE
 from lrsweep.nightly.telling.wanted import NOTIFY, NOTIFY_FILE, PING
 from lrsweep.redaction import masked, public_link
 from lrsweep.study.durations import seconds_of
@@ -20,9 +22,12 @@ NAME = "lrsweep-nightly"
 """Of the files, without what they end in."""
 SECRETS = ("LRSWEEP_DATABASE_URL", NOTIFY, PING)
 TRACKING_URI = "MLFLOW_TRACKING_URI"
-PATHS = ("LRSWEEP_DATA", "LRSWEEP_CHECKPOINTS", "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
-"""Of these the first two may be URLs."""
+REMOTE = ("LRSWEEP_DATA", "LRSWEEP_CHECKPOINTS")
+"""They may be URLs."""
+PATHS = (*REMOTE, "LRSWEEP_DATABASE_URL_FILE", NOTIFY_FILE, "PGPASSFILE")
 PLAIN = ("LRSWEEP_ENGINE", "LRSWEEP_EXECUTOR")
+OF_RAY = (ADDRESS, AUTH_MODE)
+"""Where trainings go to a Ray cluster: which it is, and whether it wants a token."""
 MARGIN = 1_800
 """Seconds from the deadline, at which trainings are drained, to the moment at which somebody ends it from outside."""
 
@@ -118,22 +123,35 @@ def checked_studies(given: Sequence[str], folder: Path) -> tuple[str, ...]:
     return tuple(given) or ("studies",)
 
 
-def environment_of(environ: Mapping[str, str], home: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+def environment_of(
+    environ: Mapping[str, str], home: Path, executor: ExecutorOption
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """What a night needs of this environment, and which variables of it are secret. Paths become absolute; a URL stays
-    as it is."""
+    as it is. ``executor``: the one that it will have."""
     found = {"LRSWEEP_HOME": str(home)}
     secrets = [name for name in SECRETS if environ.get(name)]
-    for name in (*PATHS, *PLAIN, TRACKING_URI):
+    plain = (*PLAIN, *OF_RAY) if executor.name == RAY else PLAIN
+    for name in (*PATHS, *plain, TRACKING_URI):
         value = environ.get(name)
         if not value:
             continue
         if name in PATHS and not is_url(value):
             found[name] = str(Path(value).expanduser().absolute())
-        elif name in PLAIN or _is_public(value):
+        elif name in plain or _is_public(value):
             found[name] = value
         else:
             secrets.append(name)
     return found, tuple(secrets)
+
+
+def remote_places(environment: Mapping[str, str]) -> list[str]:
+    """The variables of these that name a place to which a library may have to log in.
+
+    >>> remote_places({"LRSWEEP_DATA": "file:///data", "LRSWEEP_CHECKPOINTS": "s3://bucket/kept"})
+    ['LRSWEEP_CHECKPOINTS']
+    """
+    found = ((name, environment.get(name, "")) for name in REMOTE)
+    return [name for name, value in found if is_url(value) and not value.startswith("file://")]
 
 
 def _is_public(uri: str) -> bool:
