@@ -32,6 +32,7 @@ from lrsweep.nightly.history import last_nights
 from lrsweep.nightly.outcome import NightRun, StudyNight
 from lrsweep.nightly.running import run_nights
 from lrsweep.nightly.showing import show_nights
+from lrsweep.nightly.training import finish_removing
 from lrsweep.nightly.workplace import Stops, Workplace
 from lrsweep.redaction import masked
 from lrsweep.settings import make_homes, read_settings
@@ -42,7 +43,8 @@ from lrsweep.sweep.silence import Silence, obeying
 OTHERS = 60
 """Nights, of a study that did not run tonight."""
 SHOWING = 60.0
-"""Seconds behind the deadline for MLflow to get nights: those of a job that always comes to it are shown too."""
+"""Seconds behind the deadline for MLflow to get nights: those of a job that always comes to it are shown too. Then
+checkpoints may still be removed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def carry_out(typed: Typed) -> int:
             homes = make_homes(settings)
             before = probe(homes.results_url)
             with obeying(stops):
-                store = open_store(homes.results_url, patience=Silence(stops, say, is_final=True))
+                store = open_store(homes.results_url, patience=Silence(stops, say, rests=True))
             stack.callback(store.close)
             if not before.is_there:  # as where LRSWEEP_HOME is mistyped: no champion stands there, and sweeps are run
                 say(f"there were no results in {before.address}: this night begins them")
@@ -109,8 +111,13 @@ def carry_out(typed: Typed) -> int:
             show_run(console_for_tables(), run)
         if run.notes:
             say(f"to continue: {retyped(again(typed, run.key), settings.home)}")
+
+        def is_over() -> bool:
+            return stops.signum is not None or time.monotonic() > shown_until
+
         # last: a server that is slow keeps nobody waiting who wants to hear of the night
-        _show(store, at, run, lambda: stops.signum is not None or time.monotonic() > shown_until)
+        _show(store, at, run, is_over)
+        finish_removing(at, is_over)
     return run.exit_code
 
 

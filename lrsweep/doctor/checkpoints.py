@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lrsweep.doctor.findings import Finding, fault, ok
+from lrsweep.doctor.findings import Finding, fault, ok, warning
 from lrsweep.errors import LrsweepError
 from lrsweep.redaction import public_link
 from lrsweep.sweep.remote_checkpoints import RemoteFolders
@@ -20,11 +20,14 @@ def check_remote(url: str) -> list[Finding]:
 
     def ask() -> None:
         try:
-            count = len(RemoteFolders(url).names())
+            folders = RemoteFolders(url)
+            count = len(folders.names())
+            is_there = count > 0 or folders.is_there()
+            has_parent = is_there or folders.has_parent()
         except LrsweepError as error:
             said.append(fault(AREA, str(error).partition(". ")[0], "Mend LRSWEEP_CHECKPOINTS, or unset it."))
         else:
-            said.append(ok(AREA, f"the checkpoints {shown}: reached, {count} there"))
+            said.append(_reached(shown, count) if is_there else _missing(shown, has_parent))
 
     asking = threading.Thread(target=ask, daemon=True)  # libraries for such URLs try for minutes
     asking.start()
@@ -36,3 +39,15 @@ def check_remote(url: str) -> list[Finding]:
             "Mend LRSWEEP_CHECKPOINTS, or unset it: a sweep would wait for it, too.",
         )
     ]
+
+
+def _reached(shown: str, count: int) -> Finding:
+    return ok(AREA, f"the checkpoints {shown}: reached, {count} there")
+
+
+def _missing(shown: str, has_parent: bool) -> Finding:
+    """The same for a place that is new and for one that is mistyped."""
+    found = f"the checkpoints {shown}: not there yet, made with the first checkpoint; its parent "
+    if has_parent:
+        return ok(AREA, f"{found}is there")
+    return warning(AREA, f"{found}is not there", "Look at LRSWEEP_CHECKPOINTS for a typing error, or make the parent.")

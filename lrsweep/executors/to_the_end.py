@@ -33,7 +33,7 @@ def train(executor: Executor, plans: Sequence[TrainingPlan]) -> Mapping[str, Tra
     """By training id. Raises TryAgain where a process ends meanwhile."""
     waiting, curves, ended = list(plans), {plan.training_id: Curve.empty() for plan in plans}, dict[str, Trained]()
     while len(ended) < len(plans):
-        while waiting and executor.free:
+        while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
         for message in executor.poll(POLL_SECONDS):
             if isinstance(message, Lost):

@@ -3,7 +3,7 @@ night of its own, and says so.
 
 The generation hangs on what only the workload knows, such as the hash of its data. So the workload is loaded each time,
 which takes seconds: its files may be changed on the day of the night, and nobody but it knows which these are. Where it
-cannot be loaded, as on a machine without the GPU, the one night of the key that has ended is read, and says so.
+cannot be loaded, as on a machine without the GPU, the one night of the key is read where it has ended, and says so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError
+from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, TryAgain, Unavailable
 from lrsweep.nightly.history import is_failure, read_night
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import data_then
@@ -29,15 +29,16 @@ def recorded_night(
     rows: Sequence[NightRow], key: str, resolved: Callable[[], ResolvedStudy], say: Callable[[str], None]
 ) -> StudyNight | None:
     """None where the night has not ended. The workload is asked only where one of that key has."""
-    ended = [row for row in rows if row.key == key and row.result is not None]
+    nights = [row for row in rows if row.key == key and not is_failure(row)]
+    ended = [row for row in nights if row.result is not None]
     if not ended:
         return None
     try:
         generation = resolved().generation
-    except (DeadlinePassed, Interrupted):
+    except (DeadlinePassed, Interrupted, TryAgain, Unavailable):  # it passes: the same command finds out
         raise
     except LrsweepError as error:
-        if len(ended) > 1:  # of several generations, and nobody can say which is meant
+        if len(nights) > 1:  # of several generations, perhaps one under way, and nobody can say which is meant
             raise
         return _unchecked(ended[0], masked(str(error)), say)
     row = night_of_key(rows, generation, key)

@@ -20,6 +20,7 @@ from lrsweep.executors.engine_option import EngineOption
 from lrsweep.nightly.alone import Right, nights_alone
 from lrsweep.nightly.around import device_of, device_on_ray, now_of
 from lrsweep.nightly.asked import Asked
+from lrsweep.nightly.attempts import tidy_attempts
 from lrsweep.nightly.comparing import Night, compared, in_words
 from lrsweep.nightly.contenders import of_row, why_not_trainable
 from lrsweep.nightly.evidence import fingerprint_then, has_compared
@@ -29,7 +30,7 @@ from lrsweep.nightly.planning import FORMAT, SWEEPS, UNCHANGED, fingerprint_of, 
 from lrsweep.nightly.recorded import beside_another, night_of_key, recorded_night
 from lrsweep.nightly.starts import gone_on
 from lrsweep.nightly.sweeping import swept
-from lrsweep.nightly.training import folder_of
+from lrsweep.nightly.training import attempts_of, folder_of
 from lrsweep.nightly.workplace import Workplace
 from lrsweep.records import Json
 from lrsweep.scripts import command
@@ -101,7 +102,8 @@ def night_of_study(at: Workplace, study: Study, asked: Asked, limit: Limit) -> S
             left, confirm = (lambda: limit.seconds_left), right.confirm
             return swept(at, study, row, asked, anew, options, left, stop.check, confirm, beside)
         row = gone_on(at.store, row, now_of(resolved, _told(at, device)).surroundings)
-        folder_of(at.homes).tidy(at.store)
+        folder_of(at).tidy(at.store)
+        tidy_attempts(attempts_of(at))
         taken = at.describing.taken(device, study.workload, lambda: at.executor(device, at.say))
         executor = stack.enter_context(closing(taken))
         return compared(

@@ -3,6 +3,7 @@ drained, and the same night goes on from their checkpoints."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -13,13 +14,14 @@ from lrsweep.errors import DeadlinePassed, Interrupted, SweepFailed
 from lrsweep.executors.base import Executor
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.to_the_end import Trained, value_of
+from lrsweep.nightly.attempts import attempt_file, next_attempt
 from lrsweep.nightly.contenders import BASELINE, CHAMPION, Contender
+from lrsweep.nightly.workplace import Workplace
 from lrsweep.records import Curve, Record, Status, TrainingPlan, stable_hash
 from lrsweep.store.base import Store
 from lrsweep.store.nights import NightRow, NightTraining
 from lrsweep.study import ResolvedStudy
-from lrsweep.sweep.checkpoints import Checkpoints
-from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.checkpoints import FINISH_SECONDS, Checkpoints
 
 FOLDER = "nights"
 """In the home, or below LRSWEEP_CHECKPOINTS: checkpoints of nights. A sweep's own tidying knows nothing of them."""
@@ -62,20 +64,30 @@ class Bench:
     """of what surrounds it, where that is not what it began in: its checkpoints are others"""
 
     def identity(self, job: Job) -> str:
+        """The same whenever the night goes on. Its beginning tells it from the night that other results have of that
+        key, whose checkpoints may be in the same place."""
         night, mark = self.night, [self.mark] if self.mark else []
-        return stable_hash([night.study, night.generation, night.key, job.contender.to_json(), *job.key, *mark])[:32]
+        named = [night.study, night.generation, night.key, night.at]
+        return stable_hash([*named, job.contender.to_json(), *job.key, *mark])[:32]
 
 
-def folder_of(homes: Homes) -> Checkpoints:
-    if isinstance(homes.checkpoints_at, str):
-        return Checkpoints(f"{homes.checkpoints_at}/{FOLDER}")
-    return Checkpoints((homes.checkpoints_at or homes.folder) / FOLDER)
+def folder_of(at: Workplace) -> Checkpoints:
+    place = at.homes.checkpoints_at or at.homes.folder
+    return Checkpoints(f"{place}/{FOLDER}" if isinstance(place, str) else place / FOLDER, at.removing)
 
 
-def attempts_of(homes: Homes) -> Path:
+def attempts_of(at: Workplace) -> Path:
     """Beside the checkpoints; in the home where these are behind a URL."""
-    folder = folder_of(homes).folder
-    return homes.folder / FOLDER if isinstance(folder, str) else folder
+    folder = folder_of(at).folder
+    return at.homes.folder / FOLDER if isinstance(folder, str) else folder
+
+
+def finish_removing(at: Workplace, is_over: Callable[[], bool]) -> None:
+    """For the end of a run: waits until all is removed, but no longer than a minute, nor once it is over. What is left
+    the next night tidies."""
+    until = time.monotonic() + FINISH_SECONDS
+    while not (at.removing.is_done or is_over() or time.monotonic() > until):
+        time.sleep(0.05)
 
 
 def train(bench: Bench, jobs: Sequence[Job]) -> list[NightTraining]:
@@ -85,7 +97,6 @@ def train(bench: Bench, jobs: Sequence[Job]) -> list[NightTraining]:
     left = {bench.identity(job): job for job in jobs if job.key not in done}
     if left:
         failures = _Round(bench, left).run()
-        bench.checkpoints.finish(bench.check)
         if failures:
             raise SweepFailed(_told(failures, len(jobs)))
     return list(bench.store.nights.trainings(bench.night.id))
@@ -106,7 +117,7 @@ class _Round:
         try:
             while self._left:
                 self._bench.check()
-                while self._waiting and executor.free:
+                while self._waiting and executor.free > 0:
                     self._submit(self._waiting.pop(0))
                 self._hear(executor.poll(POLL_SECONDS))
         except (Interrupted, DeadlinePassed):
@@ -126,7 +137,7 @@ class _Round:
             scale=job.scale,
             seed=job.seed,
             identity=identity,
-            attempt=_next_attempt(_attempt_file(self._bench, identity)),
+            attempt=next_attempt(attempt_file(self._bench.attempts, identity)),
             folder=self._bench.checkpoints.url(identity),
         )
 
@@ -189,23 +200,7 @@ class _Round:
 def forget(bench: Bench, identity: str) -> None:
     bench.checkpoints.remove(identity)
     with suppress(OSError):
-        _attempt_file(bench, identity).unlink()
-
-
-def _next_attempt(file: Path) -> int:
-    """One more than any process has begun: a script tells its attempts apart by it."""
-    try:
-        attempt = int(file.read_text(encoding="ascii")) + 1
-    except (OSError, ValueError):
-        attempt = 1
-    with suppress(OSError):  # a full disk: whoever goes on may train it from its first step
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(attempt), encoding="ascii")
-    return attempt
-
-
-def _attempt_file(bench: Bench, identity: str) -> Path:
-    return bench.attempts / f"{identity}.attempt"
+        attempt_file(bench.attempts, identity).unlink()
 
 
 def _told(failures: Sequence[tuple[Job, str]], all_of_them: int) -> str:

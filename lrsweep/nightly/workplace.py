@@ -14,6 +14,7 @@ from lrsweep.nightly.describing import Describing
 from lrsweep.store import Store
 from lrsweep.sweep.faults import Faults
 from lrsweep.sweep.homes import Homes
+from lrsweep.sweep.remover import Remover
 from lrsweep.sweep.stopping import Stop
 
 Say = Callable[[str], None]
@@ -46,6 +47,8 @@ class Workplace:
     faults: Faults = field(default_factory=Faults)
     stops: Stops = field(default_factory=Stops)
     describing: Describing = field(default_factory=Describing)
+    removing: Remover = field(default_factory=Remover)
+    """of checkpoints, of all nights: it goes on while the next one trains"""
     clock: Callable[[], float] = time.time
     """seconds since 1970"""
     where: ExecutorOption = HERE

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from lrsweep.errors import SettingsError
 from lrsweep.records import SweepStatus, WorkloadSpec
@@ -34,7 +35,7 @@ _TRAINING = re.compile(rf"[0-9a-f]{{32}}(?P<gone>{re.escape(GONE)})?")
 class Checkpoints:
     folder: Path | str
     """a URL as text"""
-    _remover: Remover = field(default_factory=Remover, compare=False)
+    remover: Remover = field(default_factory=Remover, compare=False)
 
     def url(self, training_id: str) -> str:
         return f"{self.folder}/{training_id}"
@@ -43,7 +44,7 @@ class Checkpoints:
         """It is gone at once under its name; what cannot be removed now is left to the next start, for a result that
         is committed must not fail by it."""
         if isinstance(self.folder, str):
-            self._remover.begin(partial(RemoteFolders(self.folder).remove, training_id))
+            self.remover.begin(partial(RemoteFolders(self.folder).remove, training_id))
             return
         gone = self.folder / f"{training_id}{GONE}"
         with suppress(OSError):  # most trainings have no folder
@@ -54,17 +55,21 @@ class Checkpoints:
         """Waits until all is removed, but no longer than a minute: the next start does the rest. ``tick`` is called
         meanwhile, and what it raises ends the waiting."""
         until = time.monotonic() + FINISH_SECONDS
-        while not self._remover.is_done and time.monotonic() < until:
+        while not self.remover.is_done and time.monotonic() < until:
             time.sleep(0.05)
             tick()
 
     def tidy(self, store: Store) -> None:
         """Removes what drivers left behind that were killed: folders of trainings that have ended or are forgotten.
-        Behind a URL nobody knows since when: there it is those that have ended."""
+        Behind a URL their age is asked for in the background: each takes requests of its own."""
         if isinstance(self.folder, str):
-            for folder in RemoteFolders(self.folder).names():
-                if _TRAINING.fullmatch(folder) and _has_ended(store, folder):
+            remote = RemoteFolders(self.folder)
+            for folder in filter(_TRAINING.fullmatch, remote.names()):
+                goes = _goes(store, folder)
+                if goes == "now":
                     self.remove(folder)
+                elif goes == "once forgotten":
+                    self.remover.begin(partial(remote.remove_untouched, folder, time.time() - FORGOTTEN_SECONDS))
             return
         for found in _listed(self.folder):
             name = _TRAINING.fullmatch(found.name)
@@ -74,7 +79,7 @@ class Checkpoints:
                 self.remove(found.name)
 
     def _remove_aside(self, gone: Path) -> None:
-        self._remover.begin(partial(shutil.rmtree, gone, ignore_errors=True))
+        self.remover.begin(partial(shutil.rmtree, gone, ignore_errors=True))
 
 
 def refuse_remote(folder: Path | str, workload: WorkloadSpec) -> None:
@@ -96,23 +101,21 @@ def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _has_ended(store: Store, training_id: str) -> bool:
-    try:
-        return store.training(training_id).status.is_outcome
-    except KeyError:
-        return False
-
-
 def _is_over(store: Store, folder: Path) -> bool:
+    goes = _goes(store, folder.name)
+    return goes == "now" or (goes == "once forgotten" and _is_forgotten(folder))
+
+
+def _goes(store: Store, training_id: str) -> Literal["now", "once forgotten", "later"]:
     """A stopped sweep may be continued, and most are not."""
     try:
-        training = store.training(folder.name)
+        training = store.training(training_id)
     except KeyError:
-        return _is_forgotten(folder)
+        return "once forgotten"
     if training.status.is_outcome:
-        return True
+        return "now"
     [sweep] = [each for each in store.sweeps(training.study) if each.sweep_id == training.sweep_id]
-    return sweep.status is not SweepStatus.RUNNING and _is_forgotten(folder)
+    return "later" if sweep.status is SweepStatus.RUNNING else "once forgotten"
 
 
 def _is_forgotten(folder: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from lrsweep.errors import SettingsError
@@ -20,14 +22,37 @@ class RemoteFolders:
             files, root = self._open()
             files.rm(f"{root}/{name}", recursive=True)
 
+    def remove_untouched(self, name: str, since: float) -> None:
+        """Where its newest file is older than that, in seconds since 1970. It stays where no age is told."""
+        with suppress(Exception):  # of whatever library opens such URLs
+            files, root = self._open()
+            folder = f"{root}/{name}"
+            touched = max(_seconds(files.modified(each)) for each in files.find(folder) or [folder])
+            if touched < since:
+                files.rm(folder, recursive=True)
+
     def names(self) -> list[str]:
         """Of the folders. Raises SettingsError where the URL cannot be reached: better at the start than a sweep whose
         checkpoints all fail."""
-        try:
-            files, root = self._open()
+        with self._reached() as (files, root), suppress(FileNotFoundError):
             return [str(each).rpartition("/")[2] for each in files.ls(root, detail=False)]
-        except FileNotFoundError:
-            return []
+        return []
+
+    def is_there(self) -> bool:
+        """The first checkpoint makes it. Raises SettingsError as ``names`` does."""
+        with self._reached() as (files, root):
+            return bool(files.exists(root))
+
+    def has_parent(self) -> bool:
+        """Such as its bucket, which no checkpoint makes. Raises SettingsError as ``names`` does."""
+        with self._reached() as (files, root):
+            parent = files._parent(root)
+            return bool(parent.strip("/")) and bool(files.exists(parent))
+
+    @contextmanager
+    def _reached(self) -> Iterator[tuple[Any, str]]:
+        try:
+            yield self._open()
         except Exception as error:  # of whatever library opens such URLs
             raise SettingsError(
                 f"LRSWEEP_CHECKPOINTS is {self._url!r}, which cannot be reached: {' '.join(str(error).split())}. "
@@ -40,3 +65,8 @@ class RemoteFolders:
         files, root = url_to_fs(self._url)
         files.invalidate_cache()
         return files, root
+
+
+def _seconds(modified: datetime) -> float:
+    """Since 1970. A time without a zone is UTC, as object stores have it."""
+    return (modified if modified.tzinfo else modified.replace(tzinfo=UTC)).timestamp()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class Remover:
@@ -17,18 +18,24 @@ class Remover:
 
     @property
     def is_done(self) -> bool:
+        """Also where no thread was to be had: nothing is being removed then, and nobody has to wait."""
         with self._lock:
             return not self._runs
 
     def begin(self, removal: Callable[[], object]) -> None:
-        """Returns at once. The removal must not raise."""
+        """Returns at once, and raises nothing: results are committed right before. What the removal raises is its own
+        affair."""
         with self._lock:
             self._removals.append(removal)
             if self._runs:
                 return
             self._runs = True
-        # a daemon: who leaves early does not wait for it
-        threading.Thread(target=self._work, name="removing", daemon=True).start()
+        try:
+            # a daemon: who leaves early does not wait for it
+            threading.Thread(target=self._work, name="removing", daemon=True).start()
+        except (RuntimeError, MemoryError):  # no more threads here: it goes with the next one
+            with self._lock:
+                self._runs = False
 
     def _work(self) -> None:
         while True:
@@ -37,4 +44,5 @@ class Remover:
                     self._runs = False
                     return
                 removal = self._removals.popleft()
-            removal()
+            with suppress(Exception):
+                removal()

@@ -6,6 +6,7 @@ still writes on its way out is not waited for again: the lease runs out by itsel
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from lrsweep.store.patience import ANSWER_SECONDS
 SAID_AFTER, SAID_EVERY = 5.0, 60.0
 LEAVING_SECONDS = 3.0
 """After a signal: for a server that only has much to do."""
+REST_SECONDS = 300.0
+"""For which a night's run asks a database no more that was silent for too long."""
 
 
 class Stopped(Protocol):
@@ -27,18 +30,20 @@ class Stopped(Protocol):
 
 
 class Silence:
-    """The ``Patience`` of a driver, whose threads share it. With ``is_final`` a database that was silent for too long
-    is asked no more: what would come after it, as each further study of a night, would wait as long again."""
+    """The ``Patience`` of a driver, whose threads share it. With ``rests`` a database that was silent for too long
+    is not asked for a while: what would come next, as each further study of a night, would wait as long again. What
+    still trains then finds it again if it is back."""
 
-    def __init__(self, stop: Stopped, say: Callable[[str], None], *, is_final: bool = False) -> None:
+    def __init__(self, stop: Stopped, say: Callable[[str], None], *, rests: bool = False) -> None:
         self._stop = stop
         self._say = say
-        self._is_final = is_final
+        self._rests = rests
         self._say_again_at = 0.0
-        self._is_given_up = False
+        self._ask_again_at = 0.0
+        """by the monotonic clock"""
 
     def __call__(self, silent_seconds: float) -> bool:
-        if self._is_given_up:
+        if time.monotonic() < self._ask_again_at:
             return False
         if silent_seconds >= SAID_AFTER and time.monotonic() >= self._say_again_at:
             self._say_again_at = time.monotonic() + SAID_EVERY
@@ -49,8 +54,24 @@ class Silence:
         is_leaving = self._stop.signum is not None
         if silent_seconds < (LEAVING_SECONDS if is_leaving else ANSWER_SECONDS):
             return True
-        self._is_given_up = is_leaving or self._is_final
+        if is_leaving:
+            self._ask_again_at = math.inf
+        elif self._rests:
+            self._rest(silent_seconds)
         return False
+
+    def _rest(self, silent_seconds: float) -> None:
+        self._ask_again_at = time.monotonic() + REST_SECONDS
+        self._say_again_at = 0.0
+        since = time.time()
+        self._say(
+            f"the results database has not answered for {silent_seconds:.0f} s; since {_clock(since)} it is not asked "
+            f"any more, and from {_clock(since + REST_SECONDS)} on it is again"
+        )
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S UTC", time.gmtime(seconds))
 
 
 @contextmanager

@@ -126,6 +126,7 @@ def test_a_night_gives_a_silent_database_up_once(nights: NightHome, server: Any)
     assert ran.code == 75, ran.err
     assert took < LONGEST, ran.err
     assert "the results database has not answered for 5 s; it is waited for" in ran.err
+    assert "it is not asked any more, and from" in ran.err
 
 
 def test_a_night_obeys_a_signal_while_a_database_is_silent(nights: NightHome, server: Any) -> None:

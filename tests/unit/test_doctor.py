@@ -172,6 +172,13 @@ def test_checkpoints_elsewhere_are_asked_for(tmp_path: Path, monkeypatch: pytest
     assert [(each.level, each.found) for each in check_remote(f"file://{tmp_path}")] == [
         (Level.OK, f"the checkpoints file://{tmp_path}: reached, 1 there")
     ]
+    [new] = check_remote(f"file://{tmp_path}/two")
+    assert new.level is Level.OK
+    assert new.found.endswith("/two: not there yet, made with the first checkpoint; its parent is there")
+    mistyped = not_well(check_remote(f"file://{tmp_path}/tow/checkpoints"))
+    assert mistyped.level is Level.WARNING
+    assert mistyped.found.endswith("; its parent is not there")
+    assert "typing error" in str(mistyped.remedy)
     unknown = not_well(check_remote("nosuch://bucket/checkpoints"))
     assert (unknown.level, "Protocol not known" in unknown.found) == (Level.FAULT, True)
     let = threading.Event()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lrsweep.nightly.around as around
-from lrsweep.errors import SettingsError
+from lrsweep.errors import LrsweepError, SettingsError, StoreUnavailable, TryAgain
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FAILS
 from lrsweep.nightly.promoting import candidate_becomes_champion
@@ -557,6 +557,32 @@ def test_an_ended_night_is_read_where_its_workload_cannot_be_loaded(nights: Nigh
     assert "failed" not in [each.verdict for each in history(nights.store)["quick"]]
     assert nights.run("b").exit_code == 64
     assert history(nights.store)["quick"][-1].verdict == "failed"
+
+
+def test_a_night_under_way_is_not_hidden_by_one_of_the_same_key_that_ended(nights: Nights) -> None:
+    """One of two generations ended and the other goes on; without its workload nobody can say which is meant."""
+    from lrsweep.nightly.history import keep_failure
+
+    first = nights.night("a")
+    keep_failure(nights.store, replace(first, verdict="failed"))
+    nights.store.nights.begin("quick", "another", "a", {"format": 1, "kind": "sweeps"})
+    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
+    run = nights.run("a")
+    assert (run.studies[0].verdict, run.exit_code) == ("failed", 64)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), TryAgain("its process ended")])
+def test_what_passes_is_no_reason_to_read_a_night_unchecked(nights: Nights, error: LrsweepError) -> None:
+    """The same command finds out in a minute; a failure of an earlier try is no night beside it."""
+    from lrsweep.nightly.history import keep_failure
+
+    first = nights.night("a")
+    keep_failure(nights.store, replace(first, verdict="failed"))
+    nights.cannot = error
+    run = nights.run("a")
+    assert (run.studies[0].verdict, run.exit_code) == ("failed", error.exit_code)
+    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
+    assert nights.night("a").is_recorded
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -18,7 +22,9 @@ from lrsweep.settings import make_homes, read_settings
 from lrsweep.store.memory import MemoryStore
 from lrsweep.sweep.checkpoints import Checkpoints, refuse_remote
 from lrsweep.sweep.remote_checkpoints import RemoteFolders
+from lrsweep.sweep.remover import Remover
 from lrsweep.workloads.fetching import at_hand, folder_for
+from tests.patience import in_time
 from tests.trainings import PLAN, assert_same_curve, digits, trained
 
 ID = "0123456789abcdef" * 2
@@ -79,6 +85,47 @@ def test_a_copy_that_was_cut_off_is_made_anew(tmp_path: Path, copies: Path) -> N
     assert sorted(path.name for path in at_hand(folder).iterdir()) == ["a"]
 
 
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, float], None]]:
+    """Writes a file in memory that was touched so many days ago."""
+    files = fsspec.filesystem("memory")
+
+    def write(path: str, days: float) -> None:
+        files.pipe_file(path, b"weights")
+        files.store[path].modified = datetime.now(UTC) - timedelta(days=days)
+
+    yield write
+    with suppress(FileNotFoundError):
+        files.rm("/aged", recursive=True)
+
+
+def test_checkpoints_behind_a_url_that_nobody_knows_go_after_a_week(there: Callable[[str, float], None]) -> None:
+    """By the newest of their files, as a night's and another database's; what has no training's name stays for ever."""
+    old, torn, mine = "0" * 32, "1" * 32, "my-own"
+    for path, days in ((f"{old}/a", 9), (f"{old}/b", 8), (f"{torn}/a", 9), (f"{torn}/b", 6), (f"{mine}/a", 9)):
+        there(f"/aged/{path}", days)
+    checkpoints = Checkpoints("memory://aged")
+    checkpoints.tidy(MemoryStore())
+    checkpoints.finish(lambda: None)
+    assert set(RemoteFolders("memory://aged").names()) == {torn, mine}
+
+
+def test_checkpoints_behind_a_url_whose_age_is_not_told_stay(
+    there: Callable[[str, float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some libraries have no times."""
+
+    def untold(_files: object, _path: str) -> None:
+        raise NotImplementedError
+
+    there(f"/aged/{ID}/a", 9)
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.modified", untold)
+    checkpoints = Checkpoints("memory://aged")
+    checkpoints.tidy(MemoryStore())
+    checkpoints.finish(lambda: None)
+    assert RemoteFolders("memory://aged").names() == [ID]
+
+
 @pytest.mark.parametrize("name", ["LRSWEEP_DATA", "LRSWEEP_CHECKPOINTS"])
 def test_a_password_in_a_url_is_refused_and_not_shown(name: str) -> None:
     """It would show in names of folders and in messages."""
@@ -120,6 +167,7 @@ def test_a_training_goes_on_from_a_checkpoint_behind_a_url(
     checkpoints = Checkpoints(url.removesuffix(f"/{ID}"))
     assert checkpoints.url(ID) == url
     checkpoints.tidy(MemoryStore())
+    checkpoints.finish(lambda: None)
     assert files.exists(root), "a training that this store does not know may be another's"
     checkpoints.remove(ID)
     checkpoints.finish(lambda: None)
@@ -177,3 +225,38 @@ def test_the_end_does_not_wait_for_a_store_that_removes_nothing(
     monkeypatch.setattr("lrsweep.sweep.checkpoints.FINISH_SECONDS", 600.0)
     checkpoints.finish(lambda: None)
     assert (len(threads), len(set(threads))) == (3, 1)
+
+
+def test_a_removal_that_raises_keeps_nobody_waiting() -> None:
+    """The next one is done all the same, and the end waits for nothing any more."""
+    done, remover = threading.Event(), Remover()
+
+    def raises() -> None:
+        raise ZeroDivisionError
+
+    remover.begin(raises)
+    remover.begin(done.set)
+    assert done.wait(60)
+    in_time(lambda longer: _until_done(remover, longer))
+
+
+def _until_done(remover: Remover, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not remover.is_done:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_where_no_thread_is_to_be_had_a_removal_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is raised into what has just been committed, and nobody waits for it."""
+    done, remover, real = threading.Event(), Remover(), threading.Thread.start
+
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    remover.begin(done.set)
+    assert (remover.is_done, done.is_set()) == (True, False)
+    monkeypatch.setattr(threading.Thread, "start", real)
+    remover.begin(lambda: None)
+    assert done.wait(60)
