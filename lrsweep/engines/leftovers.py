@@ -22,13 +22,24 @@ def tag() -> str:
 
 def is_left(path: Path) -> bool:
     """Whether nobody writes it any more."""
-    found = _TAG.search(path.name)
-    if found is not None and found["node"] == _node():
-        return not _runs(int(found["pid"]))
+    if (pid := _pid_here(path)) is not None:
+        return not _runs(pid)
     try:
         return time.time() - path.stat().st_mtime > LEFT_SECONDS
     except OSError:  # it has just gone
         return False
+
+
+def is_of_an_ended_process(path: Path) -> bool:
+    """Of this machine: of another one nobody knows it."""
+    pid = _pid_here(path)
+    return pid is not None and not _runs(pid)
+
+
+def _pid_here(path: Path) -> int | None:
+    """None: of another machine, or no name of ours."""
+    found = _TAG.search(path.name)
+    return int(found["pid"]) if found is not None and found["node"] == _node() else None
 
 
 def _node() -> str:

@@ -10,8 +10,8 @@ from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
 from lrsweep.executors.ray.executor import RayExecutor
+from lrsweep.executors.ray.heard import Word
 from lrsweep.executors.ray.post import Post
-from lrsweep.executors.ray.roster import Word
 from lrsweep.executors.ray.share import Share
 from tests.clusters import HELLO
 from tests.crews import SHORT, named

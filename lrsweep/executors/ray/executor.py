@@ -21,9 +21,10 @@ from lrsweep.executors.local import DRAIN_SECONDS
 from lrsweep.executors.messages import Busy, Lost, Measured
 from lrsweep.executors.place import Place
 from lrsweep.executors.ray.answers import wait_for
+from lrsweep.executors.ray.heard import Word
 from lrsweep.executors.ray.losses import Losses
 from lrsweep.executors.ray.post import Post
-from lrsweep.executors.ray.roster import SILENT_SECONDS, Roster, Word
+from lrsweep.executors.ray.roster import SILENT_SECONDS, Roster
 from lrsweep.executors.ray.share import check_device
 from lrsweep.executors.ray.words import Hello
 from lrsweep.records import Crew, Outcome, Record, Status, TrainingPlan, WorkloadFacts, WorkloadSpec

@@ -7,7 +7,6 @@ its stations. It has one question out at a time.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import ray
 
 from lrsweep.executors.messages import Busy
 from lrsweep.executors.ray.share import Share
+from lrsweep.executors.ray.states import ActorState, state_of
 from lrsweep.executors.ray.station import Station
 from lrsweep.executors.ray.words import Asked, Hello, Posting, Told
 from lrsweep.records import TrainingPlan
@@ -25,6 +25,9 @@ NODE_ID = "ray.io/node-id"
 """A label that Ray gives each node."""
 IDLE_SECONDS = 5.0
 """Between two questions to a station that has nothing to do."""
+LOOK_SECONDS = 5.0
+"""Between two questions to Ray about an actor that has not greeted. The first is as late: until then Ray may not have
+noticed that the station before it has ended."""
 
 
 @dataclass(eq=False)
@@ -36,6 +39,8 @@ class Post:
     is_fitted: bool = False
     refusal: str | None = None
     """why it gets no plans"""
+    deaths: int = 0
+    """stations in a row that have ended before one took a plan"""
     shuns: frozenset[str] = frozenset()
     """ids of nodes on which Ray must not put it"""
     question: Question | None = None
@@ -51,6 +56,14 @@ class Post:
     busy: Busy | None = None
     arrangement: str | None = None
     pids: tuple[int, ...] = ()
+    looked_at: float = 0.0
+    alive_since: float | None = None
+    """since when Ray is known to have it alive while it has not greeted"""
+    _is_seen: bool = False
+    """whether Ray has placed it, as it was looked at last"""
+    _restarts: int | None = None
+    """as Ray counted them when it was looked at before"""
+    _last_node_id: str | None = None
 
     @classmethod
     def asked_for(cls, posting: Posting, share: Share, shuns: frozenset[str] = frozenset()) -> Post:
@@ -87,12 +100,45 @@ class Post:
 
     @property
     def silent_seconds(self) -> float:
-        """Since it was asked; 0 where no answer is due, as from an actor that has no node yet."""
-        return 0.0 if self.question in (None, "hello") else time.monotonic() - self.asked_at
+        """Since an answer is due; 0 where none is, as from an actor that has no node yet."""
+        since = self.alive_since if self.question == "hello" else self.asked_at
+        return 0.0 if self.question is None or since is None else time.monotonic() - since
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it has a node, as far as anybody has looked."""
+        return self.hello is not None or self._is_seen
+
+    @property
+    def has_to_be_looked_at(self) -> bool:
+        return self.question == "hello" and time.monotonic() - max(self.asked_at, self.looked_at) > LOOK_SECONDS
+
+    def look(self) -> int:
+        """What Ray says of an actor that has not greeted, which asks no station. Returns how many have ended since it
+        was looked at before: ``hello`` is asked again without a word."""
+        self.looked_at = time.monotonic()
+        state = self._state()
+        if state is None:
+            return 0
+        ended = 0 if self._restarts is None else state.restarts - self._restarts
+        self._restarts, self._is_seen = state.restarts, state.is_placed
+        if ended or not state.is_alive:
+            self.alive_since = None
+        if state.is_alive and self.alive_since is None:
+            self.alive_since = self.looked_at
+        return ended
+
+    def _state(self) -> ActorState | None:
+        state = state_of(self.handle)
+        if state is not None and state.is_placed:
+            self._last_node_id = state.node_id
+        return state
 
     def greet(self) -> None:
         """It is asked again until it is there: while Ray starts the actor, questions else fail at once."""
+        self._last_node_id = self.node_id if self.hello is not None else None
         self.hello, self.is_fitted, self.busy = None, False, None
+        self.alive_since, self._restarts, self._is_seen = None, None, False
         self.ask("hello", self.handle.hello.options(max_task_retries=-1).remote())
 
     def ask(self, question: Question, answer: Any) -> None:
@@ -133,12 +179,8 @@ class Post:
         """Of the node where it is, or was when it ended; None where nobody knows it."""
         if self.hello is not None:
             return self.hello.node_id
-        with suppress(Exception):  # Ray has no other way to it than this one of its own
-            from ray._private.state import actors
-
-            found = actors(self.handle._ray_actor_id.hex())
-            return str(found["Address"]["NodeID"]) or None
-        return None
+        state = self._state()
+        return self._last_node_id or (None if state is None else state.node_id)
 
     def end(self) -> None:
         """For ever."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import pickle
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +21,35 @@ from lrsweep import __version__
 from lrsweep.errors import LrsweepError, SettingsError, SweepFailed, TryAgain
 from lrsweep.executors.choosing import Rest
 from lrsweep.executors.engine_option import EngineOption
-from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
+from lrsweep.executors.ray.alone import Alone, cause_of
 from lrsweep.executors.ray.answers import TICK_SECONDS, line_of, line_of_cause, wait
 from lrsweep.executors.ray.connection import Connection, of_another_mode
 from lrsweep.executors.ray.greeting import refusal_of, remarks
+from lrsweep.executors.ray.heard import Word, lost, taken
 from lrsweep.executors.ray.marks import Mark
 from lrsweep.executors.ray.post import Post, Question
 from lrsweep.executors.ray.share import Share, device_in, share_of
 from lrsweep.executors.ray.shunned import Shunned
+from lrsweep.executors.ray.states import alive_nodes, name_of, resources
 from lrsweep.executors.ray.words import Fitted, Hello, Posting, Told
-from lrsweep.records import Record, WorkloadSpec
+from lrsweep.records import WorkloadSpec
 from lrsweep.study import ResolvedStudy
 
 EXCHANGE_SECONDS = 0.1
 """A station that hears nothing of its engines answers after so long: then plans reach it that came meanwhile."""
 SILENT_SECONDS = 60.0
-"""After which a station that does not answer is ended. Its own watchdog ends engines that make no step."""
+"""After which a station that does not answer is ended. Its own watchdog ends engines that make no step. A first answer
+is waited for as long once Ray has made the actor."""
 FIT_SECONDS = 3600.0
 """The same where it loads or measures, and waits for its neighbours to do so."""
 CLOSE_SECONDS = 15.0
-NOTICE_SECONDS = 30.0
-"""Without a station before the user is told what is waited for."""
 MOST_BEFORE_FIT = 4
 """Stations, as long as nobody has said how many trainings there are at once."""
 LOSSES_BEFORE_FIT = 3
-"""Stations that end before one has answered: then it is no chance."""
-
-
-@dataclass(frozen=True)
-class Word:
-    """From a post: what its station has told, or what it had when it ended."""
-
-    post: Post
-    messages: Sequence[Record | Lost] = ()
-    lost: Sequence[str] = ()
-    reason: str = ""
-    """why it ended"""
-    begun: Sequence[str] = ()
-    """of ``lost``, what was not in line there"""
+"""Stations in a row that end before one takes a plan: then it is no chance."""
+INSTALL = f"Where that is not told of your workload, install the same lrsweep ({__version__}) on all nodes"
+SEE = "See what ends processes there, as too little memory does"
 
 
 class Roster:
@@ -82,14 +72,13 @@ class Roster:
         self._fitting: tuple[EngineOption, ResolvedStudy, Rest] | None = None
         self._fills: int | None = None
         """stations that the search can fill; None: nobody has said it"""
-        self._lost_in_a_row = 0
         self._has_met_one = False
         """whether a station has ever answered"""
         self._shunned = Shunned()
         self._refusal: LrsweepError | None = None
         """the last one"""
-        self._alone_since = 0.0
-        self._is_told_alone = False
+        self._last_death = ""
+        self._alone = Alone()
         self.prepared: WorkloadSpec | None = None
         """what stations load as they begin"""
         self.posts: list[Post] = []
@@ -127,7 +116,7 @@ class Roster:
     @property
     def device(self) -> str | None:
         """The kind of a station's, and the models of it that there are."""
-        return None if self._share is None else device_in(self._share, _nodes())
+        return None if self._share is None else device_in(self._share, resources())
 
     # ── the cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +131,7 @@ class Roster:
         assert self._connection is not None
         self._connection.wait(tick)
         if self._share is None:
-            nodes = _nodes()
+            nodes = resources()
             share = share_of(self._option, self._place.device, self.prepared, nodes)
             if self._connection.is_own and not share.fits(nodes):
                 raise SettingsError(
@@ -152,7 +141,7 @@ class Roster:
             self._share, self._expected = share, max(1, share.fits(nodes))
             self._machines = max(1, sum(share.fits([node]) > 0 for node in nodes))
             self._mark.make()
-            self._alone_since = time.monotonic()
+            self._alone.end()
         self._grow()
 
     def close(self) -> None:
@@ -193,28 +182,30 @@ class Roster:
     def ask_one(self, question: Question, given: tuple[Any, ...], tick: Callable[[], None]) -> Any:
         """Another station is asked where one ends over it; where that goes on and on, it is no chance."""
         self.connect(tick)
+        ended: Counter[Post] = Counter()
         while True:
             self._until(lambda: any(post.question is None for post in self.greeted), tick)
-            post = next(post for post in self.greeted if post.question is None)
+            post = min((post for post in self.greeted if post.question is None), key=lambda post: ended[post])
             answer = getattr(post.handle, question).remote(*given)
             post.ask(question, answer)
             while post.answer is answer and not wait([answer], 0.0):
                 tick()
                 self.turn(TICK_SECONDS)
-            if post.answer is not answer:  # it was silent for too long
-                continue
             try:
-                found = post.answered()
+                if post.answer is answer:  # else it was silent for too long
+                    return post.answered()
             except RayTaskError as error:
                 if isinstance(error.cause, LrsweepError):
                     raise error.cause from None
                 raise SweepFailed(f"a station of the Ray cluster failed:\n{error}") from None
             except RayError as error:
-                post.lose()
-                self._count_loss(line_of(error))
-                continue
-            self._lost_in_a_row = 0
-            return found
+                self._died(post, line_of(error))
+            ended[post] += 1
+            if ended.total() >= LOSSES_BEFORE_FIT:
+                raise TryAgain(
+                    f"{ended.total()} stations in a row ended over the same question ({question!r}). The last: "
+                    f"{self._last_death}."
+                )
 
     def turn(self, seconds: float) -> list[Word]:
         """Asks whom there is to ask, and hears who answers within that time."""
@@ -230,12 +221,28 @@ class Roster:
                 post.exchange(EXCHANGE_SECONDS)
         asked = {post.answer: post for post in self.posts if post.question in ("hello", "fit", "exchange")}
         words = [self.hear(asked[answer]) for answer in wait(list(asked), seconds)]
-        for post in self.posts:
+        return [*words, *self._passed_over(), *self._looked_after()]
+
+    def _passed_over(self) -> Iterator[Word]:
+        """Those that do not answer."""
+        for post in [post for post in self.posts if post.question not in (None, "hello")]:
             patience = self._silent_seconds if post.question == "exchange" else FIT_SECONDS
             if post.silent_seconds > patience:
                 post.start_again()
-                words.append(_lost(post, f"its station said nothing for {patience:.0f} s and was ended"))
-        return words
+                if post.question == "exchange":
+                    yield lost(post, f"its station said nothing for {patience:.0f} s and was ended")
+                else:
+                    yield self._died(post, f"it said nothing for {patience:.0f} s")
+
+    def _looked_after(self) -> Iterator[Word]:
+        """Those that have not greeted: Ray alone knows whether they have a place, and how often they ended there."""
+        for post in [post for post in self.posts if post.has_to_be_looked_at]:
+            ended = post.look()
+            if ended:
+                yield self._died(post, "its process ended while it began", ended)
+            elif post.silent_seconds > SILENT_SECONDS:
+                reason = f"its station has begun, and has not answered for {SILENT_SECONDS:.0f} s"
+                yield self._dismissed(post, reason, None, "See whether all folders answer there, as those of a network")
 
     def hear(self, post: Post) -> Word:
         """The answer that has come."""
@@ -246,13 +253,13 @@ class Roster:
             if question in ("hello", "fit"):
                 return self._dismissed(post, line_of_cause(error), error.cause)
             self._say(f"{self._named(post)} failed, and begins anew: {line_of_cause(error)}")
-            return _lost(post, f"its station failed: {line_of_cause(error)}")
+            return lost(post, f"its station failed: {line_of_cause(error)}")
         except RayError as error:
             if isinstance(error, RayActorError) and error.actor_init_failed:
                 return self._dismissed(post, line_of_cause(error), error)
             if question in ("hello", "fit"):
-                self._count_loss(line_of(error))
-            return _lost(post, f"its station ended: {line_of(error)}")
+                return self._died(post, line_of(error))
+            return lost(post, f"its station ended: {line_of(error)}")
         match answer:
             case Hello():
                 self.greet(post, answer)
@@ -261,7 +268,7 @@ class Roster:
                 return Word(post)
             case Fitted(told, refusal):
                 post.is_fitted, post.refusal = True, refusal
-                self._lost_in_a_row = 0
+                post.deaths = 0
                 if refusal is not None:
                     self._say(refusal)
                     self._leave(post, SettingsError(refusal))
@@ -278,29 +285,47 @@ class Roster:
         while not is_enough():
             tick()
             self.turn(TICK_SECONDS)
-            if self._refusal is not None and not self.greeted and not self._has_hope():
-                raise type(self._refusal)(f"no node of the Ray cluster can be used: {self._refusal}")
+            self._check_hope()
+
+    def _check_hope(self) -> None:
+        """Raises TryAgain or the last refusal where none is left to wait for: each node has been refused, or all
+        stations that there are have ended, one after the other."""
+        if self._refusal is not None and not self.greeted and not self._has_hope():
+            raise type(self._refusal)(f"no node of the Ray cluster can be used: {self._refusal}")
+        deaths = sum(post.deaths for post in self.posts)
+        if deaths >= LOSSES_BEFORE_FIT and all(post.deaths for post in self.posts if post.is_placed):
+            last = f"{self._last_death}.{'' if self._has_met_one else of_another_mode()}"
+            raise TryAgain(f"{deaths} stations in a row ended before one took a plan. The last: {last}")
 
     def _notice(self) -> None:
-        """Says once per such time that nothing is trained because no station is there."""
-        now = time.monotonic()
         if self.greeted:
-            self._alone_since, self._is_told_alone = now, False
-        elif not self._is_told_alone and now - self._alone_since > NOTICE_SECONDS:
-            self._is_told_alone = True
-            self._say_always(f"no node of the Ray cluster has {self._share} to spare; the trainings wait for one")
+            self._alone.end()
+            return
+        is_any_left = self._shunned.are_all or self._shunned.nodes
+        told = self._alone.notice(cause_of(self.posts, self._share, self._refusal if is_any_left else None))
+        if told is not None:
+            self._say_always(told)
 
     # ── those that cannot be used ────────────────────────────────────────────────────────────────────────────────────
 
-    def _dismissed(self, post: Post, reason: str, cause: BaseException | None) -> Word:
+    def _died(self, post: Post, reason: str, times: int = 1) -> Word:
+        """Before it took a plan. By chance; or there is something about its node."""
+        post.deaths += times
+        self._last_death = reason = reason.rstrip(".")
+        if post.deaths >= LOSSES_BEFORE_FIT:
+            reason = f"{LOSSES_BEFORE_FIT} stations in a row ended before one took a plan. The last: {reason}"
+            to_do = SEE if self._has_met_one else f"{SEE}.{of_another_mode().rstrip('.')}"
+            return self._dismissed(post, reason, None, to_do)
+        word = taken(post, f"its station ended: {reason}")
+        if post.question != "hello":  # while that is out Ray asks it again by itself
+            post.lose()
+        return word
+
+    def _dismissed(self, post: Post, reason: str, cause: BaseException | None, to_do: str = INSTALL) -> Word:
         """None could be made or fitted there."""
-        at = self._named(post)
-        text = (
-            f"{at} cannot be used: {reason}. Where that is not told of your workload, install the same lrsweep "
-            f"({__version__}) on all nodes; it is tried again later."
-        )
+        text = f"{self._named(post)} cannot be used: {reason}. {to_do}; it is tried again later."
         self._say(text)
-        word = _taken(post, f"its station could not be used: {reason}")
+        word = taken(post, f"its station could not be used: {reason}")
         self._leave(post, SettingsError(text) if isinstance(cause, SettingsError) else TryAgain(text))
         return word
 
@@ -310,6 +335,7 @@ class Roster:
         self._refusal = refusal
         self._shunned.shun(post.node_id)
         self.posts.remove(post)
+        post.question = post.answer = None
         post.end()
 
     def _has_hope(self) -> bool:
@@ -318,14 +344,12 @@ class Roster:
         if self._shunned.are_all:
             return False
         shunned = self._shunned.nodes
-        return bool(self._share.fits(node["Resources"] for node in _alive() if node["NodeID"] not in shunned))
+        return bool(self._share.fits(node["Resources"] for node in alive_nodes() if node["NodeID"] not in shunned))
 
     def _named(self, post: Post) -> str:
         if post.hello is not None:
             return f"node {post.hello.node}"
-        node_id = post.node_id
-        found = [str(node["NodeManagerHostname"]) for node in _alive() if node["NodeID"] == node_id]
-        return f"node {found[0]}" if found else "a node"
+        return name_of(post.node_id)
 
     @property
     def _most(self) -> int:
@@ -366,35 +390,7 @@ class Roster:
         for text in [*remarks(hello, self._mark.folder)] if post.refusal is None else [post.refusal]:
             self._say(text)
 
-    def _count_loss(self, reason: str) -> None:
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row >= LOSSES_BEFORE_FIT and not self.ready:
-            raise TryAgain(
-                f"{self._lost_in_a_row} stations in a row ended before one took a plan. The last: {reason.rstrip('.')}."
-                f"{'' if self._has_met_one else of_another_mode()}"
-            )
-
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
             self._say_always(text)
-
-
-def _alive() -> list[Mapping[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-
-
-def _nodes() -> list[Mapping[str, float]]:
-    """What each has in all."""
-    return [node["Resources"] for node in _alive()]
-
-
-def _taken(post: Post, reason: str) -> Word:
-    """All that it had."""
-    return Word(post, (), [*post.in_flight], reason, post.begun)
-
-
-def _lost(post: Post, reason: str) -> Word:
-    word = _taken(post, reason)
-    post.lose()
-    return word
