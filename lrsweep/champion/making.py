@@ -19,7 +19,6 @@ from lrsweep.schedules import schedule_from_json
 from lrsweep.selection.choice import Choice
 from lrsweep.study import ResolvedStudy
 
-
 MOST_FINALISTS = 50
 """In the evidence, half a kilobyte each."""
 
