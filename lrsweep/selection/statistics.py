@@ -65,7 +65,7 @@ def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """
     if confidence == CONFIDENCE and degrees in range(1, len(_AT_95) + 1):
         return _AT_95[int(degrees) - 1]
-    if degrees == math.inf:
+    if degrees == math.inf and confidence < 1:  # SciPy knows what the standard library refuses
         return NormalDist().inv_cdf((1 + confidence) / 2)
     from scipy.special import stdtrit
 

@@ -39,7 +39,7 @@ def assert_trained_once(home: NightHome, nights: int = 1) -> None:
 def test_a_night_that_is_killed_in_its_canary_goes_on_with_the_rest(home: NightHome) -> None:
     """SIGKILL after two trainings; the same command waits for no lease, trains the other four, and a third start reads
     what came of it."""
-    night = home.night(*MANY, **SLOW)
+    night = home.night(*MANY, PACE="2")
     until(lambda: home.trained >= 2, night)
     night.send(signal.SIGKILL)
     assert night.wait().code == -signal.SIGKILL

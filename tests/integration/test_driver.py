@@ -387,7 +387,8 @@ def test_an_executor_that_takes_sixteen_is_kept_full_and_never_overfull(monkeypa
     bench.driver(executor).run()
     bench.assert_done(96)
     assert executor.most == 16
-    now = bench.seen[0].running
+    # the first that saw them all: on a machine that stalls a view may come between two asks
+    now = next(seen.running for seen in bench.seen if len(seen.running) >= 15)
     assert len(now) == 15
     assert all(each.training.trial == each.trial.number for each in now)
 

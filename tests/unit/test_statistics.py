@@ -24,6 +24,7 @@ def test_quantiles_that_are_kept_are_scipys() -> None:
     for degrees in (*range(1, 40), 2.5, 30.5):
         assert t_quantile(degrees) == stdtrit(degrees, 0.975)
     assert t_quantile(3, 0.9) == stdtrit(3, 0.95)
+    assert t_quantile(3, 1.0) == t_quantile(math.inf, 1.0) == math.inf
     for confidence in (0.5, 0.95, 0.999):
         assert t_quantile(math.inf, confidence) == pytest.approx(stdtrit(math.inf, (1 + confidence) / 2), rel=1e-14)
 
