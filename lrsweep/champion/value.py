@@ -29,10 +29,6 @@ class RateRule:
     interval: tuple[float, float] | None
     """95 %, where a design measured it; None where it is the optimizer's default"""
 
-    @property
-    def is_measured(self) -> bool:
-        return self.interval is not None
-
 
 @dataclass(frozen=True, repr=False)
 class ChampionChoice:

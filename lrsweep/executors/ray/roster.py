@@ -84,10 +84,6 @@ class Roster:
         self.posts: list[Post] = []
 
     @property
-    def is_connected(self) -> bool:
-        return self._share is not None
-
-    @property
     def greeted(self) -> list[Post]:
         return [post for post in self.posts if post.hello is not None and post.refusal is None]
 
