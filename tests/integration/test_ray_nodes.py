@@ -19,6 +19,7 @@ from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.place import Place
 from lrsweep.executors.ray.executor import RayExecutor
+from lrsweep.executors.ray.losses import FORGIVEN
 from lrsweep.executors.ray.roster import SILENT_SECONDS
 from lrsweep.records import Record, Status, WorkloadSpec
 from lrsweep.study import parse_study
@@ -40,18 +41,23 @@ NO_STATION = f"""{IN_A_WORKER}
                 raise ModuleNotFoundError("an older release, on purpose")
     sys.meta_path.insert(0, Hides())
 """
-NO_DATA = f"""{IN_A_WORKER}
+BREAKS = f"""{IN_A_WORKER}
     class Breaks:
         def find_spec(self, name, path, target=None):
             if name == "lrsweep.executors.ray.station":
                 sys.meta_path.remove(self)
+                import os, time
                 from lrsweep.errors import InvalidInput
                 from lrsweep.executors.local import LocalExecutor
                 def describe(*given):
                     raise InvalidInput("no data, on purpose")
-                LocalExecutor.describe = describe
+                LocalExecutor.%s
     sys.meta_path.insert(0, Breaks())
 """
+NO_DATA = BREAKS % "describe = describe"
+DIES = BREAKS % "start = lambda *given: os._exit(1)"
+HANGS = BREAKS % "start = lambda *given: time.sleep(3600)"
+HANGS_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -109,22 +115,31 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_costs_no_training(cluster
         assert_same_curve(curve_of(name, until_idle(executor, [])), trained(again, digits())[0])
 
 
-@pytest.mark.parametrize("wrong", [NO_STATION, NO_DATA], ids=["no station", "no data"])
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (NO_STATION, "an older release, on purpose"),
+        (NO_DATA, "no data, on purpose"),
+        (DIES, "3 stations in a row ended before one took a plan. The last: its process ended while it began"),
+        (HANGS, f"its station has begun, and has not answered for {HANGS_SECONDS:.0f} s"),
+    ],
+    ids=["no station", "no data", "its stations die", "its stations hang"],
+)
 def test_a_node_that_cannot_be_used_is_told_and_takes_no_place_of_one_that_can(
-    wrong: str, cluster: Cluster, tmp_path: Path
+    wrong: str, why: str, cluster: Cluster, tmp_path: Path
 ) -> None:
     """It stays there, and is not tried again and again; a good node that joins is used."""
     (tmp_path / "sitecustomize.py").write_text(wrong)
     said: list[str] = []
     option = ExecutorOption.parsed(f"ray:{cluster.address},cpus=1,stations=4")
-    executor = RayExecutor(Place("cpu", option), said.append)
+    executor = RayExecutor(Place("cpu", option), said.append, silent_seconds=HANGS_SECONDS)
     joined = []
     try:
         study = parse_study(STUDY, "tiny.toml")
         resolved = study.resolved(executor.describe(study.workload))
         executor.fit(EngineOption.parsed("sequential"), resolved, Rest(steps=1e6, at_once=24))
         joined.append(cluster.add_node(environ={"PYTHONPATH": str(tmp_path)}))
-        until(executor, lambda _: any("cannot be used: " in text and "on purpose" in text for text in said))
+        until(executor, lambda _: any("cannot be used: " in text and why in text for text in said))
         joined.append(cluster.add_node())
         until(executor, lambda _: len(executor.stations) == 2)
         assert joined[1].node_id in {station.node_id for station in executor.stations}
@@ -160,14 +175,14 @@ def test_what_ends_every_station_is_held_to_account(cluster: Cluster) -> None:
     with opened(cluster, stations=1) as executor:
         blamed: list[bool] = []
         while not any(blamed):
-            assert len(blamed) < 9
+            assert len(blamed) < 15
             [plan] = named(ENDLESS, "a")
             until(executor, lambda _: bool(executor.stations))
             executor.submit(replace(plan, attempt=len(blamed) + 1, checkpoint_url=None))
             os.kill(executor.stations[0].pid, signal.SIGKILL)
             messages = until_idle(executor, [])
             blamed += [each.was_running for each in messages if isinstance(each, Lost)]
-        assert blamed == [False] * 5 + [True]
+        assert len(blamed) > FORGIVEN  # by those losses more that came before the station was told of it
 
 
 def test_a_station_that_answers_nothing_is_ended_and_replaced(cluster: Cluster) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lrsweep.errors import SettingsError
 from lrsweep.executors.executor_option import ExecutorOption
 from lrsweep.executors.messages import Lost
 from lrsweep.executors.ray.losses import FORGIVEN, Losses
@@ -38,6 +39,12 @@ def test_a_station_gets_a_gpu_where_there_are_any_else_a_core(
     """Unless the option says otherwise; a node without GPUs then holds none."""
     found = share_of(ExecutorOption.parsed(option), device, None, nodes)
     assert (found, found.fits(nodes)) == (share, stations)
+
+
+def test_a_share_of_nothing_is_refused_where_it_shows_to_be_one() -> None:
+    """Of a cluster with GPUs it is not."""
+    with pytest.raises(SettingsError, match="'ray,cpus=0', a share of nothing: give cpus= or gpus= more than 0"):
+        share_of(ExecutorOption.parsed("ray,cpus=0"), "auto", None, CPUS)
 
 
 def test_a_script_gets_all_gpus_of_its_training() -> None:

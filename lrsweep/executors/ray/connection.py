@@ -25,8 +25,8 @@ ANSWER_SECONDS = 10.0
 CONNECT_SECONDS = 180.0
 """For all of it: on a busy machine a cluster of its own takes 20 s."""
 WATCH_SECONDS = 5.0
-HEAD_SECONDS = 40.0
-"""How long the head may be away. After 60 s Ray ends the process, and not in order."""
+HEAD_SECONDS = 30.0
+"""How long the head may be away. After 60 s Ray ends the process, and not in order; to leave takes some 15 s."""
 TICK_SECONDS = 0.1
 OWN_STORE_BYTES = 128 * 2**20
 """Of shared memory, for a cluster of its own: nothing of ours stays in it."""
@@ -106,13 +106,22 @@ class Connection:
         if said is not None:
             self._say(said)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the head does not answer."""
+        return self._away_since is not None
+
     def check(self) -> None:
         """Raises TryAgain where the cluster's head has gone."""
         if self._away_since is not None and time.monotonic() - self._away_since > HEAD_SECONDS:
-            raise TryAgain(
-                f"the head of the Ray cluster ({':'.join(map(str, self._head or ()))}) has not answered for "
-                f"{HEAD_SECONDS:.0f} s. What was trained is kept. {_TO_DO}"
-            )
+            raise self.silent(f" for {HEAD_SECONDS:.0f} s")
+
+    def silent(self, how_long: str = "") -> TryAgain:
+        """Of the cluster's head."""
+        head = ":".join(map(str, self._head or ()))
+        return TryAgain(
+            f"the head of the Ray cluster ({head}) has not answered{how_long}. What was trained is kept. {_TO_DO}"
+        )
 
     def close(self) -> None:
         self._left.set()
@@ -234,8 +243,8 @@ def _refuse_a_client(option: ExecutorOption) -> None:
     if "://" in given and option.address in (None, AUTO_ADDRESS):
         raise SettingsError(
             f"{ADDRESS} is {given!r}; wanted is HOST:PORT, the address of the cluster's head, as in '10.0.0.1:6379', "
-            "on a machine that is part of the cluster. From outside, submit the command as a job: ray job submit -- "
-            "lrsweep run STUDY --executor ray."
+            "on a machine that is part of the cluster. From outside, submit the command as a job, as "
+            "in: ray job submit --working-dir . -- lrsweep run STUDY --executor ray."
         )
 
 

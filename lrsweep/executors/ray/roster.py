@@ -44,6 +44,8 @@ is waited for as long once Ray has made the actor."""
 FIT_SECONDS = 3600.0
 """The same where it loads or measures, and waits for its neighbours to do so."""
 CLOSE_SECONDS = 15.0
+AWAY_SECONDS = 3.0
+"""The same where the head is away: Ray will end this process soon."""
 MOST_BEFORE_FIT = 4
 """Stations, as long as nobody has said how many trainings there are at once."""
 LOSSES_BEFORE_FIT = 3
@@ -112,7 +114,7 @@ class Roster:
     @property
     def device(self) -> str | None:
         """The kind of a station's, and the models of it that there are."""
-        return None if self._share is None else device_in(self._share, resources())
+        return None if self._share is None else device_in(self._share, resources() or [])
 
     # ── the cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,11 +130,13 @@ class Roster:
         self._connection.wait(tick)
         if self._share is None:
             nodes = resources()
+            if nodes is None:
+                raise self._connection.silent()
             share = share_of(self._option, self._place.device, self.prepared, nodes)
             if self._connection.is_own and not share.fits(nodes):
                 raise SettingsError(
                     f"{self._option.given_by} is {str(self._option)!r}: a station gets {share}, which this machine has "
-                    "not. Ask for less by gpus= and cpus=."
+                    f"not. Ask for less by gpus= and cpus={', or for no GPU by --device cpu' if share.gpus else ''}."
                 )
             self._share, self._expected = share, max(1, share.fits(nodes))
             self._machines = max(1, sum(share.fits([node]) > 0 for node in nodes))
@@ -146,7 +150,7 @@ class Roster:
         if connection is None:
             return
         try:
-            self._end_stations()
+            self._end_stations(AWAY_SECONDS if connection.is_away else CLOSE_SECONDS)
         except RayError as error:
             self._say(f"the Ray cluster did not hear that the sweep has ended: {line_of(error)}")
         self.posts, self._share = [], None
@@ -154,11 +158,11 @@ class Roster:
         self._mark.remove()
         connection.close()
 
-    def _end_stations(self) -> None:
+    def _end_stations(self, seconds: float) -> None:
         """Each is asked to end its engines and wait for them; what does not answer is ended with its actor."""
         ending = [post.handle.close.remote() for post in self.posts if post.hello is not None]
         if ending:
-            ray.wait(ending, num_returns=len(ending), timeout=CLOSE_SECONDS)
+            ray.wait(ending, num_returns=len(ending), timeout=seconds)
         for post in self.posts:
             post.end()
 
@@ -236,8 +240,8 @@ class Roster:
             ended = post.look()
             if ended:
                 yield self._died(post, "its process ended while it began", ended)
-            elif post.silent_seconds > SILENT_SECONDS:
-                reason = f"its station has begun, and has not answered for {SILENT_SECONDS:.0f} s"
+            elif post.silent_seconds > self._silent_seconds:
+                reason = f"its station has begun, and has not answered for {self._silent_seconds:.0f} s"
                 yield self._dismissed(post, reason, None, "See whether all folders answer there, as those of a network")
 
     def hear(self, post: Post) -> Word:
@@ -339,8 +343,10 @@ class Roster:
         assert self._share is not None
         if self._shunned.are_all:
             return False
-        shunned = self._shunned.nodes
-        return bool(self._share.fits(node["Resources"] for node in alive_nodes() if node["NodeID"] not in shunned))
+        nodes, shunned = alive_nodes(), self._shunned.nodes
+        if nodes is None:
+            return True  # until the connection is given up
+        return bool(self._share.fits(node["Resources"] for node in nodes if node["NodeID"] not in shunned))
 
     def _named(self, post: Post) -> str:
         if post.hello is not None:

@@ -58,7 +58,10 @@ def check_device(device: str) -> None:
 def share_of(
     option: ExecutorOption, device: str, workload: WorkloadSpec | None, nodes: Iterable[Mapping[str, float]]
 ) -> Share:
-    """What was asked for, else one GPU where there are any, else one CPU; a script's training gets all its GPUs."""
+    """What was asked for, else one GPU where there are any, else one CPU; a script's training gets all its GPUs.
+
+    Raises SettingsError where that is nothing.
+    """
     if option.gpus is not None:
         gpus = option.gpus
     elif device == "cpu" or (option.cpus is not None and device == "auto"):
@@ -68,7 +71,12 @@ def share_of(
         gpus = float(max(1, script.gpus_per_training)) if script is not None else 1.0
     else:
         gpus = 0.0
-    return Share(gpus, 1.0 if option.cpus is None else option.cpus)
+    cpus = 1.0 if option.cpus is None else option.cpus
+    if not gpus and not cpus:
+        raise SettingsError(
+            f"{option.given_by} is {str(option)!r}, a share of nothing: give cpus= or gpus= more than 0."
+        )
+    return Share(gpus, cpus)
 
 
 def device_in(share: Share, nodes: Iterable[Mapping[str, float]]) -> str:

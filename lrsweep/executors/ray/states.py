@@ -1,13 +1,24 @@
-"""What Ray says of its nodes and of an actor, whether or not that answers."""
+"""What Ray says of its nodes and of an actor, whether or not that answers; None where the head says nothing.
+
+A head that has gone would hold whoever asks it until Ray ends the process, a minute later and not in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 5.0
+"""One that lives answers in milliseconds."""
+_is_asked = threading.Lock()
+"""while a question is out: others would wait as long"""
 
 
 @dataclass(frozen=True)
@@ -22,9 +33,10 @@ class ActorState:
 
 
 def state_of(handle: Any) -> ActorState | None:
-    """None where Ray does not know it; a question to the head of the cluster."""
-    with suppress(Exception):  # Ray has no other way to it than this one of its own
-        from ray._private.state import actors
+    """None also where Ray does not know it."""
+
+    def state() -> ActorState:
+        from ray._private.state import actors  # Ray has no other way to it than this one of its own
 
         found = actors(handle._ray_actor_id.hex())
         state = found["State"]
@@ -32,18 +44,39 @@ def state_of(handle: Any) -> ActorState | None:
         return ActorState(
             found["Address"]["NodeID"] or None, is_placed, state == "ALIVE", restarts=int(found["NumRestarts"])
         )
-    return None
+
+    return _asked(state)
 
 
-def alive_nodes() -> list[Mapping[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+def alive_nodes() -> list[Mapping[str, Any]] | None:
+    nodes: Callable[[], list[Mapping[str, Any]]] = ray.nodes
+    return _asked(lambda: [node for node in nodes() if node["Alive"]])
 
 
-def resources() -> list[Mapping[str, float]]:
+def resources() -> list[Mapping[str, float]] | None:
     """What each node has in all."""
-    return [node["Resources"] for node in alive_nodes()]
+    nodes = alive_nodes()
+    return None if nodes is None else [node["Resources"] for node in nodes]
+
+
+def _asked(question: Callable[[], T]) -> T | None:
+    if not _is_asked.acquire(blocking=False):
+        return None
+    answers: list[T] = []
+
+    def ask() -> None:
+        try:
+            with suppress(Exception):
+                answers.append(question())
+        finally:
+            _is_asked.release()
+
+    asking = threading.Thread(target=ask, name="ray head", daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    return answers[0] if answers else None
 
 
 def name_of(node_id: str | None) -> str:
-    found = [str(node["NodeManagerHostname"]) for node in alive_nodes() if node["NodeID"] == node_id]
+    found = [str(node["NodeManagerHostname"]) for node in alive_nodes() or () if node["NodeID"] == node_id]
     return f"node {found[0]}" if found else "a node"
