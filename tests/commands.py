@@ -52,7 +52,9 @@ def lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None = Non
     return Ran(process.returncode, out, err)
 
 
-def start_lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start_lrsweep(
+    *arguments: str, home: Path, environ: Mapping[str, str] | None = None, in_own_group: bool = False
+) -> subprocess.Popen[str]:
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("LRSWEEP_", "MLFLOW_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "lrsweep.cli", *arguments],
@@ -62,6 +64,7 @@ def start_lrsweep(*arguments: str, home: Path, environ: Mapping[str, str] | None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0 if in_own_group else None,
     )
 
 

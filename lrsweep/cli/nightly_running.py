@@ -6,13 +6,11 @@ import json
 import math
 import os
 import shlex
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import typer
 from rich.console import Console
@@ -20,6 +18,7 @@ from rich.markup import escape
 
 from lrsweep.cli.following import retyped
 from lrsweep.cli.nightly_drawing import show_run
+from lrsweep.cli.signals import obey
 from lrsweep.cli.sweeping import deadline_of
 from lrsweep.cli.terminal import console_for_tables
 from lrsweep.errors import LrsweepError
@@ -85,7 +84,7 @@ def carry_out(typed: Typed) -> int:
         console.print(escape(text), highlight=False, soft_wrap=True)
 
     stops = Stops()
-    _obey_signals(stops)
+    obey(stops.signal)
     telling.begin(wanted, asked.key, say)
     began_at = time.time()
     shown_until = math.inf if asked.deadline_seconds is None else time.monotonic() + asked.deadline_seconds + SHOWING
@@ -163,16 +162,3 @@ def again(typed: Typed, key: str) -> str:
     options += [flag for flag, is_given in flags.items() if is_given]
     end = ["--"] if any(study.startswith("-") for study in typed.studies) else []
     return shlex.join(["nightly", "run", "--key", key, *options, *end, *typed.studies])
-
-
-def _obey_signals(stops: Stops) -> None:
-    heard: list[int] = []
-
-    def leave(signum: int, _frame: FrameType | None) -> None:
-        heard.append(signum)  # at once: the second one may come while the first is being heard
-        if len(heard) > 1:
-            os._exit(128 + signum)
-        stops.signal(signum)
-
-    signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGTERM, leave)

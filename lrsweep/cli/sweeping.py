@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from contextlib import suppress
-from types import FrameType
 
 from lrsweep.cli.following import retyped
 from lrsweep.cli.live import Display, SweepConsole
+from lrsweep.cli.signals import obey
 from lrsweep.cli.telling import Lines
 from lrsweep.errors import DeadlinePassed, Interrupted, LrsweepError, SettingsError, TryAgain
 from lrsweep.executors.engine_option import EngineOption
@@ -27,7 +26,6 @@ from lrsweep.sweep import events
 from lrsweep.sweep.homes import Options, When
 from lrsweep.sweep.progress import Progress
 from lrsweep.sweep.run import run_sweep
-from lrsweep.sweep.stopping import Stop
 
 INTERRUPTED_EARLY = "interrupted while it was starting: nothing was trained yet, and the same command starts again"
 
@@ -91,7 +89,7 @@ def sweep(
                 options,
                 observe=observe,
                 say=say,
-                on_ready=_obey_signals,
+                on_ready=lambda stop: obey(stop.signal),
                 tell=tell,
                 make_report=page_at_the_end,
             )
@@ -110,16 +108,6 @@ def _chosen(settings: Settings, sweep: SweepRow) -> Choice | None:
     with suppress(LrsweepError), results(settings) as store:
         return choose_in(store, sweep.study, worth=None, sweep_id=sweep.sweep_id)[1]
     return None
-
-
-def _obey_signals(stop: Stop) -> None:
-    def leave(signum: int, _frame: FrameType | None) -> None:
-        if stop.signum is not None:  # the second one: now
-            os._exit(128 + signum)
-        stop.signum = signum
-
-    signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGTERM, leave)
 
 
 def _engine_of(option: str | None, study: Study, default: EngineOption) -> EngineOption:

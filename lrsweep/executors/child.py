@@ -49,8 +49,16 @@ from lrsweep.workloads import catalog
 Send = Callable[[object], None]
 
 
+def _leave_signals_to_the_driver() -> None:
+    """They may reach the whole group. What a workload starts must still be ended by SIGTERM, as by a pool that ends its
+    workers: so it is not ignored, which what is forked or executed would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
 def main(fd: int, device_name: str, data: Path | None, scratch: Path | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides what it means
+    _leave_signals_to_the_driver()
     connection: Connection[object, object] = Connection(fd)
     inbox = Inbox()
     sending = threading.Lock()

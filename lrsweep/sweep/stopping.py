@@ -19,6 +19,9 @@ class Stop:
         self.is_cancelled = False
         self._deadline = deadline
 
+    def signal(self, signum: int) -> None:
+        self.signum = signum
+
     def check(self) -> None:
         if self.signum is not None:
             raise Interrupted(self.signum, "interrupted; what was finished is kept, and the same command continues")

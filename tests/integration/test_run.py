@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -128,6 +129,19 @@ def test_a_second_driver_says_who_holds_the_study_and_leaves(tmp_path: Path) -> 
     assert first.returncode == 143
     assert "the same command continues" in err
     assert query(home, "SELECT count(*) FROM lrs_training WHERE status = 'running'") == 0
+
+
+def test_a_signal_to_all_its_processes_saves_what_trains(tmp_path: Path) -> None:
+    """As ``timeout``, Slurm and others send it: to the engines too, and to the driver twice."""
+    study, home = write_study(tmp_path, trials=1, horizon=200_000), tmp_path / "home"
+    driver = start_lrsweep("run", str(study), home=home, in_own_group=True)
+    wait_for(lambda: query(home, "SELECT max(mirrored_steps) FROM lrs_training") or driver.poll() is not None)
+    os.killpg(driver.pid, signal.SIGTERM)
+    driver.send_signal(signal.SIGTERM)
+    _, err = driver.communicate(timeout=LONGEST_SECONDS)
+    assert driver.returncode == 143, err
+    assert "the same command continues" in err
+    assert [*home.glob("checkpoints/*/step-*.ckpt")]
 
 
 def test_the_deadline_ends_a_sweep_in_order(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_signal_ends_a_worker_whose_database_stays_away(monkeypatch: pytest.Mo
     working.start()
     wait_for(lambda: len(tries) >= 2)
     assert working.is_alive()
-    leaving.on_signal(signal.SIGTERM, None)
+    leaving.on_signal(signal.SIGTERM)
     working.join(LONGEST_SECONDS)
     assert not working.is_alive()
     assert store.queue.row("sweep-1").state is QueueState.CLAIMED

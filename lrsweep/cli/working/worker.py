@@ -6,15 +6,13 @@ same sweep goes on. SIGTERM and SIGINT end it in order: the sweep saves what run
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
-from types import FrameType
 
+from lrsweep.cli.signals import obeyed
 from lrsweep.cli.working.claiming import Claim
 from lrsweep.cli.working.driving import Driving, Ending, Over
 from lrsweep.errors import Interrupted, LeaseLost, TryAgain, Unavailable
@@ -64,9 +62,7 @@ class Leaving:
         if self._stop is not None:
             self._stop.signum = signum
 
-    def on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        if self.signum is not None:  # the second one: now
-            os._exit(128 + signum)
+    def on_signal(self, signum: int) -> None:
         self.signum = signum
         self._came.set()
         self.end_driver(signum)
@@ -78,15 +74,6 @@ class Leaving:
     def wait(self, seconds: float) -> None:
         """Until a signal has come."""
         self._came.wait(seconds)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        before = {each: signal.signal(each, self.on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
 
 class Worker:
@@ -210,7 +197,7 @@ def work(
     poll_seconds: float,
     say: Callable[[str], None],
 ) -> None:
-    with leaving.listening():
+    with obeyed(leaving.on_signal):
         with suppress(BrokenPipeError):
             say("lrsweep worker waits for sweeps that are asked for over HTTP. Ctrl-C stops it.")
         Worker(store, driving, leaving, poll_seconds=poll_seconds, say=say).work(once=once)
