@@ -17,6 +17,8 @@ On a GPU a loop would cost a kernel per parameter as well.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +28,12 @@ from torch.optim.optimizer import ParamsT
 from lrsweep.errors import InvalidInput, did_you_mean
 from lrsweep.records import OptimizerSpec
 from lrsweep.workloads.base import ParamGroup
+
+# A process would load all of ``torch.compile`` for its first optimizer, to hear that such bookkeeping is not to be
+# compiled: 1.2 s of a core, as much as torch itself. Here models are compiled at most.
+for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+    _plain = inspect.unwrap(getattr(torch.optim.Optimizer, _name))
+    vars(_plain).setdefault("__dynamo_disable", _plain)
 
 NAMES = ("sgd", "sgd_plain", "sgd_dampened", "nesterov", "rmsprop", "adam", "adamw")
 
@@ -74,6 +82,18 @@ def make_optimizer(spec: OptimizerSpec, parameters: ParamsT, *, capturable: bool
     raise InvalidInput(
         f"no engine knows the optimizer {spec.name!r}; there are {', '.join(NAMES)}.{did_you_mean(spec.name, NAMES)}"
     )
+
+
+def update_of(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """Its ``step`` without what PyTorch wraps around it: hooks, which nobody has here, a mark for its profiler, and
+    words to ``torch.compile``, which would be loaded for them."""
+    step = inspect.unwrap(type(optimizer).step)
+
+    def update() -> None:
+        with torch.no_grad():
+            step(optimizer)
+
+    return update
 
 
 def trained_groups(model: nn.Module, groups: list[ParamGroup], *, tensor_rates: bool) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from lrsweep.engines.applied import Applied
 from lrsweep.engines.checkpoints import Checkpoints, identity, restore, taken
 from lrsweep.engines.device import seed_generators
 from lrsweep.engines.memory import failure
-from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups
+from lrsweep.engines.optimizers import make_optimizer, set_momentum, set_rate, trained_groups, update_of
 from lrsweep.engines.recording import Emit, Recorder
 from lrsweep.errors import InvalidInput
 from lrsweep.records import SEQUENTIAL, Curve, OptimizerSpec, Outcome, Status, TrainingPlan
@@ -99,8 +99,10 @@ def _train(
         model = model.to(memory_format=torch.channels_last)
     groups = trained_groups(model, workload.groups(model), tensor_rates=engine.graphs)
     optimizer = make_optimizer(plan.optimizer, groups, capturable=engine.graphs)
+    apply = update_of(optimizer)
     trained = [parameter for group in groups for parameter in group["params"]]
-    forward = torch.compile(model) if engine.compile else model
+    with alive():  # torch.compile is loaded
+        forward = torch.compile(model) if engine.compile else model
     bfloat16 = torch.autocast(workload.device.type, torch.bfloat16) if engine.precision == "bfloat16" else nullcontext()
 
     def update(inputs: Tensor, targets: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ def _train(
         loss.backward()  # type: ignore[no-untyped-call]
         if engine.clip_norm is not None:
             nn.utils.clip_grad_norm_(trained, engine.clip_norm)
-        optimizer.step()
+        apply()
         return loss.detach()
 
     def validated() -> dict[str, float]:
@@ -212,12 +214,12 @@ def checked(metrics: Mapping[str, float], plan: TrainingPlan) -> dict[str, float
 
 
 def warm_up(workload: Workload) -> None:
-    """One step for nothing: PyTorch imports 900 modules at the first, which takes seconds that are no training's."""
+    """One step for nothing: what PyTorch and the device load for the first is no training's time."""
     model = workload.model(0)
     optimizer = make_optimizer(OptimizerSpec("sgd", {"momentum": 0.0, "weight_decay": 0.0}), model.parameters())
     inputs, targets = workload.batch(0, 0)
     workload.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    update_of(optimizer)()
 
 
 def evaluation_steps(horizon: int, evaluations: int) -> list[int]:

@@ -284,7 +284,7 @@ def needs_torch(name: str) -> bool:
 
 def facts_without_torch(spec: WorkloadSpec) -> WorkloadFacts:
     """Of a workload that needs none. Raises InvalidInput as loading it does."""
-    from lrsweep.workloads import tables  # scikit-learn takes a second
+    from lrsweep.workloads import tables  # with numpy
 
     settings, table = complete(spec).settings, entry(spec.name).table
     assert table is not None

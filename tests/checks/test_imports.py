@@ -136,8 +136,31 @@ def test_a_table_of_scikit_learn_says_what_it_is_without_torch(name: str) -> Non
         f"assert not catalog.needs_torch({name!r})\n"
         f"assert catalog.facts_without_torch(WorkloadSpec({name!r})).data_hash"
     )
-    assert "sklearn" in modules
-    assert "torch" not in modules
+    assert not modules & {"torch", "sklearn"}
+
+
+def test_a_training_loads_nothing_of_a_compiler_nor_scikit_learn(tmp_path: Path) -> None:
+    """Each of them takes as long to load as torch does, and each engine's process would wait for it: for no optimizer,
+    and for no checkpoint."""
+    train = """
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from lrsweep.engines.sequential import Drained, train
+from lrsweep.study import OPTIMIZERS
+from tests.trainings import PLAN, digits
+workload = digits()
+for name, spec in OPTIMIZERS.items():
+    plan = replace(PLAN, training_id=name, optimizer=spec, horizon=8, peak_lr=0.01, checkpoint_url=f"FOLDER/{name}")
+    steps, records = count(1), []
+    with suppress(Drained):
+        train(plan, workload, [].append, gives_way=lambda: next(steps) == 5)
+    train(plan, workload, records.append)
+    assert (records[1].first_step, records[-1].outcome.status) == (5, "completed"), records
+"""
+    modules = modules_after(train.replace("FOLDER", tmp_path.as_uri()))
+    assert "torch" in modules
+    assert not modules & {"torch._dynamo", "torch._inductor", "sympy", "sklearn", "scipy"}
 
 
 def test_what_is_hidden_cannot_be_imported() -> None:

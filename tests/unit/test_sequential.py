@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import ParamsT
 
-from lrsweep.engines.optimizers import make_optimizer
+from lrsweep.engines.optimizers import update_of
 from lrsweep.engines.sequential import evaluation_steps
 from lrsweep.records import Curve, Floats, OptimizerSpec, Status, TrainingPlan, WorkloadSpec
 from lrsweep.schedules import Schedule, schedule
@@ -118,12 +118,16 @@ def test_a_momentum_that_cycles_is_what_the_optimizer_has_at_each_step(
     """SGD's momentum, and the first of Adam's betas; both stay as they are where nothing cycles."""
     had: list[float] = []
 
-    def watched(spec: OptimizerSpec, parameters: ParamsT, **how: bool) -> torch.optim.Optimizer:
-        made = make_optimizer(spec, parameters, **how)
-        made.register_step_pre_hook(lambda one, *_: had.extend(momenta_of(one)))
-        return made
+    def watched(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+        update = update_of(optimizer)
 
-    monkeypatch.setattr("lrsweep.engines.sequential.make_optimizer", watched)
+        def watched_update() -> None:
+            had.extend(momenta_of(optimizer))
+            update()
+
+        return watched_update
+
+    monkeypatch.setattr("lrsweep.engines.sequential.update_of", watched)
     curve, _ = trained(replace(PLAN, schedule=cycling, optimizer=OPTIMIZERS[optimizer], peak_lr=0.01), digits)
     wanted = cycling.momenta(60)
     assert had == ([0.9] * 60 if wanted is None else wanted.tolist())

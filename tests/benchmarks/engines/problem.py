@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import TensorDataset
 
 from lrsweep.records import Json, OptimizerSpec, WorkloadSpec
+from lrsweep.workloads import tables
 from lrsweep.workloads.base import Workload, load
 
 SEED = 0
@@ -139,13 +138,11 @@ def _stand_in_for_scikit_learn() -> None:
     Their classes can be learnt, so that no training explodes.
     """
 
-    def load_digits(**_asked: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def read(name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        del name
         numbers = np.random.default_rng(SEED)
         pixels = numbers.integers(0, 17, size=(1797, 64)).astype(np.float64)
         classes = (pixels - 8) @ numbers.standard_normal((64, 10))
-        return pixels, classes.argmax(axis=1)
+        return pixels, classes.argmax(axis=1).astype(np.int64)
 
-    stand_in = ModuleType("sklearn.datasets")
-    stand_in.load_digits = load_digits  # type: ignore[attr-defined]
-    sys.modules.setdefault("sklearn", ModuleType("sklearn"))
-    sys.modules["sklearn.datasets"] = stand_in
+    tables.read = read
