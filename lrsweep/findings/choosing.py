@@ -7,6 +7,7 @@ sweep has had none, its best trials stand for themselves, with the one seed that
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +30,12 @@ from lrsweep.records import (
 from lrsweep.selection.choice import Choice, choose
 from lrsweep.selection.comparing import ALPHA
 from lrsweep.selection.ranking import cost
+from lrsweep.selection.rates import kind_of, reach_of
 from lrsweep.selection.results import Point, Result
 from lrsweep.selection.targets import Target
 from lrsweep.space import Candidate, peak_lr_name, peak_of
 from lrsweep.store import Store
+from lrsweep.store.extracts import Drawn
 from lrsweep.store.rules import Removed
 from lrsweep.study import ResolvedStudy
 from lrsweep.sweep.finals import deciding
@@ -44,6 +47,10 @@ LOSS_OF_EXAMPLES = "decide_loss"
 
 LEADING = 20
 """Trainings that are looked at for the best of a rung that this release can read."""
+
+
+Kind = tuple[str, str | None, str]
+"""Of a point: ``selection.rates.kind_of``."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def results_of(store: Store, given: str, sweep_id: str | None = None, *, is_whol
     examples = store.example_losses(sweep.sweep_id) if metric == LOSS_OF_EXAMPLES else {}
     found = _results(finals, points, metric, examples)
     has_finals = any(not each.has_diverged for each in found)  # of finals that all diverged no choice is left
-    of_search = rows.beside(points) if has_finals and not is_whole else rows.of(Purpose.SEARCH)
+    of_search = rows.beside(points, designed) if has_finals and not is_whole else rows.of(Purpose.SEARCH)
     points |= rows.points(row.trial for row in of_search if row.trial not in points)
     searched = _results(of_search, points, study.value_key)
     if not any(each.value is not None for each in (*found, *searched)):
@@ -168,19 +175,41 @@ class _Rows:
         )
         return [points[number] for number in sorted(points)]
 
-    def beside(self, finalists: Mapping[int, Point]) -> Sequence[TrainingRow]:
+    def beside(self, finalists: Mapping[int, Point], designed: Sequence[TrainingRow]) -> Sequence[TrainingRow]:
         """Of the search at the full horizon: the best, by whose value the argmin would choose, and what was trained at
         other peaks of a finalist's point, by which its rates are known."""
-        counts = self._store.extracts.trial_counts(self._sweep.sweep_id)
-        best = {each.best(self._study.sense) for each in counts if each.origin.counts and each.has_value}
-        if len(self.points(best)) < len(best):  # the best that this release can read is another one
+        best = self._store.extracts.best(self._sweep.sweep_id, self._study.sense)
+        if best is None or not self.points([best.number]):  # the best that this release can read is another one
             return self.of(Purpose.SEARCH)
-        families = sorted({point.family for point in finalists.values()})
-        drawn = self._store.extracts.params(self._sweep.sweep_id, families)
-        self._drawn |= drawn
-        kinds = {_kind(drawn[number]) for number in finalists if number in drawn}
-        same = {number for number, params in drawn.items() if _kind(params) in kinds}
-        return self._trainings(purpose=Purpose.SEARCH, trials=best | same)
+        theirs = {number: self._drawn[number] for number in finalists}
+        like = {_kind(params): (_beside_the_peak(params), kind_of(finalists[n])) for n, params in theirs.items()}
+        tried: dict[Kind, list[Drawn]] = defaultdict(list)
+        for each in self._store.extracts.drawn(self._sweep.sweep_id, [params for params, _ in like.values()]):
+            own = _beside_the_peak(each.params)  # compared as it is: to make text of thousands takes longer
+            for params, kind in like.values():
+                if own == params:
+                    tried[kind].append(each)
+        rated: dict[Kind, list[Result]] = defaultdict(list)
+        for row in designed:
+            if _is_of_design(row, finalists):
+                rated[kind_of(finalists[row.trial])].append(_as_trained(row, finalists, self._study.value_key))
+        near = [each for kind, of_kind in tried.items() for each in self._near_the_best(of_kind, rated[kind])]
+        self._drawn |= {each.number: each.params for each in near}
+        return self._trainings(purpose=Purpose.SEARCH, trials={best.number, *(each.number for each in near)})
+
+    def _near_the_best(self, tried: Sequence[Drawn], rated: Sequence[Result]) -> list[Drawn]:
+        """Of thousands of peaks those by which it is told how exactly the peak has to be met."""
+        sense = self._study.sense
+        costs: dict[float, list[float]] = defaultdict(list)
+        peaks = [peak_of(each.params) for each in tried]
+        for peak, each in zip(peaks, tried, strict=True):
+            if each.is_whole or each.has_diverged:
+                costs[peak].append(math.inf if each.value is None else cost(each.value, sense))
+        for result in rated:
+            if result.point.peak_lr is not None:
+                costs[result.point.peak_lr].append(math.inf if result.value is None else cost(result.value, sense))
+        low, high = reach_of(costs)
+        return [each for peak, each in zip(peaks, tried, strict=True) if low <= peak <= high]
 
     def picked(self, metric: str) -> Iterator[Result]:
         """Of each shorter rung, in each block, the best by the search's metric, at the peak that it was trained at.
@@ -233,9 +262,14 @@ def _points(study: ResolvedStudy, drawn: Mapping[int, Mapping[str, Json]]) -> di
 
 
 def _kind(params: Mapping[str, Json]) -> str:
-    """All that was drawn but the peak rate itself."""
-    peaks = {"peak_lr", peak_lr_name(str(params["family"]), str(params.get("optimizer")))}
-    return json.dumps({name: None if name in peaks else params[name] for name in sorted(params)})
+    """Trials of one kind differ by their peaks alone."""
+    return json.dumps(_beside_the_peak(params), sort_keys=True)
+
+
+def _beside_the_peak(params: Mapping[str, Json]) -> dict[str, Json]:
+    """All that was drawn, and of the peak rate itself only that it was."""
+    peaks = ("peak_lr", peak_lr_name(str(params["family"]), str(params.get("optimizer"))))
+    return {**params, **{name: None for name in peaks if name in params}}
 
 
 def _is_of_design(row: TrainingRow, points: Mapping[int, Point]) -> bool:

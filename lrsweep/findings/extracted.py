@@ -11,7 +11,7 @@ from lrsweep.selection import Ends, FamilyStanding, best_trial, in_order
 from lrsweep.store.base import Store
 from lrsweep.store.extracts import TrialCount
 from lrsweep.sweep.halting import calibrating_numbers
-from lrsweep.sweep.trust import calibrating
+from lrsweep.sweep.trust import MOST_CALIBRATING, calibrating
 
 
 def told_in(counts: Sequence[TrialCount]) -> int:
@@ -49,11 +49,17 @@ def calibrating_in(
 ) -> tuple[Sequence[TrialRow], Sequence[TrainingRow]]:
     """As ``calibrating`` of all trials of these sweeps, whose counts are given, and their trainings."""
     counts = [each for sweep in of.values() for each in sweep]
-    numbers = calibrating_numbers(study, max((each.last for each in counts), default=0))
-    drawn = store.extracts.trials(study, numbers)
+    first, last = min((each.first for each in counts), default=0), max((each.last for each in counts), default=0)
+    numbers = [number for number in calibrating_numbers(study, last) if number >= first]
     has_baselines = any(each.origin is Origin.BASELINE for each in counts)
     baselines = store.extracts.trials(study, origin=Origin.BASELINE) if has_baselines else ()
-    rows = {row.number: row for row in [*drawn, *baselines] if row.sweep_id in of}
+    rows = {row.number: row for row in baselines if row.sweep_id in of}
+    for begin in range(0, len(numbers), MOST_CALIBRATING):  # not all are of these sweeps, or were told
+        part = numbers[begin : begin + MOST_CALIBRATING]
+        rows |= {row.number: row for row in store.extracts.trials(study, part) if row.sweep_id in of}
+        told = [number for number, row in rows.items() if row.origin.counts and row.is_told and number <= part[-1]]
+        if len(told) >= MOST_CALIBRATING:  # of higher numbers none is looked at
+            break
     trials = calibrating(rows[number] for number in sorted(rows))
     return trials, store.extracts.trainings(study, trials=[trial.number for trial in trials])
 

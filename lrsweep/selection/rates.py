@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrsweep.records import Direction, Json
@@ -79,6 +79,23 @@ def shared(results: Sequence[Result], chosen: Point) -> list[Result]:
     return [each for each in own if each.seed in everywhere]
 
 
+def reach_of(costs: Mapping[float, Sequence[float]]) -> tuple[float, float]:
+    """How low and how high ``rates_within`` looks at most, by all costs of one kind's rates, infinite for trials that
+    diverged at some horizon.
+
+    It counts rates to either side of the best. Some of those that diverged are none of them, for they ended below: so
+    only those with values are counted here, which reaches further. Where a rate has both, its mean may be either, and
+    nothing bounds the best.
+    """
+    means = {rate: math.fsum(of) / len(of) for rate, of in costs.items() if math.isfinite(min(of, default=math.inf))}
+    if not all(map(math.isfinite, means.values())):
+        return 0.0, math.inf
+    rates = sorted(means)
+    best = min(range(len(rates)), key=lambda place: means[rates[place]], default=0)
+    low, high = best - 2 * NEIGHBOURS, best + 2 * NEIGHBOURS
+    return rates[low] if low >= 0 else 0.0, rates[high] if high < len(rates) else math.inf
+
+
 def _around_the_best(costs: dict[float, float]) -> list[float]:
     """In order; with more to one side where the other has too few."""
     rates = sorted(costs)
@@ -97,12 +114,11 @@ def _costs_by_rate(results: Sequence[Result], chosen: Point, direction: Directio
     return {rate: math.fsum(costs) / len(costs) for rate, costs in found.items()}
 
 
+def kind_of(point: Point) -> tuple[str, str | None, str]:
+    """All but the rate; of a study's trials, each of which has a number, without that."""
+    beside = {name: each for name, each in json.loads(point.beside or "{}").items() if name != "trial"}
+    return point.family, point.schedule, json.dumps(beside, sort_keys=True)
+
+
 def _is_of_kind(point: Point, chosen: Point) -> bool:
-    """Whether all but the rate is the same; of a study's trials, each of which has a number, without that."""
-    if (point.family, point.schedule) != (chosen.family, chosen.schedule):
-        return False
-    return _beside(point.beside) == _beside(chosen.beside)
-
-
-def _beside(text: str | None) -> dict[str, Json]:
-    return {name: each for name, each in json.loads(text or "{}").items() if name != "trial"}
+    return (point.family, point.schedule) == (chosen.family, chosen.schedule) and kind_of(point) == kind_of(chosen)

@@ -46,6 +46,38 @@ class TrainingCount:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for a trial, and what it came to."""
+
+    number: int
+    params: Mapping[str, Json]
+    state: TrialState
+    value: float | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to a value at the full horizon."""
+        return self.state is TrialState.COMPLETE and self.value is not None
+
+    @property
+    def has_diverged(self) -> bool:
+        """At some horizon."""
+        return self.state is TrialState.PRUNED and self.value is None
+
+
+NAMES = ("family", "optimizer", "schedule")
+"""Parameters that are text in every trial that has them."""
+SAME = 1e-12
+"""Numbers are alike that differ by no larger share: SQLite reads the last digits as it likes."""
+
+
+def numbers_of(params: Mapping[str, Json]) -> dict[str, float]:
+    return {
+        name: each for name, each in params.items() if isinstance(each, (int, float)) and not isinstance(each, bool)
+    }
+
+
 class Extracts(Protocol):
     """Reads alone. Rows come in the order of ``Store.trials`` and ``Store.trainings``."""
 
@@ -54,6 +86,9 @@ class Extracts(Protocol):
 
     def training_counts(self, sweep_id: str) -> Sequence[TrainingCount]:
         """By status, purpose, and whether they have run."""
+
+    def best(self, sweep_id: str, direction: Direction) -> TrialRow | None:
+        """Of the trials that it trained to the full horizon, the one with the best value; the earlier of two."""
 
     def unmirrored(self, sweep_id: str) -> int:
         """How many ``Store.unmirrored`` lists."""
@@ -80,8 +115,9 @@ class Extracts(Protocol):
     def trainings_named(self, study: str, beginning: str) -> Sequence[TrainingRow]:
         """Those whose ids begin so."""
 
-    def params(self, sweep_id: str, families: Collection[str]) -> Mapping[int, Mapping[str, Json]]:
-        """By number, what was drawn for the trials of these families."""
+    def drawn(self, sweep_id: str, like: Sequence[Mapping[str, Json]]) -> Sequence[Drawn]:
+        """Of the trials that it trained itself, those with the names and the numbers that one of these has; what else
+        was drawn is not looked at. By number."""
 
     def leading(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lrsweep.records import Direction, Json, Origin, Purpose, Status, TrainingRow, TrialRow, TrialState
-from lrsweep.store.extracts import TrainingCount, TrialCount
+from lrsweep.store.extracts import NAMES, SAME, Drawn, TrainingCount, TrialCount, numbers_of
 from lrsweep.store.rules import is_unmirrored
 from lrsweep.store.tables_memory import Tables, curve_steps
 
@@ -30,6 +31,12 @@ class MemoryExtracts:
         for row in self._of_sweep(sweep_id):
             groups[row.status, row.purpose, row.status is not Status.QUEUED or row.seconds > 0].append(row.seconds)
         return [TrainingCount(*group, len(seconds), sum(seconds)) for group, seconds in sorted(groups.items())]
+
+    def best(self, sweep_id: str, direction: Direction) -> TrialRow | None:
+        own = (row for row in self._read().trials.values() if row.sweep_id == sweep_id and row.origin.counts)
+        whole = [row for row in own if row.state is TrialState.COMPLETE and row.value is not None]
+        sign = 1 if direction == "minimize" else -1
+        return copy.deepcopy(min(whole, key=lambda row: (sign * (row.value or 0.0), row.number), default=None))
 
     def unmirrored(self, sweep_id: str) -> int:
         steps = curve_steps(self._read())
@@ -72,13 +79,13 @@ class MemoryExtracts:
         rows = self._read().trainings.values()
         return _in_order(row for row in rows if row.study == study and row.training_id.startswith(beginning))
 
-    def params(self, sweep_id: str, families: Collection[str]) -> Mapping[int, Mapping[str, Json]]:
+    def drawn(self, sweep_id: str, like: Sequence[Mapping[str, Json]]) -> Sequence[Drawn]:
         rows = sorted(self._read().trials.values(), key=lambda row: row.number)
-        return {
-            row.number: copy.deepcopy(dict(row.params))
+        return [
+            Drawn(row.number, copy.deepcopy(dict(row.params)), row.state, row.value)
             for row in rows
-            if row.sweep_id == sweep_id and row.params["family"] in families
-        }
+            if row.sweep_id == sweep_id and row.origin.counts and any(_is_like(row.params, each) for each in like)
+        ]
 
     def leading(
         self,
@@ -102,6 +109,13 @@ class MemoryExtracts:
 
     def _of_sweep(self, sweep_id: str) -> Iterable[TrainingRow]:
         return (row for row in self._read().trainings.values() if row.sweep_id == sweep_id)
+
+
+def _is_like(params: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
+    if any(params.get(name) != other.get(name) for name in NAMES):
+        return False
+    numbers, wanted = numbers_of(params), numbers_of(other)
+    return all(name in numbers and math.isclose(numbers[name], wanted[name], rel_tol=SAME) for name in wanted)
 
 
 def _counted(family: str, origin: Origin, state: TrialState, has_value: bool, rows: Sequence[TrialRow]) -> TrialCount:

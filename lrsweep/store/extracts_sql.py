@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from lrsweep.records import Direction, Json, Origin, Purpose, Status, TrainingRow, TrialRow
+from lrsweep.records import Direction, Json, Origin, Purpose, Status, TrainingRow, TrialRow, TrialState
 from lrsweep.store import models
-from lrsweep.store.extracts import TrainingCount, TrialCount
+from lrsweep.store.extracts import NAMES, SAME, Drawn, TrainingCount, TrialCount, numbers_of
 from lrsweep.store.faults import while_open
 from lrsweep.store.transactions import rows, select
 
+OWN = tuple(each for each in Origin if each.counts)
 MOST_NUMBERS = 5_000
 """In one query: SQLite takes 32,766 values at most."""
 _trial, _training, _curve = models.trial.c, models.training.c, models.curve.c
@@ -62,15 +64,26 @@ class SqlExtracts:
 
     def training_counts(self, sweep_id: str) -> Sequence[TrainingCount]:
         c = _training
-        has_run = (c.status != Status.QUEUED) | (c.seconds > 0)
-        groups = (c.status, c.purpose, has_run)
-        counts = (sa.func.count(), sa.func.sum(c.seconds))
-        query = sa.select(*groups, *counts).where(c.sweep_id == sweep_id).group_by(*groups).order_by(*groups)
+        groups = (c.purpose, c.status)  # in the order of the index: what has run is no group, for groups are sorted
+        ran = sa.func.count().filter((c.status != Status.QUEUED) | (c.seconds > 0))
+        query = sa.select(*groups, sa.func.count(), ran, sa.func.sum(c.seconds)).where(c.sweep_id == sweep_id)
         with self._reading() as connection:
-            return [
-                TrainingCount(status, purpose, bool(has_run), count, float(seconds))
-                for status, purpose, has_run, count, seconds in connection.execute(query)
-            ]
+            found = connection.execute(query.group_by(*groups)).all()
+        counts = [
+            TrainingCount(status, purpose, has_run, count, float(seconds) if has_run else 0.0)
+            for purpose, status, all_of_it, has_run_of_it, seconds in found
+            for has_run, count in ((False, all_of_it - has_run_of_it), (True, has_run_of_it))
+            if count
+        ]
+        return sorted(counts, key=lambda each: (each.status, each.purpose, each.has_run))
+
+    def best(self, sweep_id: str, direction: Direction) -> TrialRow | None:
+        c = _trial
+        whole = (c.sweep_id == sweep_id, c.origin.in_(OWN), c.state == TrialState.COMPLETE, c.value.is_not(None))
+        query = select(TrialRow, models.trial).where(*whole)
+        query = query.order_by(c.value if direction == "minimize" else c.value.desc(), c.number).limit(1)
+        with self._reading() as connection:
+            return next(iter(rows(connection, TrialRow, query)), None)
 
     def unmirrored(self, sweep_id: str) -> int:
         query = unmirrored(sa.select(sa.func.count()).select_from(models.training), sweep_id)
@@ -104,7 +117,9 @@ class SqlExtracts:
     ) -> Sequence[TrainingRow]:
         given = {"sweep_id": sweep_id, "purpose": purpose, "horizon": horizon}
         wanted = {name: value for name, value in given.items() if value is not None}
-        query = select(TrainingRow, models.training).filter_by(study=study, **wanted).order_by(*ORDER)
+        # without the `+ 0` SQLite takes the index of trials for its order, and looks at each training of the search
+        order = ORDER if purpose in (None, Purpose.SEARCH) else (_training.trial + 0, *ORDER[1:])
+        query = select(TrainingRow, models.training).filter_by(study=study, **wanted).order_by(*order)
         parts = [query] if trials is None else [query.where(_training.trial.in_(part)) for part in _parts(trials)]
         with self._reading() as connection:
             return [row for part in parts for row in rows(connection, TrainingRow, part)]
@@ -115,12 +130,12 @@ class SqlExtracts:
         with self._reading() as connection:
             return rows(connection, TrainingRow, query)
 
-    def params(self, sweep_id: str, families: Collection[str]) -> Mapping[int, Mapping[str, Json]]:
-        query = sa.select(_trial.number, _trial.params).where(
-            _trial.sweep_id == sweep_id, _trial.params["family"].as_string().in_(families)
-        )
+    def drawn(self, sweep_id: str, like: Sequence[Mapping[str, Json]]) -> Sequence[Drawn]:
+        wanted = sa.or_(sa.false(), *(_is_like(each, self._engine.dialect.name) for each in like))
+        query = sa.select(_trial.number, _trial.params, _trial.state, _trial.value)
+        query = query.where(_trial.sweep_id == sweep_id, _trial.origin.in_(OWN), wanted)
         with self._reading() as connection:
-            return {row.number: row.params for row in connection.execute(query.order_by(_trial.number))}
+            return [Drawn(*row) for row in connection.execute(query.order_by(_trial.number)).all()]
 
     def leading(
         self,
@@ -136,15 +151,23 @@ class SqlExtracts:
         value = c.metrics[metric].as_float()
         kept = (c.sweep_id == sweep_id, c.purpose == Purpose.SEARCH, c.status == Status.COMPLETED, value.is_not(None))
         ordered = (value if direction == "minimize" else value.desc(), *ORDER)
-        place = sa.func.row_number().over(partition_by=(c.horizon, c.engine, c.device), order_by=ordered)
-        query = sa.select(c.training_id, place.label("place")).where(*kept)
+        group = (c.horizon, c.engine, c.device)
+        groups, query = sa.select(*group).distinct(), sa.select(c.training_id)
         if beside is not None:
             query = query.where(c.metrics[beside].as_float().is_not(None))
         if below is not None:
-            query = query.where(c.horizon < below)
-        found = query.subquery()
-        names = sa.select(found.c.training_id).where(found.c.place <= places)
+            groups = groups.where(c.horizon < below)
         with self._reading() as connection:
+            found = connection.execute(groups.where(*kept[:3])).all()
+            names = [
+                name
+                for each in found
+                for name in connection.scalars(
+                    query.where(*kept, *(_equals(part, own) for part, own in zip(group, each, strict=True)))
+                    .order_by(*ordered)
+                    .limit(places)
+                )
+            ]
             first = select(TrainingRow, models.training).where(c.training_id.in_(names)).order_by(*ORDER)
             return rows(connection, TrainingRow, first)
 
@@ -152,6 +175,24 @@ class SqlExtracts:
     def _reading(self) -> Iterator[Connection]:
         with while_open(self._engine.url), self._engine.begin() as connection:
             yield connection
+
+
+def _is_like(params: Mapping[str, Json], database: str) -> sa.ColumnElement[bool]:
+    """Of a parameter that is text in another trial PostgreSQL makes no number, but fails: it compares as text, which it
+    keeps as it was written. SQLite compares numbers."""
+    names = [_equals(_trial.params[name].as_string(), params.get(name)) for name in NAMES]
+    numbers = [
+        _trial.params[name].as_string() == json.dumps(each)
+        if database == "postgresql"
+        else _trial.params[name].as_float().between(*sorted((each * (1 - SAME), each * (1 + SAME))))
+        for name, each in numbers_of(params).items()
+    ]
+    return sa.and_(*names, *numbers)
+
+
+def _equals(column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[bool]:
+    """In words that an index understands, also of nothing."""
+    return column.is_(None) if value is None else column == value
 
 
 def _parts(numbers: Collection[int]) -> Iterator[Sequence[int]]:

@@ -1,5 +1,6 @@
 """The study file: read, checked whole, frozen.
 
+>>> from lrsweep.study import parse_study
 >>> text = '''
 ... [study]
 ... name = "quick"
@@ -12,8 +13,11 @@
 (60, ('sgd', 'adamw'), 'mlp')
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from lrsweep.study.baselines import AskedBaseline
-from lrsweep.study.file import Examined, examine_file, load_study, parse_study
 from lrsweep.study.objectives import Objective
 from lrsweep.study.optimizers import DEFAULT_OPTIMIZERS, OPTIMIZERS, RATE_EXPONENTS
 from lrsweep.study.resolved import TRAINING_RULES, ResolvedStudy
@@ -32,6 +36,9 @@ from lrsweep.study.specs import (
     TrackingSpec,
 )
 from lrsweep.study.values import Study
+
+if TYPE_CHECKING:
+    from lrsweep.study.file import Examined, examine_file, load_study, parse_study
 
 __all__ = [
     "BUDGETS",
@@ -63,3 +70,13 @@ __all__ = [
     "mode_of",
     "parse_study",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What reads a file is loaded when it is first used: a look at results reads none, and models of pydantic are slow
+    to make."""
+    if name not in ("Examined", "examine_file", "load_study", "parse_study"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lrsweep.study import file
+
+    return getattr(file, name)

@@ -98,7 +98,48 @@ def test_picked_rows_are_those_of_the_rows(store: Store, swept: Bench) -> None:
     assert list(found.trainings_named("quick", whole[4].training_id[:12])) == [whole[4]]
     assert [row.training_id for row in found.trainings_named("quick", "zz")] == ["zz9"]
     assert list(found.trainings_named("quick", "z%9")) == list(found.trainings_named("another", "z")) == []
-    assert found.params("sweep-1", ["cosine", "rex"]) == rows.params("sweep-1", ["cosine", "rex"])
+
+
+def test_what_was_drawn_alike_is_that_of_the_rows(store: Store, swept: Bench) -> None:
+    """Family, optimizer and numbers, whatever the peak; a value for those that came to the full horizon."""
+    found, rows = store.extracts, of_rows(store, "quick")
+    trial = store.trial("quick", 7)
+    beside = {name: each for name, each in trial.params.items() if "peak_lr" not in name}
+    for like in ([trial.params], [beside], [beside, {"family": "linear", "optimizer": "sgd"}], [{"family": "rex"}], []):
+        assert list(found.drawn("sweep-1", like)) == list(rows.drawn("sweep-1", like))
+    assert trial.number in [each.number for each in found.drawn("sweep-1", [trial.params])]
+    others = [{**trial.params, name: each * 1.0001} for name, each in trial.params.items() if isinstance(each, float)]
+    assert others
+    assert not found.drawn("sweep-1", others)
+    own = [row for row in store.trials("quick") if row.origin.counts]
+    names = {(row.params["family"], row.params.get("optimizer")) for row in own}
+    drawn = found.drawn("sweep-1", [{"family": family, "optimizer": optimizer} for family, optimizer in names])
+    assert [(each.number, each.params, each.state, each.value) for each in drawn] == [
+        (row.number, row.params, row.state, row.value) for row in own
+    ]
+    assert {each.is_whole for each in drawn} == {each.has_diverged for each in drawn} == {True, False}
+
+
+def test_a_number_that_is_text_in_another_trial_is_compared_with_it(store: Store) -> None:
+    """A choice of a script's own may be ``false`` or 1e-4, 32 or ``auto``."""
+    bench = Bench(a_study(), store=cast(MemoryStore, store))
+    for number, value in enumerate((1e-4, False, "auto", 32, 0.1 + 0.2, None)):
+        params = {"family": "cosine", "optimizer": "sgd", "extra.decay": value}
+        store.add_trial(bench.lease, a_trial(number, sweep_id="sweep-1", params=params), [])
+    for number, value in ((0, 1e-4), (3, 32), (4, 0.1 + 0.2)):
+        like = {"family": "cosine", "optimizer": "sgd", "extra.decay": value}
+        assert [each.number for each in store.extracts.drawn("sweep-1", [like])] == [number]
+
+
+def test_the_best_trial_is_that_of_the_rows(store: Store, swept: Bench) -> None:
+    """Not the copied one, whose value is the smallest, and not one that was halted."""
+    for direction in ("minimize", "maximize"):
+        ours, theirs = (each.best("sweep-1", direction) for each in (store.extracts, of_rows(store, "quick")))
+        assert ours is not None
+        assert ours == theirs
+        assert ours.origin.counts
+        assert ours.state is TrialState.COMPLETE
+    assert store.extracts.best("another", "minimize") is None
 
 
 @pytest.mark.parametrize("places", [1, 3, 100])

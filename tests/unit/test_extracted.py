@@ -11,7 +11,7 @@ from lrsweep.findings.choosing import choose_of, results_of
 from lrsweep.findings.extracted import calibrating_in, ends_of, families_in, leading_rows, told_in
 from lrsweep.findings.look import standing_in, standing_of
 from lrsweep.findings.reading import generation_of
-from lrsweep.records import Origin, TrainingPlan
+from lrsweep.records import Origin, TrainingPlan, TrialState
 from lrsweep.schedules import schedule
 from lrsweep.selection import Ends, by_family
 from lrsweep.study import Baseline, ResolvedStudy
@@ -69,6 +69,38 @@ def test_counts_say_what_the_rows_say(study: ResolvedStudy) -> None:
     steady, theirs = calibrating_in(store, "quick", {"sweep-1": counts})
     assert steady == calibrating(trials) != []
     assert rung_trusts(study, steady, theirs) == rung_trusts(study, calibrating(trials), trainings)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 1000])
+def test_rungs_are_judged_by_the_first_calibrating_trials_alone(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Also out of counts, which read so many at a time; a trial that runs takes no place of one that was told."""
+    bench = driven(BASED)
+    store = bench.store
+    store.add_trial(bench.lease, a_complete_trial(900, 0.5, sweep_id="sweep-1", origin=Origin.BASELINE), [])
+    trials, trainings = store.trials("quick"), store.trainings("quick")
+    whole = rung_trusts(BASED, calibrating(trials), trainings)
+    first = calibrating(trials)[0]
+    store._tables.trials["quick", first.number] = replace(first, state=TrialState.RUNNING, value=None)
+    for module in ("lrsweep.findings.extracted", "lrsweep.sweep.trust"):
+        monkeypatch.setattr(f"{module}.MOST_CALIBRATING", most)
+    of = {"sweep-1": store.extracts.trial_counts("sweep-1")}
+    trusts = rung_trusts(BASED, calibrating(store.trials("quick")), trainings)
+    assert rung_trusts(BASED, *calibrating_in(store, "quick", of)) == trusts
+    assert (trusts == whole) == (most >= 3)
+    assert {each.n for each in trusts} <= {*range(most + 1)}
+    assert calibrating_in(store, "quick", {"sweep-2": of["sweep-1"]}) == ([], [])
+
+
+def test_a_baseline_calibrates_where_no_number_was_drawn_yet() -> None:
+    """Of a generation that begins at 14, the turn's number is 11."""
+    study = next(f"quick{each}" for each in range(99) if calibrating_numbers(f"quick{each}", 19)[1] in (11, 12))
+    bench = Bench(replace(a_study(), name=study))
+    for number, origin in ((14, Origin.BASELINE), (15, Origin.SEARCH)):
+        trial = a_complete_trial(number, 0.5, study=study, sweep_id="sweep-1", origin=origin)
+        bench.store.add_trial(bench.lease, trial, [])
+    of = {"sweep-1": bench.store.extracts.trial_counts("sweep-1")}
+    trials, _ = calibrating_in(bench.store, study, of)
+    assert trials == calibrating(bench.store.trials(study)) != []
 
 
 def test_a_choice_needs_no_more_of_the_search_than_its_best_and_the_finalists_other_peaks() -> None:

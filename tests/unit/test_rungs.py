@@ -44,6 +44,23 @@ def test_committed_rows_say_which_rungs_are_left_out(
     assert (rungs.first, rungs.above(0), rungs.above(1), rungs.above(2)) == (first, after_the_first, 2, 2)
 
 
+def test_what_comes_after_the_first_thousand_judges_no_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here after the first eight; told in another order, the first are the same."""
+    monkeypatch.setattr("lrsweep.sweep.trust.MOST_CALIBRATING", 8)
+    rungs = Rungs(STUDY, OtherRules(STUDY))
+    told: list[tuple[TrialRow, list[TrainingRow]]] = []
+    for trial, trainings in reversed(calibrating(1, count=30).values()):
+        for row in trainings:
+            rungs.trained(trial, row)
+        rungs.told(trial)
+        told.append((trial, trainings))
+        again = Rungs(STUDY, OtherRules(STUDY))
+        again.recover([each for each, _ in told], {each.number: rows for each, rows in told})
+        assert again.trusts == rungs.trusts
+    assert {trust.n for trust in rungs.trusts} == {8}
+    assert rungs.trusts == recovered(1).trusts
+
+
 def test_a_rung_is_dropped_by_the_trial_that_is_told_as_by_rows_that_are_read_back() -> None:
     """The eighth; what was dropped stays so, whatever is told after it."""
     rungs = Rungs(STUDY, OtherRules(STUDY))

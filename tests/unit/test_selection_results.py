@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import random
 
 import pytest
 
 import lrsweep
 from lrsweep.records import Direction
 from lrsweep.selection.lengths import at_each_horizon
-from lrsweep.selection.rates import Rates, rates_within
+from lrsweep.selection.rates import Rates, rates_within, reach_of
 from lrsweep.selection.results import (
     Point,
     Result,
@@ -259,3 +260,31 @@ def test_a_horizon_at_which_all_diverged_has_no_best() -> None:
     found = at_each_horizon(results, "maximize", 900, COSINE.name)
     assert [each.horizon for each in found] == [300, 900]
     assert found[0].worse == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rates_out_of_reach_change_nothing(seed: int) -> None:
+    """Of 4 to 30 rates, of which some diverge: those between the bounds say the same as all of them, word by word."""
+    draws = random.Random(seed)
+    rates = sorted(draws.uniform(0.01, 1.0) for _ in range(draws.randrange(4, 30)))
+    values = {
+        rate: None if draws.random() < 0.2 else math.log2(rate / 0.1) ** 2 + draws.gauss(0, 0.1) for rate in rates
+    }
+    low, high = reach_of({rate: [math.inf if value is None else value] for rate, value in values.items()})
+    results = [each for rate, value in values.items() for each in rows(Point("cosine", peak_lr=rate), value)]
+    near = [each for each in results if each.point.peak_lr is not None and low <= each.point.peak_lr <= high]
+    for worth in (0.05, 1.0):
+        assert rates_within(near, COSINE, 900, worth, "minimize") == rates_within(
+            results, COSINE, 900, worth, "minimize"
+        )
+    if len([value for value in values.values() if value is not None]) > 12:
+        assert len(near) < len(results)
+
+
+def test_where_a_rate_has_values_and_divergences_nothing_bounds_the_best() -> None:
+    """Its mean is infinite only if those were at the full horizon, which is not known here."""
+    costs = {rate / 100: [abs(rate - 50.0)] for rate in range(1, 99)}
+    assert reach_of(costs) == (0.46, 0.54)
+    assert reach_of({**costs, 0.2: [math.inf]}) == (0.46, 0.54)
+    assert reach_of({**costs, 0.5: [0.0, math.inf]}) == (0.0, math.inf)
+    assert reach_of({}) == (0.0, math.inf)

@@ -19,12 +19,24 @@ def test_quantiles_are_those_of_students_table(degrees: float, expected: float) 
     assert t_quantile(degrees) == pytest.approx(expected, abs=5e-4)
 
 
-def test_quantiles_that_are_kept_are_scipys() -> None:
-    """Those of the default confidence; what is no whole number, or beyond them, is asked of it."""
-    for degrees in (*range(1, 40), 2.5, 30.5):
-        assert t_quantile(degrees) == stdtrit(degrees, 0.975)
-    assert t_quantile(3, 0.9) == stdtrit(3, 0.95)
-    assert t_quantile(3, 1.0) == t_quantile(math.inf, 1.0) == math.inf
+@pytest.mark.parametrize("confidence", [0.05, 0.5, 0.9, 0.95, 0.99, 0.9999])
+def test_quantiles_are_scipys(confidence: float) -> None:
+    """Of whole degrees and of Welch's, few and many, on both sides of where the series begins."""
+    degrees = [*range(1, 40), 0.6, 1.01, 2.5, 30.5, 199.9, 999.5, 1000.5, 3e4, 1e9]
+    found = [t_quantile(each, confidence) for each in degrees]
+    assert found == pytest.approx([stdtrit(each, (1 + confidence) / 2) for each in degrees], rel=1e-10)
+
+
+@pytest.mark.parametrize(("degrees", "confidence"), [(0, 0.95), (-1, 0.95), (math.nan, 0.95), (3, -0.1), (3, 1.1)])
+def test_no_quantile_is_made_up(degrees: float, confidence: float) -> None:
+    """Of no degrees of freedom, or of no chance."""
+    with pytest.raises(ValueError, match="wanted some above 0, and 0 to 1"):
+        t_quantile(degrees, confidence)
+
+
+def test_what_is_certain_has_an_infinite_quantile() -> None:
+    assert t_quantile(3, 1.0) == t_quantile(math.inf, 1.0) == t_quantile(3, 1 - 1e-16) == math.inf
+    assert t_quantile(3, 0.0) == 0.0
     for confidence in (0.5, 0.95, 0.999):
         assert t_quantile(math.inf, confidence) == pytest.approx(stdtrit(math.inf, (1 + confidence) / 2), rel=1e-14)
 

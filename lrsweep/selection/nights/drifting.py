@@ -16,7 +16,6 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from lrsweep.selection.arms import Arm
 from lrsweep.selection.coarse import MOST, step_of
@@ -117,7 +116,7 @@ class Course:
             return None
         total, first, second = self._sums[-1]
         spread = self._spread((second - first * first / total) / (self.nights - 1))
-        reach = _quantile(self.nights - 1, share) * spread * math.sqrt(1 / total + 1 / seeds)
+        reach = t_quantile(self.nights - 1, share) * spread * math.sqrt(1 / total + 1 / seeds)
         mean = self._mean_before(self.nights)
         return Interval(mean - reach, mean + reach)
 
@@ -133,7 +132,7 @@ class Course:
             last, first_last = total - before, first - first_before
             scatter = second - first_before * first_before / before - first_last * first_last / last
             error = self._spread(scatter / (nights - 2)) * math.sqrt(1 / before + 1 / last)
-            if abs(first_last / last - first_before / before) > _quantile(nights - 2, 1 - LEVEL) * error:
+            if abs(first_last / last - first_before / before) > t_quantile(nights - 2, 1 - LEVEL) * error:
                 return self._told(split)
         return None
 
@@ -191,8 +190,3 @@ class Divergences:
 
 def _counted(ended: int, diverged: int) -> Arm:
     return Arm("", "", (0.0,) * (ended - diverged), diverged)
-
-
-@lru_cache(maxsize=4096)
-def _quantile(degrees: int, confidence: float) -> float:
-    return t_quantile(degrees, confidence)

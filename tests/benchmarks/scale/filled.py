@@ -127,12 +127,14 @@ def _trained(study: ResolvedStudy, trial: TrialRow, row: TrainingRow) -> Trained
 def _trial(
     study: ResolvedStudy, number: int, points: Sequence[tuple[TrialRow, list[Trained]]]
 ) -> tuple[TrialRow, list[Trained]]:
-    """A point in turn under another number, with values of its own."""
-    trial, trained = points[number % POINTS]
+    """A point in turn under another number, with a peak rate and values of its own: no sweep draws a number twice."""
+    turn, place = divmod(number, POINTS)
+    trial, trained = points[place]
+    params = {name: each * (1 + 1e-4 * turn) if "peak_lr" in name else each for name, each in trial.params.items()}
     factor = float(np.random.default_rng(number).lognormal(0.0, 0.05))
     rows = [_renamed(row, number, row.seed + number, factor) for row, _ in trained]
     value = rows[-1].metrics["val_loss"]
-    return replace(trial, number=number, value=value), [
+    return replace(trial, number=number, params=params, value=value), [
         (row, curve) for row, (_, curve) in zip(rows, trained, strict=True)
     ]
 
