@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ POSTGRESQL = ("postgresql", "postgres")
 SCHEMAS = ["lrsweep", "optuna", "mlflow"]
 """one per tool: Optuna and MLflow both insist on a table ``alembic_version``"""
 FILES = ["results.db", "optuna.db", "mlflow.db"]
+RAY_COPIES = ("runtime_resources", "working_dir_files")
+"""In the path of each folder that Ray copies for a job, and removes some day."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def results_url(settings: Settings) -> str:
 
 def make_homes(settings: Settings) -> Homes:
     """Makes the folder and the schemas where they are missing, and says where each tool keeps its part."""
+    _check_stays(settings.home)
     _make_folder(settings.home)
     if settings.database_url is not None:
         ensure_schemas(settings.database_url, SCHEMAS)
@@ -143,6 +147,16 @@ def _folder(name: str, given: str) -> Path:
         return Path(given).expanduser().absolute()
     except RuntimeError:
         raise SettingsError(f"{name} is {given!r}, but there is no such user here. Set it to a folder.") from None
+
+
+def _check_stays(home: Path) -> None:
+    """What is kept in the working folder of a Ray job is lost with it."""
+    if any(pair == RAY_COPIES for pair in pairwise(home.parts)):
+        raise SettingsError(
+            f"the results would be in {home}, which is part of a copy of your folder that Ray has made for this job "
+            f"and removes some day. Name a folder that stays by {HOME}, for results or, beside {DATABASE_URL}, for "
+            f"""artifacts: ray job submit --runtime-env-json '{{"env_vars": {{"{HOME}": "/srv/lrsweep"}}}}' …"""
+        )
 
 
 def _home(given: str) -> Path:

@@ -11,6 +11,8 @@ from lrsweep.errors import did_you_mean
 AREA = "settings"
 OF_SCRIPTS = ("LRSWEEP_PLAN", "LRSWEEP_ATTEMPT")
 """What a sweep sets for the scripts that it runs."""
+OF_OTHERS = ("LRSWEEP_NOTIFY", "LRSWEEP_NOTIFY_FILE", "LRSWEEP_PING", "LRSWEEP_TOKEN")
+"""What nights and programs that ask a service read."""
 
 
 def known_variables() -> list[str]:
@@ -21,7 +23,7 @@ def known_variables() -> list[str]:
 
 def check_environment(environ: Mapping[str, str]) -> list[Finding]:
     """Names alone are shown: a value may be a secret."""
-    known = known_variables()
+    known = sorted({*known_variables(), *OF_OTHERS})
     found = []
     for name in sorted(environ):
         if not name.startswith("LRSWEEP_") or name in OF_SCRIPTS:

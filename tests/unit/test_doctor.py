@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -149,6 +150,14 @@ def test_a_misspelt_variable_is_told_by_name_and_never_by_value() -> None:
     assert "LRSWEEP_DATABASE_ULR" in found.found
     assert "Did you mean 'LRSWEEP_DATABASE_URL'?" in str(found.remedy)
     assert "hunter2" not in str(check_environment(environ))
+
+
+def test_no_variable_of_the_readme_is_taken_for_misspelt() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(LRSWEEP_[A-Z_]+)", text, re.MULTILINE)) - {"LRSWEEP_FAULT"}
+    assert named >= {"LRSWEEP_HOME", "LRSWEEP_TOKEN", "LRSWEEP_PING"}
+    found = check_environment(dict.fromkeys(named, "x"))
+    assert [each.found for each in found if each.level is not Level.OK] == []
 
 
 def test_a_point_of_death_left_from_a_test_is_told() -> None:

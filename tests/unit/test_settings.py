@@ -45,6 +45,21 @@ def test_the_folder_of_data_sets_may_be_relative_or_begin_with_a_tilde(
     assert read_settings({"LRSWEEP_DATA": "~/sets"}).data == tmp_path / "ann" / "sets"
 
 
+@pytest.mark.parametrize("given", [None, "results", "./.lrsweep"])
+def test_a_ray_job_keeps_no_results_in_the_folder_that_ray_removes(
+    given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep would begin anew, and what had finished would be gone. What is only read may be looked for there."""
+    copy = tmp_path / "session_2026" / "runtime_resources" / "working_dir_files" / "_ray_pkg_f05f"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    settings = read_settings({} if given is None else {"LRSWEEP_HOME": given})
+    with pytest.raises(SettingsError, match=r"Ray has made for this job.*LRSWEEP_HOME.*--runtime-env-json"):
+        make_homes(settings)
+    assert not [*copy.iterdir()]
+    assert make_homes(read_settings({"LRSWEEP_HOME": str(tmp_path / "home")})).folder == tmp_path / "home"
+
+
 def test_a_home_of_an_unknown_user_is_refused() -> None:
     """The text names the variable and its value."""
     with pytest.raises(SettingsError, match="LRSWEEP_HOME is '~nosuchuser/x', but there is no such user"):
