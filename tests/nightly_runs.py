@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pytest
 
+import lrsweep.nightly.around as around
 from lrsweep.champion.reading import written
 from lrsweep.engines import versions as engine_versions
 from lrsweep.errors import LrsweepError
@@ -197,3 +199,49 @@ def packages(**changes: str) -> Mapping[str, str]:
 
 
 assert "mlflow" in engine_versions.PACKAGES
+
+
+def of_a_champion(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """Of a study whose champion is ``linear``; what surrounds them is what they say."""
+    made = Nights(folder)
+    monkeypatch.setattr(around, "look_around", lambda **_: made.here)
+    monkeypatch.setattr(around, "nvidia_driver", lambda: None)
+    made.promote()
+    return made
+
+
+# ── what changes between two nights ──────────────────────────────────────────────────────────────────────────────────
+def another_commit(nights: Nights) -> None:
+    nights.here = replace(HERE, commit="c2")
+
+
+def an_uncommitted_change(nights: Nights) -> None:
+    nights.here = replace(HERE, is_changed=True)
+
+
+def other_data(nights: Nights) -> None:
+    nights.facts = replace(nights.facts, data_hash="d2")
+
+
+def another_workload(nights: Nights) -> None:
+    nights.facts = replace(nights.facts, version=2)
+
+
+def another_torch(nights: Nights) -> None:
+    nights.here = replace(HERE, versions=packages(torch="2.16.0"))
+
+
+def another_device(nights: Nights) -> None:
+    nights.device = "cuda"
+
+
+def another_champion(nights: Nights) -> None:
+    nights.promote(CHALLENGER)
+
+
+def a_cluster(nights: Nights) -> None:
+    nights.far_device = "cpu"
+
+
+def an_old_verdict(nights: Nights) -> None:
+    nights.now += 8 * 86400

@@ -9,27 +9,32 @@ from pathlib import Path
 
 import pytest
 
-import lrsweep.nightly.around as around
-from lrsweep.errors import LrsweepError, SettingsError, StoreUnavailable, TryAgain
+from lrsweep.errors import SettingsError
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.nightly.planning import FAILS
 from lrsweep.nightly.promoting import candidate_becomes_champion
 from lrsweep.records import Json, TrainingPlan
 from lrsweep.store.champions import Alias, in_force
-from lrsweep.store.nights import night_lease
 from tests.choices import choice
-from tests.nightly_runs import CHALLENGER, HERE, STUDY, Nights, noise, packages, usual
+from tests.nightly_runs import (
+    CHALLENGER,
+    HERE,
+    Nights,
+    another_commit,
+    another_device,
+    another_torch,
+    another_workload,
+    noise,
+    of_a_champion,
+    usual,
+)
 from tests.scripted import End, completed, diverged, failed
 
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
     """A study whose champion is ``linear``; what surrounds its nights is what they say."""
-    made = Nights(tmp_path)
-    monkeypatch.setattr(around, "look_around", lambda **_: made.here)
-    monkeypatch.setattr(around, "nvidia_driver", lambda: None)
-    made.promote()
-    return made
+    return of_a_champion(tmp_path, monkeypatch)
 
 
 FAMILIES = ("linear", "exponential")
@@ -81,155 +86,6 @@ def test_what_a_night_trains_follows_from_its_key(tmp_path: Path, nights: Nights
     assert {plan.seed for plan in other.begun} == first
     other.night("b", is_always=True)
     assert {plan.seed for plan in other.begun}.isdisjoint(first)
-
-
-# ── nothing has changed ──────────────────────────────────────────────────────────────────────────────────────────────
-def test_nothing_trains_where_nothing_has_changed(nights: Nights) -> None:
-    """It holds (unchanged), exit code 0, and the night it goes by is named; so again on the night after."""
-    nights.night("a")
-    for key in ("b", "c"):
-        night = nights.night(key)
-        assert nights.begun == []
-        assert (night.verdict, night.is_unchanged, night.exit_code, night.trainings) == ("holds", True, 0, 0)
-        assert "those of night a, whose verdict was undecided" in night.sentence
-
-
-def another_commit(nights: Nights) -> None:
-    nights.here = replace(HERE, commit="c2")
-
-
-def an_uncommitted_change(nights: Nights) -> None:
-    nights.here = replace(HERE, is_changed=True)
-
-
-def other_data(nights: Nights) -> None:
-    nights.facts = replace(nights.facts, data_hash="d2")
-
-
-def another_workload(nights: Nights) -> None:
-    nights.facts = replace(nights.facts, version=2)
-
-
-def another_torch(nights: Nights) -> None:
-    nights.here = replace(HERE, versions=packages(torch="2.16.0"))
-
-
-def another_device(nights: Nights) -> None:
-    nights.device = "cuda"
-
-
-def another_champion(nights: Nights) -> None:
-    nights.promote(CHALLENGER)
-
-
-def a_cluster(nights: Nights) -> None:
-    nights.far_device = "cpu"
-
-
-def an_old_verdict(nights: Nights) -> None:
-    nights.now += 8 * 86400
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        another_commit,
-        an_uncommitted_change,
-        other_data,
-        another_workload,
-        another_torch,
-        another_device,
-        a_cluster,
-        another_champion,
-        an_old_verdict,
-    ],
-)
-def test_what_has_changed_makes_a_night_train(nights: Nights, change: Callable[[Nights], None]) -> None:
-    """Each of them alone; with the night after it nothing trains again."""
-    nights.night("a")
-    change(nights)
-    assert not nights.night("b").is_unchanged
-    assert len(nights.begun) == 6
-    assert nights.night("c").is_unchanged
-
-
-@pytest.mark.parametrize(
-    "setting", ["seeds = 5", "challengers = 1", "worth = 0.25", "promote = true", 'restarts = ["device"]']
-)
-def test_what_the_study_asks_of_its_nights_makes_one_train(nights: Nights, setting: str) -> None:
-    """Each setting of ``[nightly]`` alone; how long a verdict stands is no such one."""
-    nights.night("a")
-    nights.nightly = setting
-    assert not nights.night("b").is_unchanged
-    nights.nightly += '\nmax_age = "6d"'
-    assert nights.night("c").is_unchanged
-
-
-def test_another_baseline_makes_a_night_train(nights: Nights) -> None:
-    """It is told as what has changed."""
-    nights.night("a")
-    other = nights.study(text=STUDY.replace("peak_lr = 0.2", "peak_lr = 0.3"))
-    [night] = nights.run("b", [other]).studies
-    assert not night.is_unchanged
-    assert "the baseline changed" in night.sentence
-
-
-def test_what_trains_nothing_changes_nothing(nights: Nights) -> None:
-    """Another MLflow is no reason to train; nor is a night that was only skipped."""
-    nights.night("a")
-    nights.here = replace(HERE, versions=packages(mlflow="4.0"))
-    assert nights.night("b").is_unchanged
-
-
-def test_always_trains_and_a_short_age_too(nights: Nights) -> None:
-    """``nightly.max_age`` of 12 hours is over on the next night."""
-    nights.night("a")
-    assert not nights.night("b", is_always=True).is_unchanged
-    nights.nightly = 'max_age = "12h"'
-    assert not nights.night("c").is_unchanged
-
-
-def test_another_gpu_of_a_cluster_is_told_as_what_it_is(nights: Nights) -> None:
-    """So is a night on a cluster after one on this machine; trainings there say no more than the kind."""
-    nights.night("a")
-    nights.device, nights.far_device = "cuda", "cuda (A100)"
-    moved = nights.night("b")
-    assert "the device changed from cpu to cuda (A100) on Ray" in moved.sentence
-    assert nights.night("c").is_unchanged
-    nights.far_device = "cuda (H200)"
-    changed = nights.night("d")
-    assert (changed.verdict, changed.exit_code) == ("undecided", 0)
-    assert "the device changed from cuda (A100) on Ray to cuda (H200) on Ray" in changed.sentence
-
-
-# ── where checkpoints lie ────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("given", ["s3://bucket/checkpoints", "shared", None])
-def test_checkpoints_of_a_night_lie_where_those_of_sweeps_do(
-    nights: Nights, given: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a folder of their own there: a folder or a URL; by default the home."""
-    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.names", lambda _: [])
-    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.remove", lambda *_: None)
-    nights.checkpoints_at = nights.folder / given if given == "shared" else given
-    at = nights.checkpoints_at or nights.folder
-    nights.night("a")
-    assert {plan.checkpoint_url for plan in nights.begun} == {f"{at}/nights/{p.training_id}" for p in nights.begun}
-    assert {plan.attempt for plan in nights.begun} == {1}
-
-
-def test_a_script_whose_checkpoints_are_behind_a_url_is_told(nights: Nights) -> None:
-    """It saves into a folder, and is refused as by a sweep, before it is asked anything."""
-    nights.checkpoints_at = "s3://bucket/checkpoints"
-    text = STUDY.replace('workload = "digits"\nhorizon = 900\n', "")
-    text = (
-        text.replace('optimizers = ["sgd"]\n', "")
-        .replace('optimizer = "sgd"\n', "")
-        .replace("[space]", '[study.workload]\ncommand = "train"\nsteps = 900\n[space]')
-    )
-    run = nights.run("a", [nights.study(text=text)])
-    assert run.exit_code == 64
-    assert "but a script saves into a folder" in run.studies[0].sentence
-    assert nights.loaded == []
 
 
 # ── verdicts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -472,117 +328,6 @@ def test_whom_a_smaller_worth_shows_is_told_though_earlier_nights_would_have_sho
     assert "night c0" in str(nights.store.champions.rows("quick")[-1].note)
     assert (waits.verdict, waits.exit_code) == ("undecided", 0)
     assert "an earlier night has shown cosine-" in waits.sentence
-
-
-# ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_nights_of_other_data_are_compared_with_those_before(nights: Nights) -> None:
-    """Changed data make another generation of the study, and are what a night watches: limits go on, the change is
-    told."""
-    nights.many("abcdef")
-    other_data(nights)
-    night = nights.night("g")
-    assert night.judgement is not None
-    assert night.judgement["charts"][0]["nights"] == 6
-    assert [each["what"] for each in night.judgement["changes"]] == ["data"]
-    assert night.verdict == "holds"
-
-
-def test_nights_of_another_question_are_not_compared(nights: Nights) -> None:
-    """The study decides by another metric since: its first night."""
-    nights.many("abcdef")
-    other = nights.study()
-    assert other.study is not None
-    run = nights.run("a", [replace(other, study=replace(other.study, metric="decide_loss"))])
-    assert run.studies[0].judgement is None or run.studies[0].judgement["charts"][0]["nights"] == 0
-
-
-def test_one_key_in_two_generations_is_two_nights(nights: Nights) -> None:
-    """The file has changed on the same day: both are kept, with seeds of their own, and both are compared with."""
-    nights.many("abcd")
-    before = {plan.seed for plan in nights.begun}
-    other_space = STUDY.replace('"constant", "cosine"', '"constant"')
-    [night] = nights.run("d", [nights.study(text=other_space)]).studies
-    assert before.isdisjoint(plan.seed for plan in nights.begun)
-    assert not night.is_recorded
-    assert night.judgement is not None
-    assert night.judgement["charts"][0]["nights"] == 4
-
-
-def test_data_that_changed_under_a_key_are_a_night_of_their_own(nights: Nights) -> None:
-    """The same file and the same key: with other data it trains with seeds of its own and says so, on standard error
-    and in its sentence; each generation is read again as it was."""
-    nights.many("abcd")
-    first, before = nights.night("d"), {row.id for row in nights.store.nights.rows()}
-    facts = nights.facts
-    other_data(nights)
-    other = nights.night("d")
-    assert not other.is_recorded
-    assert (other.generation != first.generation, other.trainings) == (True, 6)
-    assert "night d had begun before with another generation of the study: its data have changed" in other.sentence
-    assert any("its data have changed" in text for text in nights.said)
-    assert len(nights.store.nights.rows()) == len(before) + 1
-    assert nights.night("d") == replace(other, is_recorded=True)
-    nights.facts = facts
-    assert nights.night("d") == first
-    assert nights.begun == []
-
-
-def test_who_reads_a_night_waits_for_nobody(nights: Nights) -> None:
-    """Another process runs the study's next night meanwhile."""
-    first = nights.night("a")
-    lease = nights.store.acquire_lease(night_lease("quick"), "elsewhere:1", seconds=60, is_dead=lambda _: False)
-    assert nights.night("a") == replace(first, is_recorded=True)
-    nights.store.release_lease(lease)
-
-
-@pytest.mark.parametrize("is_listed", [False, True])
-def test_an_ended_night_is_read_where_its_workload_cannot_be_loaded(nights: Nights, is_listed: bool) -> None:
-    """With its exit code, and why it could not be checked; no failure stands beside it, nor below it."""
-    from lrsweep.nightly.history import history
-
-    first = nights.night("a")
-    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
-    if is_listed:  # of two generations with that key nobody can say which is meant
-        nights.cannot, nights.facts = None, replace(nights.facts, data_hash="d2")
-        nights.night("a")
-        nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
-    run = nights.run("a")
-    [night] = run.studies
-    if is_listed:
-        assert (night.verdict, run.exit_code) == ("failed", 64)
-    else:
-        assert (night.verdict, run.exit_code, night.is_recorded) == (first.verdict, 0, True)
-        assert night.sentence.startswith(f"{first.sentence}; whether the study, its data and its workload")
-        assert night.sentence.endswith("could not be checked: --device is 'cuda', and PyTorch finds no GPU.")
-    assert "failed" not in [each.verdict for each in history(nights.store)["quick"]]
-    assert nights.run("b").exit_code == 64
-    assert history(nights.store)["quick"][-1].verdict == "failed"
-
-
-def test_a_night_under_way_is_not_hidden_by_one_of_the_same_key_that_ended(nights: Nights) -> None:
-    """One of two generations ended and the other goes on; without its workload nobody can say which is meant."""
-    from lrsweep.nightly.history import keep_failure
-
-    first = nights.night("a")
-    keep_failure(nights.store, replace(first, verdict="failed"))
-    nights.store.nights.begin("quick", "another", "a", {"format": 1, "kind": "sweeps"})
-    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
-    run = nights.run("a")
-    assert (run.studies[0].verdict, run.exit_code) == ("failed", 64)
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), TryAgain("its process ended")])
-def test_what_passes_is_no_reason_to_read_a_night_unchecked(nights: Nights, error: LrsweepError) -> None:
-    """The same command finds out in a minute; a failure of an earlier try is no night beside it."""
-    from lrsweep.nightly.history import keep_failure
-
-    first = nights.night("a")
-    keep_failure(nights.store, replace(first, verdict="failed"))
-    nights.cannot = error
-    run = nights.run("a")
-    assert (run.studies[0].verdict, run.exit_code) == ("failed", error.exit_code)
-    nights.cannot = SettingsError("--device is 'cuda', and PyTorch finds no GPU.")
-    assert nights.night("a").is_recorded
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────────

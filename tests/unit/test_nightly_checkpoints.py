@@ -17,7 +17,7 @@ from lrsweep.nightly.running import run_nights
 from lrsweep.nightly.training import finish_removing
 from lrsweep.records import TrainingPlan
 from lrsweep.sweep.remote_checkpoints import RemoteFolders
-from tests.nightly_runs import HERE, NightExecutor, Nights, usual
+from tests.nightly_runs import HERE, STUDY, NightExecutor, Nights, usual
 from tests.patience import in_time
 from tests.scripted import End, failed
 
@@ -172,3 +172,32 @@ def test_no_more_trainings_begin_than_there_is_room_for(nights: Nights, monkeypa
     monkeypatch.setattr(NightExecutor, "free", property(free))
     nights.night("a")
     assert max(crowds) == 1
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/checkpoints", "shared", None])
+def test_checkpoints_of_a_night_lie_where_those_of_sweeps_do(
+    nights: Nights, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of their own there: a folder or a URL; by default the home."""
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.names", lambda _: [])
+    monkeypatch.setattr("lrsweep.sweep.checkpoints.RemoteFolders.remove", lambda *_: None)
+    nights.checkpoints_at = nights.folder / given if given == "shared" else given
+    at = nights.checkpoints_at or nights.folder
+    nights.night("a")
+    assert {plan.checkpoint_url for plan in nights.begun} == {f"{at}/nights/{p.training_id}" for p in nights.begun}
+    assert {plan.attempt for plan in nights.begun} == {1}
+
+
+def test_a_script_whose_checkpoints_are_behind_a_url_is_told(nights: Nights) -> None:
+    """It saves into a folder, and is refused as by a sweep, before it is asked anything."""
+    nights.checkpoints_at = "s3://bucket/checkpoints"
+    text = STUDY.replace('workload = "digits"\nhorizon = 900\n', "")
+    text = (
+        text.replace('optimizers = ["sgd"]\n', "")
+        .replace('optimizer = "sgd"\n', "")
+        .replace("[space]", '[study.workload]\ncommand = "train"\nsteps = 900\n[space]')
+    )
+    run = nights.run("a", [nights.study(text=text)])
+    assert run.exit_code == 64
+    assert "but a script saves into a folder" in run.studies[0].sentence
+    assert nights.loaded == []

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import lrsweep.nightly.around as around
 from lrsweep.nightly.outcome import StudyNight
 from lrsweep.records import Json, TrainingPlan
 from lrsweep.schedules import schedule
 from lrsweep.store.champions import Alias, in_force
 from lrsweep.store.nights import NightRow
 from tests.choices import SGD, choice
-from tests.nightly_runs import CHALLENGER, HERE, Nights, noise, packages, usual
+from tests.nightly_runs import CHALLENGER, HERE, Nights, noise, of_a_champion, packages, usual
 from tests.scripted import End, completed
 
 OTHER = choice(schedule=schedule("constant"), peak_lr=0.3, optimizer=SGD, horizon=900)
@@ -28,10 +27,7 @@ class Killed(BaseException):
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
     """A study whose champion is ``linear``, after five nights."""
-    made = Nights(tmp_path)
-    monkeypatch.setattr(around, "look_around", lambda **_: made.here)
-    monkeypatch.setattr(around, "nvidia_driver", lambda: None)
-    made.promote()
+    made = of_a_champion(tmp_path, monkeypatch)
     made.many(f"a{place}" for place in range(5))
     return made
 

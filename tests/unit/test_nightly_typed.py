@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With a study, whose nights end at once."""
     (tmp_path / "quick.toml").write_text(STUDY.format(name="quick", nightly=""))
     monkeypatch.setenv("LRSWEEP_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(nightly_running, "_obey_signals", lambda _: None)
+    monkeypatch.setattr(nightly_running, "obey", lambda _: None)
     monkeypatch.setattr(nightly_running, "run_nights", lambda *_: ENDED)
     return tmp_path
 
