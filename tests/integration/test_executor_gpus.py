@@ -25,32 +25,38 @@ time.sleep(0.2)
 (folder / f"{name}.ran").write_text(f"{os.environ['CUDA_VISIBLE_DEVICES']} {began} {time.monotonic()}")
 print('{"step": 40, "val_loss": 1.0}')
 """
-"""Ends only if its partner runs at the same time."""
+"""Ends only if its partner, which it may be itself, runs at the same time."""
 
 
 def test_trainings_of_one_and_of_two_gpus_never_share_one(tmp_path: Path) -> None:
-    """Two of two GPUs run side by side, and so do two of one, which have theirs from the same four."""
+    """Two of two GPUs run side by side, and two of one. Beside each other, on the same four, one of one GPU may have to
+    wait for one of two that has its first and waits for its second."""
     script = tmp_path / "meets.py"
     script.write_text(MEETS)
     text = f"{sys.executable} -I -S {script} {tmp_path} {{name}} {{partner}} {{lr_table}}"
-    wanted = {"a": ("b", 2), "b": ("a", 2), "c": ("d", 1), "d": ("c", 1), "e": ("f", 2), "f": ("e", 2)}
+    pairs, alone = {("a", "b"): 2, ("e", "f"): 2, ("g", "h"): 1}, "cd"
+    wanted = {name: (name, 1) for name in alone}
+    for pair, gpus in pairs.items():
+        wanted |= {name: (partner, gpus) for name, partner in (pair, pair[::-1])}
     environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "0,1,2,3"}
     ended: dict[str, Status] = {}
     with closing(LocalExecutor("cpu", environ=environ, scratch=tmp_path / "scratch")) as executor:
         commands = {gpus: Command(text, steps=40, gpus_per_training=gpus) for gpus in (1, 2)}
         for command in commands.values():  # before any training may have something to say
             assert executor.describe(command.spec()).horizon == 40
-        for name, (partner, gpus) in wanted.items():
-            extra = {"name": name, "partner": partner}
-            executor.submit(a_plan(commands[gpus], tmp_path / name, training_id=name, extra=extra))
-            assert executor.free == 4 // gpus - len(executor.in_flight)
-        give_up = time.monotonic() + PATIENCE
-        while executor.in_flight:
-            assert time.monotonic() < give_up
-            for message in executor.poll(0.05):
-                assert isinstance(message, Record), message
-                if message.outcome is not None:
-                    ended[message.training_id] = message.outcome.status
+        for names in ("abcdef", "gh"):
+            for name in names:
+                partner, gpus = wanted[name]
+                extra = {"name": name, "partner": partner}
+                executor.submit(a_plan(commands[gpus], tmp_path / name, training_id=name, extra=extra))
+                assert executor.free == 4 // gpus - len(executor.in_flight)
+            give_up = time.monotonic() + PATIENCE
+            while executor.in_flight:
+                assert time.monotonic() < give_up
+                for message in executor.poll(0.05):
+                    assert isinstance(message, Record), message
+                    if message.outcome is not None:
+                        ended[message.training_id] = message.outcome.status
     assert ended == dict.fromkeys(wanted, Status.COMPLETED)
     ran: dict[str, tuple[set[str], float, float]] = {}
     for name, (_, gpus) in wanted.items():
