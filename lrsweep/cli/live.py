@@ -130,7 +130,7 @@ class Display:
                 self._console.print(line, highlight=False, soft_wrap=True)
         if result.outage is not None:
             self.say(
-                f"MLflow still lacks {result.not_mirrored} of {ended} trainings: {result.outage} "
+                f"MLflow still lacks {result.not_mirrored} of {counted(ended, 'training')}: {result.outage} "
                 f"Nothing is lost; to send what is missing: {again}"
             )
         is_decided = choice is not None and choice.evidence is not Evidence.UNDECIDED
@@ -206,7 +206,7 @@ def _view(progress: Progress) -> RenderableType:
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     bar.add_row(
         _bar(progress),
-        f"{_trials(progress)}, {progress.trainings_ended} trainings, {_duration(progress.seconds)}{left}",
+        f"{_trials(progress)}, {counted(progress.trainings_ended, 'training')}, {_duration(progress.seconds)}{left}",
     )
     lines: list[RenderableType] = [bar, families_table(progress.families, progress.best)]
     if progress.best is not None:
@@ -221,9 +221,11 @@ def _view(progress: Progress) -> RenderableType:
         if line:
             lines.append(Text(line, style="dim"))
     if progress.outage is not None:
-        lines.append(Text(f"MLflow is behind by {progress.behind} trainings: {progress.outage}", style="yellow"))
+        lines.append(
+            Text(f"MLflow is behind by {counted(progress.behind, 'training')}: {progress.outage}", style="yellow")
+        )
     elif progress.behind:
-        lines.append(Text(f"still to be sent to MLflow: {progress.behind} trainings", style="dim"))
+        lines.append(Text(f"still to be sent to MLflow: {counted(progress.behind, 'training')}", style="dim"))
     return Group(*lines)
 
 
@@ -236,9 +238,9 @@ def _bar(progress: Progress) -> ProgressBar:
 
 
 def _trials(progress: Progress) -> str:
-    wanted = "" if progress.trials_wanted is None else f"/{progress.trials_wanted}"
-    noun = "trial" if progress.trials_wanted is None and progress.trials_told == 1 else "trials"
-    return f"{progress.trials_told}{wanted} {noun}"
+    if progress.trials_wanted is None:
+        return counted(progress.trials_told, "trial")
+    return f"{progress.trials_told:,}/{counted(progress.trials_wanted, 'trial')}"
 
 
 def _now(running: Sequence[Running]) -> str:

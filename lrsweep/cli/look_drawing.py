@@ -158,14 +158,14 @@ def _pace(look: Look) -> list[str]:
     left = ""
     if look.pace.seconds_left:
         left = f"; the search takes about another {ago(look.pace.seconds_left).removesuffix(' ago')}"
-    return [f"pace: {look.pace.trainings_per_hour:,.0f} trainings an hour{left}"]
+    return [f"pace: {counted(look.pace.trainings_per_hour, 'training')} an hour{left}"]
 
 
 def _mirror(look: Look) -> list[str]:
     if not look.not_mirrored:
         return []
     how = "" if look.standing.driver else "; `lrsweep sync` sends them"
-    return [f"MLflow lacks {look.not_mirrored} trainings, whole or in part{how}"]
+    return [f"MLflow lacks {counted(look.not_mirrored, 'training')}, whole or in part{how}"]
 
 
 def _failure(look: Look) -> list[str]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lrsweep.champion.history import when
+from lrsweep.cli.counting import counted
 from lrsweep.nightly.outcome import FAILED, NightRun, StudyNight
 
 STYLES = {"holds": "green", "undecided": "yellow", "workload drifted": "bold red", "challenger better": "bold magenta"}
@@ -67,7 +68,7 @@ def show_night(console: Console, night: StudyNight) -> None:
             _print(console, f"{what}: {escape(words)}")
     _print(
         console,
-        f"{night.trainings} trainings, {night.steps:,} steps, {night.seconds:.1f} s of training; ended "
+        f"{counted(night.trainings, 'training')}, {night.steps:,} steps, {night.seconds:.1f} s of training; ended "
         f"{when(night.ended_at)}",
     )
     _show_charts(console, night)

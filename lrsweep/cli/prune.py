@@ -102,8 +102,9 @@ def _show(removals: Sequence[Removal], say: Say) -> None:
     for each in removals:
         kept = f"; kept: trials {', '.join(map(str, each.kept))}" if each.kept else ""
         say(
-            f"study {each.sweep.study!r}, sweep {each.sweep.sweep_id}: {len(each.trials):,} trials, "
-            f"{each.trainings:,} trainings, {len(each.runs):,} runs in MLflow, {size_of(each.size)} of curves{kept}"
+            f"study {each.sweep.study!r}, sweep {each.sweep.sweep_id}: {counted(len(each.trials), 'trial')}, "
+            f"{counted(each.trainings, 'training')}, {counted(len(each.runs), 'run')} in MLflow, {size_of(each.size)} "
+            f"of curves{kept}"
         )
 
 

@@ -65,11 +65,12 @@ def _say(console: Console, text: str) -> None:
 
 def _study(console: Console, shown: StudyShown) -> None:
     standing = shown.standing
-    wanted = "" if standing.trials_wanted is None else f" of {standing.trials_wanted}"
+    told, wanted = standing.trials_told, standing.trials_wanted
+    trials = counted(told, "trial") if wanted is None else f"{told:,} of {counted(wanted, 'trial')}"
     _say(
         console,
-        f"study {standing.study}: {standing.state}, {standing.trials_told}{wanted} trials; sweep {standing.sweep}, "
-        f"begun {moment(standing.began_at)}",
+        f"study {standing.study}: {standing.state}, {trials}; sweep {standing.sweep}, begun "
+        f"{moment(standing.began_at)}",
     )
     console.print(families_table(shown.families, shown.best))
     if not_ended := _not_ended(shown.families):

@@ -19,23 +19,26 @@ from lrsweep.sweep.progress import Best, Cost, Progress
 from lrsweep.sweep.trust import RungTrust
 
 UNITS = {
-    "trials": "{:,} trials",
-    "trainings": "{:,g} trainings",
-    "steps": "{:,} steps",
-    "wall_clock": "{:,g} s",
-    "gpu_hours": "{:,g} GPU hours",
-    "money": "{:,g} of money",
+    "trials": ("trial", "trials"),
+    "trainings": ("training", "trainings"),
+    "steps": ("step", "steps"),
+    "wall_clock": ("s", "s"),
+    "gpu_hours": ("GPU hour", "GPU hours"),
+    "money": ("of money", "of money"),
 }
 PHASES = {Phase.FIT: "measuring how the best rate moves with the horizon", Phase.FINALS: "finals"}
 
 
 def budget_of(budget: BudgetSpec) -> str:
     """
-    >>> budget_of(BudgetSpec(trials=60)), budget_of(BudgetSpec(gpu_hours=1.5))
-    ('60 trials', '1.5 GPU hours')
+    >>> budget_of(BudgetSpec(steps=60_000)), budget_of(BudgetSpec(gpu_hours=1.5)), budget_of(BudgetSpec(trials=1))
+    ('60,000 steps', '1.5 GPU hours', '1 trial')
     """
     assert set(UNITS) == set(BUDGETS)
-    return UNITS[budget.kind].format(getattr(budget, budget.kind))
+    amount = getattr(budget, budget.kind)
+    one, many = UNITS[budget.kind]
+    shown = f"{amount:,}" if isinstance(amount, int) else f"{amount:,g}"
+    return f"{shown} {one if amount == 1 else many}"
 
 
 def finals_table(finals: Sequence[Finalist]) -> Table:

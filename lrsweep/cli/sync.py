@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from lrsweep.cli.counting import counted
 from lrsweep.errors import SettingsError, TryAgain, did_you_mean
 from lrsweep.findings.reporting.ending import page_at_the_end
 from lrsweep.nightly.showing import Shown, show_nights
@@ -50,7 +51,7 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
         for line in [*([] if of_champions and not synced else report(synced)), *of_champions]:
             typer.echo(line)
     if outage := next((each.outage for each in synced if each.outage is not None), None):
-        raise TryAgain(f"{left} trainings are still to be sent; the same command sends them. {outage}")
+        raise TryAgain(f"{counted(left, 'training')} still to be sent; the same command does it. {outage}")
     if champions.outage is not None:
         raise TryAgain(f"champions are still to be registered; the same command does it. {champions.outage}")
     if nights.outage is not None:
@@ -89,14 +90,15 @@ def _line(each: Synced) -> str:
     if each.driver is not None and each.was_lost:
         return (
             f"{where}: this MLflow has none of its runs, and {each.driver} is at work on the study; the same command "
-            f"sends its {each.left} trainings when that has ended"
+            f"sends its {counted(each.left, 'training')} when that has ended"
         )
     if each.driver is not None:
-        return f"{where}: driven by {each.driver}, which sends its {each.left} trainings itself"
+        return f"{where}: driven by {each.driver}, which sends its {counted(each.left, 'training')} itself"
     rest = f", {each.left} left" if each.left else ""
     if each.unknown:
         rest += f" ({each.unknown} are of an earlier release's trials, which this one cannot read)"
-    done = f"{each.sent} trainings sent{rest}" if each.sent or rest or not each.is_closed else "its run was ended"
+    is_only_ended = each.is_closed and not (each.sent or rest)
+    done = "its run was ended" if is_only_ended else f"{counted(each.sent, 'training')} sent{rest}"
     if each.was_lost:
         done = f"this MLflow had none of its runs; {done}"
     return f"{where}: {done}{', and it is finished' if each.is_finished else ''}"

@@ -4,7 +4,7 @@
     versions.py     packages against what lrsweep supports
     machine.py      devices, cores, memory, open files, disks
     environment.py  variables that are misspelt or left from a test
-    checkpoints.py  checkpoints that lie at a URL
+    remote.py       checkpoints and data that lie at a URL
     databases.py    the results database, and leases that hang
     tracking.py     MLflow, and what it permits
 
@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lrsweep.doctor.checkpoints import check_remote
 from lrsweep.doctor.databases import check_database, check_leases
 from lrsweep.doctor.environment import check_environment
 from lrsweep.doctor.findings import Finding, Level, checked
 from lrsweep.doctor.machine import bytes_needed, check_devices, check_disk, check_limits
+from lrsweep.doctor.remote import check_checkpoints, check_data
 from lrsweep.doctor.tracking import check_tracking
 from lrsweep.doctor.versions import check_versions
 from lrsweep.engines.probing import probing_torch
@@ -61,7 +61,9 @@ def diagnose(
             say("the disks")
             rest += check_disk(_folders(here), needed_bytes)
             if isinstance(at := here.checkpoints, str):
-                rest += check_remote(at)
+                rest += check_checkpoints(at)
+            if here.data is not None:
+                rest += check_data(here.data)
         say("the packages and devices")
         torch = answer()
     machine = [*check_versions(torch), *check_devices(torch), *check_limits(), *check_environment(environ)]

@@ -90,12 +90,12 @@ def safe_json(value: Json) -> str:
 
 def _head_of(report: Report) -> str:
     sense = "smaller is better" if report.direction == "minimize" else "larger is better"
-    wanted = "" if report.trials_wanted is None else f" of {report.trials_wanted:,}"
+    told, wanted = report.trials_told, report.trials_wanted
     facts = [
         report.workload,
         f"{report.horizon:,} steps",
         f"{report.searched_metric}, {sense}",
-        f"{report.trials_told:,}{wanted} trials",
+        counted(told, "trial") if wanted is None else f"{told:,} of {counted(wanted, 'trial')}",
         report.state,
     ]
     return (

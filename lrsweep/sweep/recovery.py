@@ -105,6 +105,24 @@ def recovered(
     return state
 
 
+def goes_on_sentence(trainings: Iterable[TrainingRow]) -> str | None:
+    """Of a sweep's rows before it is driven again; None where nothing of it was trained yet.
+
+    >>> row = TrainingRow("t", "digits", trial=0, sweep_id="s", rung=0, horizon=200, seed=7, rate_scale=1.0)
+    >>> cut = TrainingRow("u", "digits", trial=1, sweep_id="s", rung=0, horizon=200, seed=7, rate_scale=1.0, attempt=1)
+    >>> goes_on_sentence([row]), goes_on_sentence([row, cut])
+    (None, 'this sweep goes on: 0 trainings have ended, and 1 that was cut short goes on from its checkpoint, if any')
+    """
+    begun = [row for row in trainings if row.attempt]
+    ended = sum(row.status.is_outcome for row in begun)
+    cut = len(begun) - ended
+    if not begun:
+        return None
+    have = f"{ended:,} training has" if ended == 1 else f"{ended:,} trainings have"
+    they = "was cut short goes on from its checkpoint" if cut == 1 else "were cut short go on from their checkpoints"
+    return f"this sweep goes on: {have} ended" + (f", and {cut:,} that {they}, if any" if cut else "")
+
+
 def _of_originals(store: Store, study: ResolvedStudy, trials: Sequence[TrialRow]) -> dict[int, list[TrainingRow]]:
     """By the number of a halted copy, what was trained of its original; nothing where that was removed."""
     halted = [trial for trial in trials if trial.origin is Origin.COPIED and trial.state is TrialState.PRUNED]

@@ -47,6 +47,7 @@ from lrsweep.sweep.mirror import Mirror
 from lrsweep.sweep.optuna_copy import close_copy, copy_name, open_copy, without_trials
 from lrsweep.sweep.owner import RENEW_EVERY, is_dead, this_owner
 from lrsweep.sweep.progress import Best, Cost, Progress, SweepResult, best_of
+from lrsweep.sweep.recovery import goes_on_sentence
 from lrsweep.sweep.refusals import completed
 from lrsweep.sweep.remembering import remember
 from lrsweep.sweep.script_settings import with_agreed_settings
@@ -133,12 +134,15 @@ def run_sweep(
         options.faults.passing("after-create")
         resolved = resolved_in(sweep, resolved)
         left = math.inf if options.deadline_seconds is None else options.deadline_seconds - (time.monotonic() - began)
+        trainings = store.trainings(resolved.name, sweep_id=sweep.sweep_id)
+        if (told := goes_on_sentence(trainings)) is not None:
+            say(told)
         rest = rest_of(
             resolved,
             trials_left=trials_left(store, resolved, sweep),
             at_once=most_in_flight(resolved.trials),
             seconds=left,
-            trainings=store.trainings(resolved.name, sweep_id=sweep.sweep_id),
+            trainings=trainings,
         )
         executor.fit(options.engine, resolved, rest, tick=keep)
         sweep = _open_sweep(store, lease, tracker, resolved, sweep, say)

@@ -44,14 +44,32 @@ def at_hand(folder: Path) -> Path:
 
     Raises InvalidInput where the URL cannot be read.
     """
-    if folder.parent.parts[-len(COPIES.parts[1:]) :] != COPIES.parts[1:]:
+    url = source_of(folder)
+    if url is None:
         return folder
-    copy = COPIES.expanduser() / folder.name
+    copy = folder_for(url)
     if not copy.exists():
         with alone(copy.with_name(f"{copy.name}.lock")):
             if not copy.exists():  # nobody has made it while this process waited
-                _fetch(unquote(folder.name), copy)
+                _fetch(url, copy)
     return copy
+
+
+def source_of(folder: Path) -> str | None:
+    """The URL that ``folder_for`` was given for it; None for any other folder."""
+    is_copy = folder.parent.parts[-len(COPIES.parts[1:]) :] == COPIES.parts[1:]
+    return unquote(folder.name) if is_copy else None
+
+
+def is_anything_at(url: str) -> bool:
+    """Raises InvalidInput where the URL cannot be asked."""
+    try:
+        from fsspec.core import url_to_fs
+
+        files, root = url_to_fs(url)
+        return bool(files.exists(root))
+    except Exception as error:  # of whatever library opens such URLs: there is no list of them
+        raise _unreadable(url, error) from error
 
 
 @contextmanager
@@ -79,10 +97,14 @@ def _fetch(url: str, copy: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             files.get_file(name, str(target))
         part.rename(copy)
-    except Exception as error:  # of whatever library opens such URLs: there is no list of them
+    except Exception as error:
         shutil.rmtree(part, ignore_errors=True)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidInput(
-            f"LRSWEEP_DATA is {url!r}, which cannot be copied to this machine: {reason}. Wanted is a folder, or the "
-            "URL of one as fsspec reads it, such as s3://bucket/folder; some need a package of their own (s3fs, gcsfs)."
-        ) from error
+        raise _unreadable(url, error) from error
+
+
+def _unreadable(url: str, error: Exception) -> InvalidInput:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InvalidInput(
+        f"LRSWEEP_DATA is {url!r}, which cannot be copied to this machine: {reason}. Wanted is a folder, or the "
+        "URL of one as fsspec reads it, such as s3://bucket/folder; some need a package of their own (s3fs, gcsfs)."
+    )

@@ -161,6 +161,7 @@ def test_the_deadline_ends_a_sweep_in_order(tmp_path: Path) -> None:
     assert 1 < told < 2000
     again = lrsweep("run", str(write_study(tmp_path, trials=told, horizon=600)), "--json", home=home)
     assert again.code == 0, again.err
+    assert "this sweep goes on: " in again.err
     assert (again.answer["sweep"], again.answer["status"]) == (first["sweep"], "finished")
 
 

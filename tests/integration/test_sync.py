@@ -130,7 +130,7 @@ def test_a_server_that_is_away_still_is_a_reason_to_try_again(homes: Homes, caps
     """Exit code 75; nothing is lost, and the lease is free again."""
     left_behind(homes, "away")
     away = replace(homes, mlflow_uri="http://127.0.0.1:9", artifact_root=None)
-    with pytest.raises(TryAgain, match="2 trainings are still to be sent; the same command sends them"):
+    with pytest.raises(TryAgain, match="2 trainings still to be sent; the same command does it"):
         sync_results(away, "away", as_json=True)
     [sweep] = json.loads(capsys.readouterr().out)["sweeps"]
     assert (sweep["sent"], sweep["left"]) == (0, 2)
@@ -502,7 +502,7 @@ def test_a_server_that_goes_away_among_lost_sweeps_gets_the_rest_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(syncing, "forget_lost", of_the_first)
-        with pytest.raises(TryAgain, match="2 trainings are still to be sent"):
+        with pytest.raises(TryAgain, match="2 trainings still to be sent"):
             sync_results(other, None, as_json=True)
     first = json.loads(capsys.readouterr().out)
     assert [(each["study"], each["sent"], each["left"]) for each in first["sweeps"]] == [

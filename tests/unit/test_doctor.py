@@ -19,11 +19,11 @@ from sqlalchemy.engine import make_url
 
 from lrsweep import doctor
 from lrsweep.cli.needs import needed_by
-from lrsweep.doctor.checkpoints import check_remote
 from lrsweep.doctor.databases import check_database, check_leases
 from lrsweep.doctor.environment import check_environment, known_variables
 from lrsweep.doctor.findings import Finding, Level, checked
 from lrsweep.doctor.machine import GIB, bytes_needed, check_devices, check_disk, check_limits
+from lrsweep.doctor.remote import check_checkpoints, check_data
 from lrsweep.doctor.tracking import check_tracking, findings_of
 from lrsweep.doctor.versions import Wanted, check_versions
 from lrsweep.engines.probing import Gpu, TorchProbed
@@ -32,6 +32,7 @@ from lrsweep.settings import make_homes, read_settings
 from lrsweep.store import MemoryStore, open_store
 from lrsweep.store.probing import probe
 from lrsweep.tracking.probing import TrackingProbed, is_made, version_of_server
+from lrsweep.workloads.fetching import folder_for
 from tests.databases import administer
 from tests.looked import a_driven_bench, typed
 from tests.scripted import only_sgd
@@ -178,23 +179,51 @@ def test_settings_that_cannot_be_read_are_a_fault_and_the_rest_is_still_told(mon
 def test_checkpoints_elsewhere_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a sweep would when it begins; one that does not answer is not waited for."""
     (tmp_path / "one").mkdir()
-    assert [(each.level, each.found) for each in check_remote(f"file://{tmp_path}")] == [
+    assert [(each.level, each.found) for each in check_checkpoints(f"file://{tmp_path}")] == [
         (Level.OK, f"the checkpoints file://{tmp_path}: reached, 1 there")
     ]
-    [new] = check_remote(f"file://{tmp_path}/two")
+    [new] = check_checkpoints(f"file://{tmp_path}/two")
     assert new.level is Level.OK
     assert new.found.endswith("/two: not there yet, made with the first checkpoint; its parent is there")
-    mistyped = not_well(check_remote(f"file://{tmp_path}/tow/checkpoints"))
+    mistyped = not_well(check_checkpoints(f"file://{tmp_path}/tow/checkpoints"))
     assert mistyped.level is Level.WARNING
     assert mistyped.found.endswith("; its parent is not there")
     assert "typing error" in str(mistyped.remedy)
-    unknown = not_well(check_remote("nosuch://bucket/checkpoints"))
+    unknown = not_well(check_checkpoints("nosuch://bucket/checkpoints"))
     assert (unknown.level, "Protocol not known" in unknown.found) == (Level.FAULT, True)
     let = threading.Event()
-    monkeypatch.setattr("lrsweep.doctor.checkpoints.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr("lrsweep.doctor.checkpoints.RemoteFolders.names", lambda _: let.wait() and [])
-    assert "have not answered for" in not_well(check_remote("s3://bucket/checkpoints")).found
+    monkeypatch.setattr("lrsweep.doctor.remote.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("lrsweep.doctor.remote.RemoteFolders.names", lambda _: let.wait() and [])
+    assert "have not answered for" in not_well(check_checkpoints("s3://bucket/checkpoints")).found
     let.set()
+
+
+def test_data_elsewhere_are_asked_for_and_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run would refuse what is not there; what this machine has its copy of is not asked for."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shelf, copies = tmp_path / "shelf", tmp_path / ".cache/lrsweep/from"
+    shelf.mkdir()
+
+    def found(url: str) -> Finding:
+        given = read_settings({"LRSWEEP_DATA": url}).data
+        assert given is not None
+        [finding] = check_data(given)
+        return finding
+
+    there = found(f"file://{shelf}")
+    assert (there.level, there.found.partition(": ")[2]) == (
+        Level.OK,
+        "reached, copied to this machine when it is first wanted",
+    )
+    assert not copies.exists()
+    mistyped = found(f"file://{shelf}/tow")
+    assert (mistyped.level, "nothing is there" in mistyped.found) == (Level.FAULT, True)
+    unknown = found("nosuch://bucket/data")
+    assert (unknown.level, "Protocol not known" in unknown.found) == (Level.FAULT, True)
+    assert "LRSWEEP_DATA" in str(unknown.remedy)
+    folder_for(f"file://{shelf}/tow").mkdir(parents=True)
+    assert found(f"file://{shelf}/tow").found.endswith("/tow: copied to this machine")
+    assert check_data(tmp_path) == []
 
 
 # ── databases and leases ─────────────────────────────────────────────────────────────────────────────────────────────
