@@ -51,7 +51,7 @@ def sync_results(homes: Homes, study: str | None, *, as_json: bool) -> None:
         for line in [*([] if of_champions and not synced else report(synced)), *of_champions]:
             typer.echo(line)
     if outage := next((each.outage for each in synced if each.outage is not None), None):
-        raise TryAgain(f"{counted(left, 'training')} still to be sent; the same command does it. {outage}")
+        raise TryAgain(f"{_to_do(synced, left)}; the same command does it. {outage}")
     if champions.outage is not None:
         raise TryAgain(f"champions are still to be registered; the same command does it. {champions.outage}")
     if nights.outage is not None:
@@ -82,7 +82,14 @@ def _in_json(nights: Shown) -> dict[str, Json]:
 def report(synced: Sequence[Synced]) -> list[str]:
     if not synced:
         return ["nothing is left to send"]
-    return [_line(each) for each in synced]
+    return [_line(each) for each in synced if not each.is_unasked]
+
+
+def _to_do(synced: Sequence[Synced], left: int) -> str:
+    unasked = sum(each.is_unasked for each in synced)
+    if unasked == len(synced):
+        return f"whether MLflow still has what it was sent of {counted(unasked, 'sweep')} is still to be asked"
+    return f"{counted(left, 'training')} still to be sent"
 
 
 def _line(each: Synced) -> str:

@@ -69,6 +69,8 @@ class Synced:
     """whether that was all that the sweep lacked"""
     was_lost: bool = False
     """whether MLflow had none of its runs, and so was to get all of them again"""
+    is_unasked: bool = False
+    """whether nothing is known to be left, and MLflow could not be asked if it still has what was sent"""
     unknown: int = 0
     """of what is left: trainings of an earlier release's trials, whose points this one cannot read"""
 
@@ -84,6 +86,7 @@ class Synced:
             "finished": self.is_finished,
             "unknown": self.unknown,
             "was_lost": self.was_lost,
+            "unasked": self.is_unasked,
         }
 
 
@@ -96,8 +99,9 @@ def sync(
     show: Callable[[str], None],
     make_report: MakeReport | None = None,
 ) -> list[Synced]:
-    """Of one sweep, one study, or all; sweeps that lack nothing are not in the answer. ``show`` gets a line that
-    changes. ``make_report`` makes the page of a study's newest sweep where this finishes it, as its driver would have.
+    """Of one sweep, one study, or all; sweeps that lack nothing are not in the answer, and all are of which an MLflow
+    that is away could not say it. ``show`` gets a line that changes. ``make_report`` makes the page of a study's newest
+    sweep where this finishes it, as its driver would have.
     """
     with ExitStack() as stack:
         store = open_store(homes.results_url)
@@ -131,7 +135,9 @@ def sync(
             # a driver sends what is new, and not what an MLflow has lost: it is to be known that this still waits
             kept = [each for each in mirrored if each not in sent and is_lost(tracker, each[1])]
         except Unavailable as error:
-            return [_left(store, row, sweep, str(error)) for row, sweep in waiting]
+            asked = [each for each in mirrored if each not in waiting and each[1].study not in driven]
+            unasked = [Synced(row.name, sweep.sweep_id, outage=str(error), is_unasked=True) for row, sweep in asked]
+            return [*(_left(store, row, sweep, str(error)) for row, sweep in waiting), *unasked]
         found = [_sync_one(homes, store, tracker, row, sweep, say, show, make_report) for row, sweep in waiting]
         left = {each.sweep_id: None if each.outage is None else each.left for each in found if each.was_lost}
         told = [each for each in waiting if each[1].sweep_id in left]

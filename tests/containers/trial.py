@@ -173,8 +173,9 @@ def lose_and_restore(stack: Stack, sweep: str) -> None:
 
 
 def _send_again(stack: Stack) -> None:
-    """An MLflow without runs gets all of them; where none was sent, who holds the study may say why."""
-    told = json.loads(stack.lrsweep("sync", "--json"))
+    """An MLflow without runs gets all of them; where none was sent, who holds the study may say why. One that has just
+    started on a busy machine may not answer in time: exit code 75, and the same command once more."""
+    told = until(lambda: json.loads(stack.lrsweep("sync", "--json")), "`lrsweep sync` reaches MLflow", 180, every=5)
     tell(f"MLflow: {told['sent']} runs sent, {told['left']} left")
     if not told["sent"] or told["left"]:
         left = "expires_at - extract(epoch FROM now())"

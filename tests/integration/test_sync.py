@@ -133,8 +133,26 @@ def test_a_server_that_is_away_still_is_a_reason_to_try_again(homes: Homes, caps
     with pytest.raises(TryAgain, match="2 trainings still to be sent; the same command does it"):
         sync_results(away, "away", as_json=True)
     [sweep] = json.loads(capsys.readouterr().out)["sweeps"]
-    assert (sweep["sent"], sweep["left"]) == (0, 2)
+    assert (sweep["sent"], sweep["left"], sweep["unasked"]) == (0, 2, False)
     assert asked(homes, "away", capsys)["sent"] == 2
+
+
+def test_a_server_that_is_away_is_no_reason_to_say_that_it_has_everything(
+    homes: Homes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All was sent, but to which MLflow? One that was restored, and does not answer yet, may have none of it."""
+    left_behind(homes, "whole")
+    assert asked(homes, "whole", capsys)["sent"] == 2
+    away = replace(homes, mlflow_uri="http://127.0.0.1:9", artifact_root=None)
+    told = "whether MLflow still has what it was sent of 1 sweep is still to be asked; the same command does it"
+    with pytest.raises(TryAgain, match=told):
+        sync_results(away, "whole", as_json=True)
+    [sweep] = json.loads(capsys.readouterr().out)["sweeps"]
+    assert (sweep["sent"], sweep["left"], sweep["unasked"]) == (0, 0, True)
+    with pytest.raises(TryAgain, match=told):
+        sync_results(away, "whole", as_json=False)
+    assert capsys.readouterr().out == ""
+    assert asked(homes, "whole", capsys)["sweeps"] == []
 
 
 def test_what_the_study_does_not_want_in_mlflow_is_not_waited_for(
