@@ -378,14 +378,16 @@ def test_sync_makes_nothing_for_a_name_that_has_nothing_in_force(
     assert client.search_registered_models(f"name = '{name}'") == []
 
 
-def test_an_mlflow_that_is_away_is_no_reason_to_try_again_where_it_was_sent_all(
+def test_a_champion_that_was_sent_does_not_wait_for_an_mlflow_that_is_away(
     store: Store, place: Homes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As for trainings."""
+    """It is of the sweep alone that it is still to be asked whether this MLflow has it."""
     promoted(store, place)
     name = name_of(store)
     synced(place, name, capsys)
-    assert "champions" not in synced(replace(place, mlflow_uri="http://127.0.0.1:9"), name, capsys)
+    with pytest.raises(TryAgain, match="of 1 sweep is still to be asked"):
+        sync_results(replace(place, mlflow_uri="http://127.0.0.1:9"), name, as_json=True)
+    assert "champions" not in json.loads(capsys.readouterr().out)
 
 
 def test_a_registry_that_fails_while_it_gets_what_it_lost_is_an_outage(
